@@ -1,0 +1,58 @@
+//! Every bound of the program, with its default and its reason. Reaching one is counted and reported, never silent.
+
+use super::time::Duration;
+
+/// Bounds on memory and patience. All are per analysis and may be changed before it starts.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one direction kept out of order while an earlier segment is awaited. TCP windows scale to 1 GiB, but a
+    /// capture that lost a segment learns so from the peer's next acknowledgement, well within 4 MiB.
+    pub pending_bytes: usize,
+    /// Segments of one direction kept out of order: bounds the cost of streams cut into single bytes.
+    pub pending_segments: usize,
+    /// After the peer acknowledged bytes that are not in the capture, so many more packets of the connection are
+    /// awaited before they count as missing: taps and multi-queue cards reorder by a few packets.
+    pub gap_patience_packets: u32,
+    /// TCP connections tracked at once; the one idle longest is given up first.
+    pub connections: usize,
+    /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
+    /// a new one only with a SYN.
+    pub idle: Duration,
+    /// Bytes of a connection held back until it is known whether it speaks ZMTP and which number it gets.
+    pub held_bytes: usize,
+    /// How long an undecided connection may keep later ones from being numbered.
+    pub held_time: Duration,
+    /// Bytes of a command kept for decoding. READY with metadata is some hundred bytes; libzmq sets no bound.
+    pub command_bytes: usize,
+    /// Leading bytes of each message part kept; length and hash always cover all of it. At least 255, so that every
+    /// identity is whole (RFC 28: 1 to 255 octets).
+    pub head_bytes: usize,
+    /// Parts of one message described one by one; further ones are counted.
+    pub parts: usize,
+    /// Messages under correlation at once: a request and its replies are joined if they are this close to each other.
+    pub window_messages: usize,
+    /// A request not answered within this time of capture is reported unanswered when its place is needed.
+    pub answer_time: Duration,
+    /// Anomalies reported one by one; further ones are counted by code.
+    pub anomalies: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            pending_bytes: 4 << 20,
+            pending_segments: 8192,
+            gap_patience_packets: 64,
+            connections: 200_000,
+            idle: Duration::from_secs(3600),
+            held_bytes: 64 << 10,
+            held_time: Duration::from_secs(1),
+            command_bytes: 64 << 10,
+            head_bytes: 256,
+            parts: 4096,
+            window_messages: 1 << 16,
+            answer_time: Duration::from_secs(30),
+            anomalies: 10_000,
+        }
+    }
+}
