@@ -49,12 +49,14 @@ impl<T> PerDirection<T> {
         Direction::BOTH.into_iter().zip([&self.c2s, &self.s2c])
     }
 
+    /// References to both.
+    pub fn as_ref(&self) -> PerDirection<&T> {
+        PerDirection { c2s: &self.c2s, s2c: &self.s2c }
+    }
+
     /// The same for each direction, made by `f`.
     pub fn from_fn(mut f: impl FnMut(Direction) -> T) -> Self {
-        Self {
-            c2s: f(Direction::ClientToServer),
-            s2c: f(Direction::ServerToClient),
-        }
+        Self { c2s: f(Direction::ClientToServer), s2c: f(Direction::ServerToClient) }
     }
 }
 

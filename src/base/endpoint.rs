@@ -15,10 +15,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// An endpoint from its two parts.
     pub fn new(ip: impl Into<IpAddr>, port: u16) -> Self {
-        Self {
-            ip: ip.into(),
-            port,
-        }
+        Self { ip: ip.into(), port }
     }
 }
 

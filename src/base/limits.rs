@@ -13,6 +13,8 @@ pub struct Limits {
     /// After the peer acknowledged bytes that are not in the capture, so many more packets of the connection are
     /// awaited before they count as missing: taps and multi-queue cards reorder by a few packets.
     pub gap_patience_packets: u32,
+    /// The same as a time, for connections with few packets.
+    pub gap_patience: Duration,
     /// TCP connections tracked at once; the one idle longest is given up first.
     pub connections: usize,
     /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
@@ -43,6 +45,7 @@ impl Default for Limits {
             pending_bytes: 4 << 20,
             pending_segments: 8192,
             gap_patience_packets: 64,
+            gap_patience: Duration::from_millis(200),
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,

@@ -18,9 +18,7 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// The bytes as text if they are UTF-8 without a character that [`is_unsafe`] to show, else `None`.
 pub fn printable(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes)
-        .ok()
-        .filter(|text| !text.contains(is_unsafe))
+    std::str::from_utf8(bytes).ok().filter(|text| !text.contains(is_unsafe))
 }
 
 /// Characters that change how a terminal shows what is around them: controls (C0, DEL, C1), line and paragraph
@@ -80,10 +78,7 @@ mod tests {
     #[test]
     fn a_terminal_escape_sequence_is_shown_not_sent() {
         assert_eq!(preview(b"\x1b]0;owned\x07ok", 80), "\\x1b]0;owned\\x07ok");
-        assert_eq!(
-            preview("\u{9b}31m\u{202e}x".as_bytes(), 80),
-            "\\u{9b}31m\\u{202e}x"
-        );
+        assert_eq!(preview("\u{9b}31m\u{202e}x".as_bytes(), 80), "\\u{9b}31m\\u{202e}x");
         assert_eq!(printable(b"a\x1b[2J"), None);
         assert_eq!(printable("\u{202e}".as_bytes()), None);
         assert_eq!(printable("grün".as_bytes()), Some("grün"));

@@ -16,11 +16,7 @@ pub struct Duration(pub i64);
 impl Timestamp {
     /// From a count of whole seconds and nanoseconds, saturating at the ends of the range (years 1677 and 2262).
     pub fn from_parts(seconds: i64, nanoseconds: i64) -> Self {
-        Self(
-            seconds
-                .saturating_mul(1_000_000_000)
-                .saturating_add(nanoseconds),
-        )
+        Self(seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds))
     }
 
     /// The time of day in UTC with microseconds, `12:34:56.123456`, as table views show it.
@@ -28,12 +24,7 @@ impl Timestamp {
         let of_day = self.0.rem_euclid(86_400_000_000_000);
         let seconds = of_day / 1_000_000_000;
         let micros = of_day % 1_000_000_000 / 1_000;
-        format!(
-            "{:02}:{:02}:{:02}.{micros:06}",
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60
-        )
+        format!("{:02}:{:02}:{:02}.{micros:06}", seconds / 3600, seconds / 60 % 60, seconds % 60)
     }
 }
 
@@ -71,8 +62,7 @@ impl Duration {
 /// RFC 3339, UTC, always nine fractional digits: `2026-07-01T12:34:56.123456789Z`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let civil = jiff::Timestamp::from_nanosecond(i128::from(self.0))
-            .expect("every i64 of nanoseconds is in range");
+        let civil = jiff::Timestamp::from_nanosecond(i128::from(self.0)).expect("every i64 of nanoseconds is in range");
         write!(f, "{civil:.9}")
     }
 }
@@ -90,11 +80,7 @@ impl fmt::Display for Duration {
             1_000_000..1_000_000_000 => ("ms", ns as f64 / 1e6),
             _ => ("s", ns as f64 / 1e9),
         };
-        let digits = if scaled < 10.0 {
-            2
-        } else {
-            usize::from(scaled < 100.0)
-        };
+        let digits = if scaled < 10.0 { 2 } else { usize::from(scaled < 100.0) };
         write!(f, "{sign}{scaled:.digits$} {unit}")
     }
 }
@@ -106,26 +92,14 @@ mod tests {
     #[test]
     fn timestamps_are_rfc_3339_with_nine_digits() {
         assert_eq!(Timestamp(0).to_string(), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(
-            Timestamp(1_795_350_828_548_642_000).to_string(),
-            "2026-11-22T12:33:48.548642000Z"
-        );
-        assert_eq!(
-            Timestamp(i64::MIN).to_string(),
-            "1677-09-21T00:12:43.145224192Z"
-        );
-        assert_eq!(
-            Timestamp(i64::MAX).to_string(),
-            "2262-04-11T23:47:16.854775807Z"
-        );
+        assert_eq!(Timestamp(1_795_350_828_548_642_000).to_string(), "2026-11-22T12:33:48.548642000Z");
+        assert_eq!(Timestamp(i64::MIN).to_string(), "1677-09-21T00:12:43.145224192Z");
+        assert_eq!(Timestamp(i64::MAX).to_string(), "2262-04-11T23:47:16.854775807Z");
     }
 
     #[test]
     fn time_of_day_is_right_before_the_epoch_too() {
-        assert_eq!(
-            Timestamp(1_795_350_828_548_642_000).time_of_day(),
-            "12:33:48.548642"
-        );
+        assert_eq!(Timestamp(1_795_350_828_548_642_000).time_of_day(), "12:33:48.548642");
         assert_eq!(Timestamp(-1_000).time_of_day(), "23:59:59.999999");
     }
 

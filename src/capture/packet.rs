@@ -49,10 +49,7 @@ pub struct Packet<'a> {
 impl Packet<'_> {
     /// Where this packet stands.
     pub fn position(&self) -> Position {
-        Position {
-            packet: self.id,
-            at: self.at,
-        }
+        Position { packet: self.id, at: self.at }
     }
 }
 

@@ -55,14 +55,7 @@ pub enum Skip {
 
 impl Skip {
     /// All reasons, in the order in which they are reported.
-    pub const ALL: [Self; 6] = [
-        Self::LinkType,
-        Self::NotIp,
-        Self::NotTcp,
-        Self::Fragment,
-        Self::Malformed,
-        Self::Cut,
-    ];
+    pub const ALL: [Self; 6] = [Self::LinkType, Self::NotIp, Self::NotTcp, Self::Fragment, Self::Malformed, Self::Cut];
 }
 
 impl fmt::Display for Skip {

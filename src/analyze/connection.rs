@@ -1,0 +1,84 @@
+//! What is known about a ZMTP connection when it is over.
+
+use crate::base::chunk::Position;
+use crate::base::direction::PerDirection;
+use crate::base::endpoint::Endpoint;
+use crate::flow::table::{End, EndReason, FlowInfo};
+use crate::zmtp::handshake::Progress;
+use crate::zmtp::session::{Peer, Session, Traffic};
+use crate::zmtp::wire::greeting::{MechanismName, Version};
+
+/// How far the handshake got, judged when the connection is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HandshakeOutcome {
+    /// Traffic could flow.
+    Complete,
+    /// A peer sent ERROR, or the connection closed before the handshake was complete.
+    Failed,
+    /// The capture ends before the handshake does.
+    Partial,
+    /// The capture begins after it.
+    Unseen,
+}
+
+/// A ZMTP connection.
+#[derive(Clone, Debug)]
+pub struct ConnectionSummary {
+    /// Counts ZMTP connections from 0 by their first packet.
+    pub conn: u32,
+    /// The side that opened the TCP connection.
+    pub client: Endpoint,
+    /// The side that accepted it.
+    pub server: Endpoint,
+    /// First packet.
+    pub start: Position,
+    /// Last packet.
+    pub last: Position,
+    /// How it ended.
+    pub end: End,
+    /// The capture begins after the connection did.
+    pub midstream: bool,
+    /// The version both speak.
+    pub version: Option<Version>,
+    /// The mechanism both offer.
+    pub mechanism: Option<MechanismName>,
+    /// How far the handshake got.
+    pub handshake: HandshakeOutcome,
+    /// Who the peers are; `c2s` is the client.
+    pub peers: PerDirection<Peer>,
+    /// What each sent.
+    pub traffic: PerDirection<Traffic>,
+    /// Octets of each direction that are not in the capture.
+    pub lost_bytes: PerDirection<u64>,
+}
+
+impl ConnectionSummary {
+    /// Puts together what transport and session know.
+    pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session) -> Self {
+        let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
+        let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
+        let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
+        let handshake = match session.handshake() {
+            Progress::Complete => HandshakeOutcome::Complete,
+            Progress::Failed => HandshakeOutcome::Failed,
+            Progress::Partial if !flow.syn && !greeted => HandshakeOutcome::Unseen,
+            Progress::Partial if closed => HandshakeOutcome::Failed,
+            Progress::Partial => HandshakeOutcome::Partial,
+        };
+        Self {
+            conn,
+            client: flow.client,
+            server: flow.server,
+            start: flow.first,
+            last: flow.last,
+            end,
+            midstream: !flow.syn,
+            version: session.version(),
+            mechanism: session.mechanism(),
+            handshake,
+            peers,
+            traffic: PerDirection::from_fn(|direction| session.traffic(direction)),
+            lost_bytes: PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes),
+        }
+    }
+}

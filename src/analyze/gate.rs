@@ -1,0 +1,179 @@
+//! Which connections speak ZMTP, and which number each gets.
+//!
+//! A connection is recognised by its first bytes, some packets after its first one, and others may be recognised in
+//! between; numbers go by the *first* packet all the same. So the bytes of a connection wait here until it is known
+//! what it speaks, and until all earlier connections are either numbered, left alone, or silent for too long.
+
+use crate::base::chunk::{Chunk, Data, Position};
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::limits::Limits;
+use crate::base::time::Timestamp;
+use crate::flow::pending::Piece;
+use crate::flow::table::{End, FlowInfo};
+use crate::zmtp::probe::{Verdict, probe, probe_at_end};
+use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Octets of each direction that the probe looks at.
+const PROBED: usize = 64;
+
+/// A piece of a stream, kept.
+#[derive(Debug)]
+pub struct HeldChunk {
+    /// Which direction it is of.
+    pub direction: Direction,
+    position: Position,
+    offset: u64,
+    piece: Piece,
+}
+
+impl HeldChunk {
+    /// The piece as it was handed on.
+    pub fn chunk(&self) -> Chunk<'_> {
+        Chunk { position: self.position, offset: self.offset, data: self.piece.data() }
+    }
+}
+
+/// A connection that waits.
+#[derive(Debug)]
+pub struct Held {
+    /// As of the latest piece, or the end.
+    pub flow: FlowInfo,
+    /// Set once the connection is over.
+    pub end: Option<End>,
+    /// What it carried so far.
+    pub chunks: Vec<HeldChunk>,
+    heads: PerDirection<Vec<u8>>,
+    bytes: usize,
+    verdict: Verdict,
+}
+
+/// The connections that wait.
+#[derive(Debug, Default)]
+pub struct Gate {
+    /// By number of the TCP connection: undecided ones, and ZMTP ones behind them.
+    queue: BTreeMap<u64, Held>,
+    /// Undecided for too long to keep others waiting.
+    late: FxHashMap<u64, Held>,
+    /// Those of `late` that were decided since.
+    ready: VecDeque<u64>,
+    /// Octets held in `queue`.
+    bytes: usize,
+}
+
+/// What became of a connection.
+#[derive(Debug)]
+pub enum Decision {
+    /// It speaks ZMTP: number it and replay what was held.
+    Open(Held),
+    /// It does not.
+    Leave(Held),
+}
+
+impl Gate {
+    /// A TCP connection appeared. `is_zmtp`: the user says that it speaks ZMTP.
+    pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        let verdict = if is_zmtp { Verdict::Zmtp } else { Verdict::NeedMore };
+        let (chunks, heads) = (Vec::new(), PerDirection::default());
+        self.queue.insert(flow.id, Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict });
+    }
+
+    /// Whether this connection waits here.
+    pub fn holds(&self, flow: u64) -> bool {
+        self.queue.contains_key(&flow) || self.late.contains_key(&flow)
+    }
+
+    /// A piece of a connection that waits.
+    pub fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
+        self.change(flow, |held| held.add(direction, chunk, limits));
+    }
+
+    /// A connection that waits is over.
+    pub fn end(&mut self, flow: &FlowInfo, end: End) {
+        self.change(flow, |held| {
+            held.end = Some(end);
+            if held.verdict == Verdict::NeedMore {
+                held.verdict = probe_at_end(&held.heads.c2s, &held.heads.s2c);
+            }
+        });
+    }
+
+    fn change(&mut self, flow: &FlowInfo, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.queue.get_mut(&flow.id) {
+            let before = held.bytes;
+            held.flow = *flow;
+            change(held);
+            self.bytes += held.bytes - before;
+        } else if let Some(held) = self.late.get_mut(&flow.id) {
+            let undecided = held.verdict == Verdict::NeedMore;
+            held.flow = *flow;
+            change(held);
+            if undecided && held.verdict != Verdict::NeedMore {
+                self.ready.push_back(flow.id);
+            }
+        }
+    }
+
+    /// The next connection whose turn it is, if any. `now` is the time of the capture.
+    pub fn next(&mut self, now: Timestamp, limits: &Limits) -> Option<Decision> {
+        if let Some(id) = self.ready.pop_front() {
+            return self.late.remove(&id).map(Held::decide);
+        }
+        loop {
+            let first = self.queue.first_entry()?;
+            let held = first.get();
+            if held.verdict != Verdict::NeedMore {
+                let held = first.remove();
+                self.bytes -= held.bytes;
+                return Some(held.decide());
+            }
+            let silent = now - held.flow.first.at > limits.held_time;
+            if !silent && self.bytes <= limits.held_bytes {
+                return None;
+            }
+            let (id, held) = first.remove_entry();
+            self.bytes -= held.bytes;
+            self.late.insert(id, held);
+        }
+    }
+}
+
+impl Held {
+    /// Octets and gaps held.
+    pub fn bytes(&self) -> u64 {
+        self.chunks.iter().map(|chunk| chunk.piece.data().length()).sum()
+    }
+
+    fn add(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
+        let head = &mut self.heads[direction];
+        let piece = match chunk.data {
+            Data::Bytes(bytes) => {
+                if chunk.offset == head.len() as u64 {
+                    head.extend_from_slice(&bytes[..bytes.len().min(PROBED - head.len())]);
+                }
+                self.bytes += bytes.len();
+                Piece::Bytes(bytes.into())
+            }
+            Data::Gap(length) => Piece::Gap(length),
+        };
+        self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
+        if self.verdict == Verdict::NeedMore {
+            let heads = [probe(&self.heads.c2s), probe(&self.heads.s2c)];
+            let too_much = self.bytes > limits.held_bytes || matches!(chunk.data, Data::Gap(_));
+            self.verdict = if heads.contains(&Verdict::NotZmtp) || too_much && !heads.contains(&Verdict::Zmtp) {
+                Verdict::NotZmtp
+            } else if heads.contains(&Verdict::Zmtp) {
+                Verdict::Zmtp
+            } else {
+                Verdict::NeedMore
+            };
+        }
+    }
+
+    fn decide(self) -> Decision {
+        match self.verdict {
+            Verdict::Zmtp => Decision::Open(self),
+            Verdict::NotZmtp | Verdict::NeedMore => Decision::Leave(self),
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! What was not used and why: no result hides a blind spot.
+
+use crate::decap::segment::Skip;
+use crate::flow::reassembly::ReassemblyStats;
+use std::collections::BTreeMap;
+
+/// Counts of everything that was seen, and of everything that was left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Health {
+    /// Packets seen.
+    pub packets: u64,
+    /// Octets captured.
+    pub bytes: u64,
+    /// Packets not used, by reason.
+    pub skipped: BTreeMap<Skip, u64>,
+    /// TCP connections seen.
+    pub tcp_connections: u64,
+    /// TCP connections that do not speak ZMTP, or carried too little to tell.
+    pub other_connections: u64,
+    /// Octets of those.
+    pub other_bytes: u64,
+    /// Segments of connections that were over.
+    pub late_segments: u64,
+    /// Connections given up because there were too many at once.
+    pub evicted: u64,
+    /// Sums over all connections.
+    pub reassembly: ReassemblyStats,
+    /// Anomalies beyond those reported one by one.
+    pub anomalies_not_listed: u64,
+    /// Messages whose request or reply may have been missed because the correlation window was full.
+    pub given_up_messages: u64,
+}
+
+impl Health {
+    /// Adds the counts of one direction of a connection.
+    pub fn add(&mut self, stats: ReassemblyStats) {
+        let sum = &mut self.reassembly;
+        sum.bytes += stats.bytes;
+        sum.lost_bytes += stats.lost_bytes;
+        sum.retransmitted += stats.retransmitted;
+        sum.out_of_order += stats.out_of_order;
+        sum.conflicts += stats.conflicts;
+        sum.out_of_window += stats.out_of_window;
+        sum.limit_gaps += stats.limit_gaps;
+    }
+}

@@ -1,0 +1,261 @@
+//! One direction of a TCP connection: segments in any order → contiguous chunks.
+//!
+//! Sequence numbers are 32 bits and wrap (RFC 9293 section 3.4); inside, a byte has a 64-bit offset from the first
+//! byte of the stream. A segment's offset is the one nearest to what is expected next.
+
+use super::pending::{Pending, split};
+use crate::base::chunk::{Chunk, Data, Position};
+use crate::base::limits::Limits;
+use crate::base::time::Timestamp;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// A segment further ahead than the largest window that TCP can offer (RFC 7323 section 2.3) is not of this stream.
+const LARGEST_WINDOW: i64 = 1 << 30;
+
+/// How many delivered segments are remembered to compare retransmissions with.
+const REMEMBERED: usize = 8;
+
+/// What happened to the segments of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReassemblyStats {
+    /// Bytes handed on.
+    pub bytes: u64,
+    /// Bytes handed on as gaps.
+    pub lost_bytes: u64,
+    /// Segments whose bytes had all been seen before.
+    pub retransmitted: u64,
+    /// Segments that arrived before the bytes in front of them.
+    pub out_of_order: u64,
+    /// Segments that gave other bytes for offsets that had been seen.
+    pub conflicts: u64,
+    /// Segments outside any possible window.
+    pub out_of_window: u64,
+    /// Gaps declared because a limit was reached, not because of evidence.
+    pub limit_gaps: u64,
+}
+
+/// The peer acknowledged bytes that have not been seen: a hole, if they do not turn up soon.
+#[derive(Clone, Copy, Debug)]
+struct Evidence {
+    /// Offset up to which the peer had acknowledged when this was noticed.
+    acknowledged: u64,
+    packets_left: u32,
+    since: Timestamp,
+}
+
+/// A segment that was handed on whole: its range and the hash of its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivered {
+    offset: u64,
+    length: usize,
+    hash: u64,
+}
+
+/// Reassembly of one direction.
+#[derive(Debug, Default)]
+pub struct Reassembler {
+    /// Sequence number of offset 0, once known.
+    base: Option<u32>,
+    /// Offset of the next byte to hand on.
+    next: u64,
+    pending: Pending,
+    /// Largest acknowledgement of the peer, as an offset.
+    acknowledged: u64,
+    evidence: Option<Evidence>,
+    /// Offset at which the direction ends: its FIN.
+    end: Option<u64>,
+    recent: [Delivered; REMEMBERED],
+    stats: ReassemblyStats,
+}
+
+impl Reassembler {
+    /// The SYN: the stream begins at the sequence number after it.
+    pub fn start(&mut self, syn_sequence: u32) {
+        if self.base.is_none() {
+            self.base = Some(syn_sequence.wrapping_add(1));
+        }
+    }
+
+    /// Sequence number of the stream's first byte, where known.
+    pub fn base(&self) -> Option<u32> {
+        self.base
+    }
+
+    /// What happened so far.
+    pub fn stats(&self) -> ReassemblyStats {
+        self.stats
+    }
+
+    /// Whether all bytes up to the FIN were handed on.
+    pub fn is_finished(&self) -> bool {
+        self.end.is_some_and(|end| self.next >= end)
+    }
+
+    /// Whether `sequence` can be the stream's next byte, or one that was handed on already.
+    pub fn continues(&self, sequence: u32) -> bool {
+        self.base.is_some_and(|base| self.relative(base, sequence) <= 0)
+    }
+
+    /// A segment's payload, of which `cut` more bytes were not captured; `fin` if the FIN follows it.
+    pub fn segment(
+        &mut self,
+        position: Position,
+        sequence: u32,
+        payload: &[u8],
+        cut: u32,
+        fin: bool,
+        limits: &Limits,
+        on: &mut impl FnMut(Chunk<'_>),
+    ) {
+        if payload.is_empty() && cut == 0 && !fin {
+            return;
+        }
+        let base = *self.base.get_or_insert(sequence);
+        let ahead = self.relative(base, sequence);
+        if ahead.abs() > LARGEST_WINDOW {
+            self.stats.out_of_window += 1;
+            return;
+        }
+        let Some(offset) = self.next.checked_add_signed(ahead) else {
+            // Bytes from before the point where the capture joined the stream.
+            self.stats.retransmitted += 1;
+            return;
+        };
+        let payload_end = offset + payload.len() as u64;
+        let end = payload_end + u64::from(cut);
+        if fin && self.end.is_none() {
+            self.end = Some(end);
+        }
+        if end <= self.next {
+            if end > offset {
+                self.stats.retransmitted += 1;
+                self.compare_with_delivered(offset, payload);
+            }
+            return;
+        }
+        if ahead > 0 {
+            self.stats.out_of_order += 1;
+        } else if self.pending.is_empty() {
+            // The common case: nothing waits, and this continues the stream. Handed on without a copy.
+            self.remember(offset, payload);
+            let fresh = &payload[((self.next - offset) as usize).min(payload.len())..];
+            self.hand_on(position, Data::Bytes(fresh), on);
+            self.hand_on(position, Data::Gap(end - self.next), on);
+            return;
+        }
+        let before = self.next.saturating_sub(offset).min(end - offset);
+        let mut conflict = false;
+        for (at, data) in [(offset, Data::Bytes(payload)), (payload_end, Data::Gap(u64::from(cut)))] {
+            let seen = (offset + before).saturating_sub(at).min(data.length());
+            conflict |= self.pending.insert(position, at + seen, split(data, seen).1);
+        }
+        self.stats.conflicts += u64::from(conflict);
+        self.drain(on);
+        while self.pending.bytes() > limits.pending_bytes || self.pending.len() > limits.pending_segments {
+            self.stats.limit_gaps += 1;
+            self.skip_to_pending(position, on);
+        }
+    }
+
+    /// The peer acknowledged all bytes before `sequence`, in a packet of this connection; called for each one. What it
+    /// has and the capture has not becomes a gap once the patience of `limits` is used up.
+    pub fn acknowledgement(
+        &mut self,
+        position: Position,
+        sequence: u32,
+        limits: &Limits,
+        on: &mut impl FnMut(Chunk<'_>),
+    ) {
+        let Some(base) = self.base else { return };
+        let ahead = self.relative(base, sequence);
+        if ahead.abs() > LARGEST_WINDOW {
+            return;
+        }
+        if let Some(offset) = self.next.checked_add_signed(ahead) {
+            // The FIN takes a sequence number of its own, which is no byte of the stream.
+            let offset = self.end.map_or(offset, |end| offset.min(end));
+            self.acknowledged = self.acknowledged.max(offset);
+        }
+        if self.acknowledged <= self.next {
+            self.evidence = None;
+            return;
+        }
+        let evidence = self.evidence.get_or_insert(Evidence {
+            acknowledged: self.acknowledged,
+            packets_left: limits.gap_patience_packets,
+            since: position.at,
+        });
+        evidence.packets_left = evidence.packets_left.saturating_sub(1);
+        if evidence.packets_left > 0 && position.at - evidence.since < limits.gap_patience {
+            return;
+        }
+        let up_to = evidence.acknowledged;
+        self.evidence = None;
+        self.give_up_before(up_to, position, on);
+    }
+
+    /// The connection ended: whatever waits is handed on, with gaps where bytes never came.
+    pub fn finish(&mut self, position: Position, on: &mut impl FnMut(Chunk<'_>)) {
+        while !self.pending.is_empty() {
+            self.skip_to_pending(position, on);
+        }
+        let end = self.end.unwrap_or(0).max(self.acknowledged);
+        self.give_up_before(end, position, on);
+    }
+
+    /// Signed distance of `sequence` from the next expected byte.
+    fn relative(&self, base: u32, sequence: u32) -> i64 {
+        let expected = base.wrapping_add(self.next as u32);
+        i64::from(sequence.wrapping_sub(expected) as i32)
+    }
+
+    fn give_up_before(&mut self, offset: u64, position: Position, on: &mut impl FnMut(Chunk<'_>)) {
+        while self.next < offset {
+            let hole_end = self.pending.first().map_or(offset, |first| first.min(offset));
+            self.hand_on(position, Data::Gap(hole_end - self.next), on);
+            self.drain(on);
+        }
+    }
+
+    fn skip_to_pending(&mut self, position: Position, on: &mut impl FnMut(Chunk<'_>)) {
+        if let Some(first) = self.pending.first() {
+            self.hand_on(position, Data::Gap(first - self.next), on);
+            self.drain(on);
+        }
+    }
+
+    fn drain(&mut self, on: &mut impl FnMut(Chunk<'_>)) {
+        while let Some((offset, position, piece)) = self.pending.take_through(self.next) {
+            debug_assert_eq!(offset, self.next, "kept pieces never reach back before what was handed on");
+            self.hand_on(position, piece.data(), on);
+        }
+    }
+
+    fn hand_on(&mut self, position: Position, data: Data<'_>, on: &mut impl FnMut(Chunk<'_>)) {
+        let length = data.length();
+        if length == 0 {
+            return;
+        }
+        match data {
+            Data::Bytes(_) => self.stats.bytes += length,
+            Data::Gap(_) => self.stats.lost_bytes += length,
+        }
+        let offset = self.next;
+        self.next += length;
+        on(Chunk { position, offset, data });
+    }
+
+    fn remember(&mut self, offset: u64, payload: &[u8]) {
+        self.recent.rotate_right(1);
+        self.recent[0] = Delivered { offset, length: payload.len(), hash: xxh3_64(payload) };
+    }
+
+    fn compare_with_delivered(&mut self, offset: u64, payload: &[u8]) {
+        let same_range = |d: &&Delivered| d.offset == offset && d.length == payload.len();
+        if let Some(first) = self.recent.iter().find(same_range)
+            && first.hash != xxh3_64(payload)
+        {
+            self.stats.conflicts += 1;
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One direction's frames put together: bodies of commands, parts of messages. Bodies are not kept, only their first
+//! octets, their length and their hash; all of a command up to a limit.
+//!
+//! Invariant: a command between the parts of a message neither ends nor joins it (RFC 37 allows PING there, and libzmq
+//! sends it).
+
+use super::event::Part;
+use super::wire::frame::FrameHeader;
+use crate::base::chunk::{Data, Position};
+use crate::base::limits::Limits;
+use crate::base::time::Timestamp;
+use std::fmt;
+use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+
+/// Hash of a body that arrives in pieces; the same as that of the whole.
+#[derive(Default)]
+enum BodyHash {
+    #[default]
+    Empty,
+    Whole(u64),
+    Streaming(Box<Xxh3>),
+}
+
+impl fmt::Debug for BodyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BodyHash({:016x})", self.value())
+    }
+}
+
+impl BodyHash {
+    fn add(&mut self, bytes: &[u8], body_length: u64) {
+        match self {
+            Self::Empty if bytes.len() as u64 == body_length => *self = Self::Whole(xxh3_64(bytes)),
+            Self::Streaming(hasher) => hasher.update(bytes),
+            Self::Empty | Self::Whole(_) => {
+                let mut hasher = Box::new(Xxh3::new());
+                hasher.update(bytes);
+                *self = Self::Streaming(hasher);
+            }
+        }
+    }
+
+    fn value(&self) -> u64 {
+        match self {
+            Self::Empty => xxh3_64(&[]),
+            Self::Whole(hash) => *hash,
+            Self::Streaming(hasher) => hasher.digest(),
+        }
+    }
+}
+
+/// The frame being received.
+#[derive(Debug)]
+pub struct OpenFrame {
+    /// Its header.
+    pub header: FrameHeader,
+    /// Where its first octet was found.
+    pub start: Position,
+    /// Stream offset of its first octet.
+    pub offset: u64,
+    /// Octets of the body that are not in the capture, so far.
+    pub missing: u64,
+    hash: BodyHash,
+    /// Where its kept octets begin in the buffer of its kind.
+    head_start: usize,
+}
+
+/// The message being received.
+#[derive(Debug, Default)]
+pub struct OpenMessage {
+    /// Its parts so far, up to the limit.
+    pub parts: Vec<Part>,
+    /// First octets of the parts.
+    pub heads: Vec<u8>,
+    /// Its parts so far.
+    pub part_count: u64,
+    /// Octets of all parts so far.
+    pub body_bytes: u64,
+    /// Where its first octet was found.
+    pub start: Position,
+    /// Stream offset of its first octet.
+    pub offset: u64,
+    /// The latest capture time of any of its octets.
+    pub available: Timestamp,
+}
+
+/// The frames and messages of one direction.
+#[derive(Debug, Default)]
+pub struct Assembler {
+    frame: Option<OpenFrame>,
+    /// Kept octets of the current command.
+    command: Vec<u8>,
+    message: OpenMessage,
+}
+
+impl Assembler {
+    /// A frame begins.
+    pub fn begin(&mut self, header: FrameHeader, start: Position, offset: u64) {
+        let head_start = if header.flags.command() {
+            self.command.clear();
+            0
+        } else {
+            if self.message.part_count == 0 {
+                self.message.start = start;
+                self.message.offset = offset;
+                self.message.available = start.at;
+            }
+            self.message.available = self.message.available.max(start.at);
+            self.message.heads.len()
+        };
+        self.frame = Some(OpenFrame { header, start, offset, missing: 0, hash: BodyHash::default(), head_start });
+    }
+
+    /// The next octets of its body.
+    pub fn body(&mut self, data: Data<'_>, position: Position, limits: &Limits) {
+        let Some(frame) = &mut self.frame else { return };
+        let is_command = frame.header.flags.command();
+        if !is_command {
+            self.message.available = self.message.available.max(position.at);
+        }
+        match data {
+            Data::Gap(length) => frame.missing += length,
+            Data::Bytes(bytes) => {
+                let (kept, limit) = if is_command {
+                    (&mut self.command, limits.command_bytes)
+                } else if self.message.parts.len() < limits.parts {
+                    (&mut self.message.heads, limits.head_bytes)
+                } else {
+                    return;
+                };
+                if !is_command {
+                    frame.hash.add(bytes, frame.header.length);
+                }
+                // What follows a gap is not at its place, and so not part of the head.
+                if frame.missing == 0 {
+                    let room = limit.saturating_sub(kept.len() - frame.head_start);
+                    kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+                }
+            }
+        }
+    }
+
+    /// The frame is complete: a part is added to its message, a command is left for [`Self::command`].
+    pub fn end(&mut self, limits: &Limits) -> Option<OpenFrame> {
+        let frame = self.frame.take()?;
+        if !frame.header.flags.command() {
+            let message = &mut self.message;
+            message.part_count += 1;
+            message.body_bytes += frame.header.length;
+            if message.parts.len() < limits.parts {
+                message.parts.push(Part {
+                    length: frame.header.length,
+                    missing: frame.missing,
+                    hash: frame.hash.value(),
+                    head: frame.head_start..message.heads.len(),
+                });
+            }
+        }
+        Some(frame)
+    }
+
+    /// Kept octets of the command that just ended.
+    pub fn command(&self) -> &[u8] {
+        &self.command
+    }
+
+    /// The message so far.
+    pub fn message(&self) -> &OpenMessage {
+        &self.message
+    }
+
+    /// The message is complete, or given up: the next part begins a new one. Buffers are kept for reuse.
+    pub fn clear_message(&mut self) {
+        self.message.parts.clear();
+        self.message.heads.clear();
+        self.message.part_count = 0;
+        self.message.body_bytes = 0;
+    }
+
+    /// Synchronisation was lost: what is under way will never be complete. Says whether anything was.
+    pub fn abandon(&mut self) -> bool {
+        let underway = self.frame.take().is_some() || self.message.part_count > 0;
+        self.clear_message();
+        underway
+    }
+}

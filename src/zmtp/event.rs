@@ -1,0 +1,109 @@
+//! What a session tells: frames, messages, peers, anomalies. All borrowed; a sink copies what it keeps.
+
+use super::anomaly::Anomaly;
+use super::session::Peer;
+use super::wire::command::Command;
+use super::wire::frame::FrameFlags;
+use super::wire::greeting::Greeting;
+use crate::base::chunk::Position;
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::time::Timestamp;
+use std::ops::Range;
+
+/// A whole greeting or frame.
+#[derive(Debug)]
+pub struct Frame<'a> {
+    /// Who sent it.
+    pub direction: Direction,
+    /// Stream offset of its first octet, header included.
+    pub offset: u64,
+    /// Where its first octet was found.
+    pub start: Position,
+    /// Where its last octet was found.
+    pub end: Position,
+    /// The flags octet; 0 for a greeting.
+    pub flags: FrameFlags,
+    /// Octets of the body (64 for a greeting).
+    pub length: u64,
+    /// Octets of the body that are not in the capture.
+    pub missing: u64,
+    /// The first octets of the body.
+    pub head: &'a [u8],
+    /// What it is.
+    pub kind: FrameKind<'a>,
+}
+
+/// What a frame is.
+#[derive(Debug)]
+pub enum FrameKind<'a> {
+    /// Not a frame, but shown among them.
+    Greeting(&'a Greeting),
+    /// A command; `None` if its body does not hold a name.
+    Command(Option<&'a Command<'a>>),
+    /// A part of a message.
+    Part {
+        /// Number of the message in its direction.
+        ordinal: u64,
+        /// Number of the part in the message.
+        part: u64,
+        /// The short nonce, if this is a CURVE MESSAGE.
+        nonce: Option<u64>,
+    },
+}
+
+/// One part of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Octets.
+    pub length: u64,
+    /// How many of them are not in the capture.
+    pub missing: u64,
+    /// Hash of all octets (XXH3, 64 bits); meaningless where some are missing.
+    pub hash: u64,
+    /// Where its first octets are in [`Message::heads`].
+    pub head: Range<usize>,
+}
+
+/// A whole multipart message.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// Who sent it.
+    pub direction: Direction,
+    /// Counts the messages of this direction from 0.
+    pub ordinal: u64,
+    /// Stream offset of its first octet, frame header included.
+    pub offset: u64,
+    /// Where its first octet was found.
+    pub start: Position,
+    /// Where its last octet was found.
+    pub end: Position,
+    /// When all of it had been captured: later than `end` where an earlier octet came late.
+    pub available: Timestamp,
+    /// The parts; no more than [`crate::base::limits::Limits::parts`].
+    pub parts: &'a [Part],
+    /// How many parts it has.
+    pub part_count: u64,
+    /// The first octets of the parts, one after the other.
+    pub heads: &'a [u8],
+    /// The parts are CURVE MESSAGEs that were not opened.
+    pub encrypted: bool,
+}
+
+impl Message<'_> {
+    /// The first octets of a part.
+    pub fn head(&self, part: &Part) -> &[u8] {
+        &self.heads[part.head.clone()]
+    }
+}
+
+/// Receives what a session finds. `peers` is what is known about both peers by then; `c2s` is the client.
+pub trait EventSink {
+    /// A greeting or frame is complete.
+    fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>);
+    /// A message is complete.
+    fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>);
+    /// A peer introduced itself: READY, or INITIATE of PLAIN.
+    fn peer(&mut self, direction: Direction, peer: &Peer);
+    /// Something is wrong or odd.
+    fn anomaly(&mut self, anomaly: Anomaly);
+}

@@ -1,0 +1,17 @@
+//! The protocol, pure and reusable alone: bytes of both directions of a stream in, events out.
+//!
+//! Specifications: ZMTP 3.0 (RFC 23), 3.1 (RFC 37), PLAIN (RFC 24), CURVE (RFC 25, 26). This layer does not know that
+//! TCP exists; offsets and positions pass through it unchanged.
+//!
+//! Invariants: a header is parsed, a body is streamed (no buffer grows with a message); a violation is an [`anomaly`],
+//! never an error; an unknown value is kept as data.
+
+pub mod anomaly;
+pub mod assembler;
+pub mod event;
+pub mod framer;
+pub mod handshake;
+pub mod probe;
+pub mod role;
+pub mod session;
+pub mod wire;

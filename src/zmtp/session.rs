@@ -1,0 +1,361 @@
+//! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
+
+use super::anomaly::{Anomaly, Severity};
+use super::assembler::{Assembler, OpenFrame};
+use super::event::{EventSink, Frame, FrameKind, Message};
+use super::framer::{At, Desync, Framer, Item};
+use super::handshake::{Handshake, Progress};
+use super::wire::command::{self, Body, Command, Quirk};
+use super::wire::frame::FrameFlags;
+use super::wire::greeting::{GREETING_LENGTH, Greeting, MechanismName, Version, greeting};
+use super::wire::metadata::Metadata;
+use super::wire::socket_type::SocketType;
+use crate::base::chunk::{Chunk, Position};
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::limits::Limits;
+use crate::base::text::preview;
+
+/// What is known about one peer of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Its greeting.
+    pub greeting: Option<Greeting>,
+    /// Its socket type, where it is one that an RFC has; the property holds it otherwise.
+    pub socket_type: Option<SocketType>,
+    /// The identity it announced; empty is not the same as none.
+    pub identity: Option<Box<[u8]>>,
+    /// All metadata properties, in order: names and values.
+    pub properties: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// Where it introduced itself.
+    pub introduced: Option<Position>,
+}
+
+impl Peer {
+    /// The version it offered.
+    pub fn version(&self) -> Option<Version> {
+        self.greeting.map(|greeting| greeting.version)
+    }
+}
+
+/// What one direction carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Whole application messages.
+    pub messages: u64,
+    /// Frames of those messages.
+    pub frames: u64,
+    /// Command frames.
+    pub commands: u64,
+    /// Octets of those messages' bodies.
+    pub body_bytes: u64,
+    /// Octets that could not be assigned to a frame.
+    pub undecoded_bytes: u64,
+    /// Messages begun and never completed, because octets are missing.
+    pub broken_messages: u64,
+}
+
+#[derive(Debug, Default)]
+struct Side {
+    assembler: Assembler,
+    traffic: Traffic,
+    reserved_flags_told: bool,
+}
+
+/// One ZMTP connection.
+#[derive(Debug, Default)]
+pub struct Session {
+    framers: PerDirection<Framer>,
+    state: State,
+}
+
+/// Everything but the framers, which feed it.
+#[derive(Debug, Default)]
+struct State {
+    sides: PerDirection<Side>,
+    peers: PerDirection<Peer>,
+    handshake: Handshake,
+}
+
+impl Session {
+    /// The next piece of one direction.
+    pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
+        let Self { framers, state } = self;
+        framers[direction].push(chunk, &mut |at, item| state.item(direction, at, item, limits, sink));
+    }
+
+    /// What is known about the peer that sends in `direction`.
+    pub fn peer(&self, direction: Direction) -> &Peer {
+        &self.state.peers[direction]
+    }
+
+    /// What was carried in `direction` so far.
+    pub fn traffic(&self, direction: Direction) -> Traffic {
+        self.state.sides[direction].traffic
+    }
+
+    /// How far the handshake got.
+    pub fn handshake(&self) -> Progress {
+        self.state.handshake.progress()
+    }
+
+    /// The version both speak: the lower of the two.
+    pub fn version(&self) -> Option<Version> {
+        let versions = Direction::BOTH.map(|direction| self.peer(direction).version());
+        versions.into_iter().flatten().min()
+    }
+
+    /// The mechanism, if the peers that were heard agree on it.
+    pub fn mechanism(&self) -> Option<MechanismName> {
+        let of = |direction| self.peer(direction).greeting.map(|greeting| greeting.mechanism);
+        match (of(Direction::ClientToServer), of(Direction::ServerToClient)) {
+            (Some(a), Some(b)) => (a == b).then_some(a),
+            (a, b) => a.or(b),
+        }
+    }
+}
+
+impl State {
+    fn item(&mut self, direction: Direction, at: At, item: Item<'_>, limits: &Limits, sink: &mut impl EventSink) {
+        let side = &mut self.sides[direction];
+        match item {
+            Item::Header(header) => {
+                side.assembler.begin(header, at.position, at.offset);
+                let reserved = header.flags.reserved();
+                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                    let text = format!(
+                        "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
+                        header.flags.0
+                    );
+                    tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
+                }
+            }
+            Item::Body(data) => side.assembler.body(data, at.position, limits),
+            Item::End => self.frame_end(direction, at.position, limits, sink),
+            Item::Greeting(octets) => self.greeting(direction, at, octets, sink),
+            Item::Skipped(length) => side.traffic.undecoded_bytes += length,
+            Item::Desync(why) => {
+                side.traffic.broken_messages += u64::from(side.assembler.abandon());
+                let remark = match why {
+                    Desync::Gap(length) => {
+                        let text =
+                            format!("{length} bytes are not in the capture, and with them where the next frame begins");
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
+                    Desync::Length(length) => {
+                        let text = format!("a frame claims {length} bytes, more than 2^63-1: not ZMTP from here on");
+                        Remark::new("frame-length", Severity::Error, text)
+                    }
+                };
+                tell(remark, direction, at, sink);
+            }
+        }
+    }
+
+    fn greeting(&mut self, direction: Direction, at: At, octets: &[u8; GREETING_LENGTH], sink: &mut impl EventSink) {
+        let Ok((_, parsed)) = greeting(octets) else {
+            // Only a stream that is ZMTP by the user's word gets here.
+            let text = "the stream does not begin with a ZMTP 3 greeting";
+            tell(Remark::new("greeting", Severity::Error, text), direction, at, sink);
+            return;
+        };
+        self.peers[direction].greeting = Some(parsed);
+        sink.frame(
+            self.peers.as_ref(),
+            &Frame {
+                direction,
+                offset: at.offset,
+                start: at.position,
+                end: at.position,
+                flags: FrameFlags::default(),
+                length: GREETING_LENGTH as u64,
+                missing: 0,
+                head: octets,
+                kind: FrameKind::Greeting(&parsed),
+            },
+        );
+        if !parsed.filler_is_zero {
+            let text = "the greeting's filler, octets 33 to 63, is not all zero";
+            tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
+        }
+        if let Some(other) = self.peers[direction.reverse()].greeting
+            && other.mechanism != parsed.mechanism
+        {
+            let text = format!(
+                "one side offers {}, the other {}: they must be the same, and libzmq closes the connection without a word",
+                other.mechanism, parsed.mechanism
+            );
+            tell(Remark::new("mechanism-mismatch", Severity::Error, text), direction, at, sink);
+        }
+    }
+
+    fn frame_end(&mut self, direction: Direction, end: Position, limits: &Limits, sink: &mut impl EventSink) {
+        let side = &mut self.sides[direction];
+        let Some(open) = side.assembler.end(limits) else { return };
+        if open.header.flags.command() {
+            self.command(direction, &open, end, sink);
+            return;
+        }
+        let mechanism = self.peers[direction].greeting.map(|greeting| greeting.mechanism);
+        let message = side.assembler.message();
+        let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
+        let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
+        let sealed = command::curve_message(head).filter(|_| mechanism == Some(MechanismName::CURVE));
+        let kind = FrameKind::Part {
+            ordinal: side.traffic.messages,
+            part: message.part_count - 1,
+            nonce: sealed.map(|sealed| sealed.nonce),
+        };
+        sink.frame(self.peers.as_ref(), &frame(direction, &open, end, head, kind));
+        if open.header.flags.more() {
+            return;
+        }
+        sink.message(
+            self.peers.as_ref(),
+            &Message {
+                direction,
+                ordinal: side.traffic.messages,
+                offset: message.offset,
+                start: message.start,
+                end,
+                available: message.available,
+                parts: &message.parts,
+                part_count: message.part_count,
+                heads: &message.heads,
+                encrypted: sealed.is_some(),
+            },
+        );
+        side.traffic.messages += 1;
+        side.traffic.frames += message.part_count;
+        side.traffic.body_bytes += message.body_bytes;
+        side.assembler.clear_message();
+    }
+
+    fn command(&mut self, direction: Direction, open: &OpenFrame, end: Position, sink: &mut impl EventSink) {
+        let side = &mut self.sides[direction];
+        side.traffic.commands += 1;
+        let mechanism = self.peers[direction].greeting.map_or(MechanismName::NULL, |greeting| greeting.mechanism);
+        let body = side.assembler.command();
+        let whole = body.len() as u64 == open.header.length;
+        let parsed = if whole { command::command(body, mechanism) } else { None };
+        sink.frame(self.peers.as_ref(), &frame(direction, open, end, body, FrameKind::Command(parsed.as_ref())));
+
+        let mut found = Vec::new();
+        let mut introduced = None;
+        if let Some(parsed) = &parsed {
+            self.handshake.command(direction, parsed.name, mechanism);
+            introduced = introduction(parsed, &self.peers[direction], end);
+            remarks(parsed, &mut found);
+        } else if whole {
+            found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
+        }
+        if open.header.flags.more() {
+            found.push(Remark::new(
+                "command-more",
+                Severity::Warning,
+                "a command has the MORE flag, which must be zero",
+            ));
+        }
+        if let Some(peer) = introduced {
+            self.peers[direction] = peer;
+            sink.peer(direction, &self.peers[direction]);
+            found.extend(self.type_mismatch(direction));
+        }
+        let at = At { position: open.start, offset: open.offset };
+        for remark in found {
+            tell(remark, direction, at, sink);
+        }
+    }
+
+    /// What the socket types say, once both peers are known.
+    fn type_mismatch(&self, direction: Direction) -> Option<Remark> {
+        let this = self.peers[direction].socket_type?;
+        let other = self.peers[direction.reverse()].socket_type?;
+        let text = || {
+            format!("{this} cannot talk to {other}: libzmq closes the connection, and does not retry if it opened it")
+        };
+        (!this.may_talk_to(other)).then(|| Remark::new("socket-type-mismatch", Severity::Error, text()))
+    }
+}
+
+/// Something to be said about what stands at a place that the caller knows.
+struct Remark {
+    code: &'static str,
+    severity: Severity,
+    text: String,
+}
+
+impl Remark {
+    fn new(code: &'static str, severity: Severity, text: impl Into<String>) -> Self {
+        Self { code, severity, text: text.into() }
+    }
+}
+
+fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink) {
+    let Remark { code, severity, text } = remark;
+    sink.anomaly(Anomaly {
+        code,
+        severity,
+        direction,
+        position: at.position,
+        offset: at.offset,
+        text,
+        spec: "37/ZMTP",
+    });
+}
+
+fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
+    Frame {
+        direction,
+        offset: open.offset,
+        start: open.start,
+        end,
+        flags: open.header.flags,
+        length: open.header.length,
+        missing: open.missing,
+        head,
+        kind,
+    }
+}
+
+/// The peer as a command introduces it: READY or INITIATE with its metadata.
+fn introduction(command: &Command<'_>, known: &Peer, position: Position) -> Option<Peer> {
+    let Body::Metadata(Metadata { properties, .. }) = &command.body else { return None };
+    let value = |name: &[u8]| properties.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.value);
+    Some(Peer {
+        greeting: known.greeting,
+        socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
+        identity: value(b"Identity").map(Box::from),
+        properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),
+        introduced: Some(position),
+    })
+}
+
+/// What is to be said about a command that did parse.
+fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
+    let name = preview(command.name, 40);
+    match &command.body {
+        Body::Error(reason) => {
+            let advice = match *reason {
+                b"300" => "temporary failure of the authenticator",
+                b"400" => "the authenticator refused these credentials",
+                b"500" => "the authenticator itself failed",
+                _ => "the peer refused the connection",
+            };
+            let text = format!("ERROR {}: {advice}", preview(reason, 255));
+            found.push(Remark::new("handshake-refused", Severity::Error, text));
+        }
+        Body::Metadata(metadata) if !metadata.rest.is_empty() => {
+            let text = format!("the last {} bytes of {name} are no property", metadata.rest.len());
+            found.push(Remark::new("malformed-metadata", Severity::Warning, text));
+        }
+        Body::Malformed(data) => {
+            let text = format!("the {} bytes of data of {name} do not follow its grammar", data.len());
+            found.push(Remark::new("malformed-command", Severity::Warning, text));
+        }
+        _ => {}
+    }
+    if command.quirk == Some(Quirk::CaretRror) {
+        let text = "ERROR is misspelt ^RROR, as libzmq 4.3.0 and later do under PLAIN; other implementations will not understand it";
+        found.push(Remark::new("caret-rror", Severity::Note, text));
+    }
+}

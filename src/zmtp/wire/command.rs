@@ -1,0 +1,213 @@
+//! Commands (RFC 37, section "Commands"): `name-length (1) name data`, in a frame with the COMMAND flag.
+//!
+//! The prose of older RFCs (names of 8 characters, padded) is not what is on the wire.
+
+use super::greeting::MechanismName;
+use super::metadata::{Metadata, metadata};
+use super::{curve, plain};
+use nom::bytes::complete::{tag, take};
+use nom::combinator::{all_consuming, rest};
+use nom::multi::length_data;
+use nom::number::complete::{be_u16, u8};
+use nom::sequence::preceded;
+use nom::{IResult, Parser};
+
+/// A command: its name as sent, its data, and what the data mean.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Command<'a> {
+    /// As the specifications spell it; for libzmq's misspelt ones, what was meant.
+    pub name: &'a [u8],
+    /// What the data say.
+    pub body: Body<'a>,
+    /// Which mistake of which libzmq version this command shows, if any.
+    pub quirk: Option<Quirk>,
+}
+
+/// What a command says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body<'a> {
+    /// READY (NULL, PLAIN) or INITIATE (PLAIN): metadata in clear.
+    Metadata(Metadata<'a>),
+    /// ERROR: the reason.
+    Error(&'a [u8]),
+    /// HELLO of PLAIN.
+    PlainHello(plain::PlainHello<'a>),
+    /// HELLO of CURVE.
+    CurveHello(curve::CurveHello<'a>),
+    /// WELCOME of CURVE.
+    CurveWelcome(curve::CurveWelcome<'a>),
+    /// INITIATE of CURVE.
+    CurveInitiate(curve::CurveInitiate<'a>),
+    /// READY or MESSAGE of CURVE.
+    CurveBox(curve::CurveBox<'a>),
+    /// WELCOME of PLAIN, which has no data.
+    Empty,
+    /// SUBSCRIBE or CANCEL: the topic.
+    Topic(&'a [u8]),
+    /// JOIN or LEAVE: the group.
+    Group(&'a [u8]),
+    /// PING: how long the sender may be silent, in tenths of a second, and up to 16 octets to be given back.
+    Ping {
+        /// Tenths of a second; 0 for no limit.
+        ttl: u16,
+        /// Usually empty with libzmq.
+        context: &'a [u8],
+    },
+    /// PONG: the context of the PING.
+    Pong(&'a [u8]),
+    /// A name that no RFC has (`X-…`), or a mechanism's own command.
+    Unknown(&'a [u8]),
+    /// A known name, but the data do not follow its grammar.
+    Malformed(&'a [u8]),
+}
+
+/// Known mistakes of senders, recognised so that they are not mistaken for damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quirk {
+    /// libzmq 4.3.0 and later, PLAIN only: `^RROR` for `\x05ERROR`; the C compiler took `\x5E` for the escape.
+    CaretRror,
+}
+
+const CARET_RROR: &[u8] = b"^RROR";
+
+fn name_and_data(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
+    (length_data(u8), rest).parse(input)
+}
+
+/// Parses the whole body of a command frame; `None` if it does not even hold a name.
+pub fn command(body: &[u8], mechanism: MechanismName) -> Option<Command<'_>> {
+    if mechanism == MechanismName::PLAIN {
+        let mut caret = preceded(tag(CARET_RROR), all_consuming(error_reason));
+        if let Ok((_, reason)) = caret.parse(body) {
+            return Some(Command { name: b"ERROR", body: Body::Error(reason), quirk: Some(Quirk::CaretRror) });
+        }
+    }
+    let (_, (name, data)) = name_and_data(body).ok()?;
+    let body = meaning(name, data, mechanism).unwrap_or(Body::Malformed(data));
+    Some(Command { name, body, quirk: None })
+}
+
+fn error_reason(input: &[u8]) -> IResult<&[u8], &[u8]> {
+    length_data(u8).parse(input)
+}
+
+fn ping(input: &[u8]) -> IResult<&[u8], Body<'_>> {
+    let (input, (ttl, context)) = (be_u16, rest).parse(input)?;
+    Ok((input, Body::Ping { ttl, context }))
+}
+
+/// What `data` mean under this name; `None` if they do not follow its grammar.
+fn meaning<'a>(name: &[u8], data: &'a [u8], mechanism: MechanismName) -> Option<Body<'a>> {
+    fn whole<'a, T>(parsed: IResult<&'a [u8], T>) -> Option<T> {
+        parsed.ok().filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
+    }
+    let clear = mechanism == MechanismName::NULL || mechanism == MechanismName::PLAIN;
+    let curve = mechanism == MechanismName::CURVE;
+    let plain = mechanism == MechanismName::PLAIN;
+    Some(match name {
+        b"READY" if clear => Body::Metadata(metadata(data)),
+        b"INITIATE" if plain => Body::Metadata(metadata(data)),
+        b"HELLO" if plain => Body::PlainHello(whole(plain::hello(data))?),
+        b"WELCOME" if plain && data.is_empty() => Body::Empty,
+        b"WELCOME" if plain => return None,
+        b"HELLO" if curve => Body::CurveHello(whole(curve::hello(data))?),
+        b"WELCOME" if curve => Body::CurveWelcome(whole(curve::welcome(data))?),
+        b"INITIATE" if curve => Body::CurveInitiate(whole(curve::initiate(data))?),
+        b"READY" | b"MESSAGE" if curve => Body::CurveBox(whole(curve::sealed(data))?),
+        b"ERROR" => Body::Error(whole(error_reason(data))?),
+        b"SUBSCRIBE" | b"CANCEL" => Body::Topic(data),
+        b"JOIN" | b"LEAVE" => Body::Group(data),
+        b"PING" => whole(ping(data))?,
+        b"PONG" => Body::Pong(data),
+        _ => Body::Unknown(data),
+    })
+}
+
+/// The CURVE MESSAGE that a *message* frame carries: libzmq sends encrypted traffic without the COMMAND flag, although
+/// RFC 37 asks for it.
+pub fn curve_message(body: &[u8]) -> Option<curve::CurveBox<'_>> {
+    let (data, _) = tag::<_, _, nom::error::Error<&[u8]>>(&b"\x07MESSAGE"[..]).parse(body).ok()?;
+    curve::sealed(data).ok().map(|(_, sealed)| sealed)
+}
+
+/// The octets of a command's body that say which it is: enough for [`is_known_name`].
+pub const NAME_OCTETS: usize = 10;
+
+/// Whether a body that begins with `head` is a command with a name that RFC 37 or a mechanism defines.
+pub fn is_known_name(head: &[u8]) -> bool {
+    const NAMES: [&[u8]; 13] = [
+        b"READY",
+        b"ERROR",
+        b"HELLO",
+        b"WELCOME",
+        b"INITIATE",
+        b"MESSAGE",
+        b"SUBSCRIBE",
+        b"CANCEL",
+        b"JOIN",
+        b"LEAVE",
+        b"PING",
+        b"PONG",
+        b"RROR",
+    ];
+    let named = |input| -> IResult<&[u8], &[u8]> {
+        let (input, length) = u8(input)?;
+        take(length)(input)
+    };
+    head.starts_with(CARET_RROR) || named(head).is_ok_and(|(_, name)| NAMES.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_of_a_req_socket() {
+        let body = b"\x05READY\x0bSocket-Type\0\0\0\x03REQ\x08Identity\0\0\0\0";
+        assert_eq!(body.len(), 38, "the length that libzmq sends");
+        let parsed = command(body, MechanismName::NULL).expect("a command");
+        let Body::Metadata(metadata) = parsed.body else { panic!("{parsed:?}") };
+        assert_eq!(metadata.value("Socket-Type"), Some(&b"REQ"[..]));
+    }
+
+    #[test]
+    fn libzmq_misspells_error_under_plain() {
+        let parsed = command(b"\x5eRROR\x03400", MechanismName::PLAIN).expect("a command");
+        assert_eq!(
+            (parsed.name, parsed.body, parsed.quirk),
+            (&b"ERROR"[..], Body::Error(b"400"), Some(Quirk::CaretRror))
+        );
+        assert_eq!(command(b"\x5eRROR\x03400", MechanismName::NULL), None, "94 octets of name are not there");
+        let right = command(b"\x05ERROR\x03400", MechanismName::PLAIN).expect("a command");
+        assert_eq!((right.body, right.quirk), (Body::Error(b"400"), None));
+    }
+
+    #[test]
+    fn heartbeats_subscriptions_and_groups() {
+        let body = |bytes| command(bytes, MechanismName::NULL).expect("a command").body;
+        assert_eq!(body(b"\x04PING\x01\x2c"), Body::Ping { ttl: 300, context: b"" });
+        assert_eq!(body(b"\x04PING\x00\x0actx"), Body::Ping { ttl: 10, context: b"ctx" });
+        assert_eq!(body(b"\x04PING\x00"), Body::Malformed(b"\0"));
+        assert_eq!(body(b"\x04PONG"), Body::Pong(b""));
+        assert_eq!(body(b"\x09SUBSCRIBEnews"), Body::Topic(b"news"));
+        assert_eq!(body(b"\x06CANCEL"), Body::Topic(b""));
+        assert_eq!(body(b"\x04JOINTV"), Body::Group(b"TV"));
+        assert_eq!(body(b"\x06X-MINEdata"), Body::Unknown(b"data"));
+    }
+
+    #[test]
+    fn the_same_name_means_something_else_under_another_mechanism() {
+        let hello = command(b"\x05HELLO\x01u\x01p", MechanismName::PLAIN).expect("a command");
+        assert_eq!(hello.body, Body::PlainHello(plain::PlainHello { username: b"u", password: b"p" }));
+        let hello = command(b"\x05HELLO\x01u\x01p", MechanismName::CURVE).expect("a command");
+        assert_eq!(hello.body, Body::Malformed(b"\x01u\x01p"));
+        let welcome = command(b"\x07WELCOME", MechanismName::PLAIN).expect("a command");
+        assert_eq!(welcome.body, Body::Empty);
+    }
+
+    #[test]
+    fn a_body_without_a_whole_name_is_no_command() {
+        assert_eq!(command(b"", MechanismName::NULL), None);
+        assert_eq!(command(b"\x05REA", MechanismName::NULL), None);
+    }
+}
