@@ -1,45 +1,139 @@
-//! The correlator's front: takes what sessions tell, gives paths.
+//! The correlator's front: takes what sessions tell, gives paths, keeps its memory bounded.
 
-use super::path::Path;
+use super::assemble::{self, components};
+use super::hops::Links;
+use super::nodes::Nodes;
+use super::path::{Path, Status};
+use super::scene::Scene;
+use super::sockets::Sockets;
+use super::window::{Rank, Window};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
-use crate::base::time::Timestamp;
+use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
 use crate::zmtp::session::Peer;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Live: a path is reported once nothing was added to it for so long.
+const SETTLED: Duration = Duration::from_secs(1);
 
 /// Joins messages of many connections into paths.
 #[derive(Debug)]
 pub struct Correlator {
+    sockets: Sockets,
+    nodes: Nodes,
+    window: Window,
+    limit: usize,
+    answer_time: Duration,
+    paths: u64,
     given_up: u64,
+}
+
+/// Which paths a look at the window reports.
+#[derive(Clone, Copy, Debug)]
+enum Report {
+    /// All.
+    Everything,
+    /// Complete ones whose last message is before this time, others if they had time enough to be answered.
+    Before(Timestamp),
 }
 
 impl Correlator {
     /// Nothing seen yet.
-    pub fn new(_limits: &Limits) -> Self {
-        Self { given_up: 0 }
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            sockets: Sockets::default(),
+            nodes: Nodes::default(),
+            window: Window::default(),
+            limit: limits.window_messages.max(16),
+            answer_time: limits.answer_time,
+            paths: 0,
+            given_up: 0,
+        }
     }
 
-    /// A connection got its number.
-    pub fn connection(&mut self, _conn: u32, _client: Endpoint, _server: Endpoint, _opened: Timestamp) {}
+    /// A connection got its number; they come in order, from 0.
+    pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
+        self.sockets.connect(conn, client, server);
+    }
 
     /// A peer introduced itself.
-    pub fn peer(&mut self, _conn: u32, _direction: Direction, _peer: &Peer) {}
+    pub fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
+        let identity = peer.identity.as_ref().filter(|identity| !identity.is_empty());
+        self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
+    }
 
     /// A connection is over.
-    pub fn ended(&mut self, _conn: u32, _by_server: bool) {}
+    pub fn ended(&mut self, conn: u32, by_server: bool) {
+        self.sockets.disconnect(conn, by_server);
+    }
 
     /// A message is complete.
-    pub fn message(&mut self, _conn: u32, _key: u64, _message: &Message<'_>, _on: &mut impl FnMut(&Path)) {}
+    pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
+        if !self.sockets.is_request_reply(conn) {
+            return;
+        }
+        self.window.push(conn, key, message);
+        if self.window.len() >= self.limit {
+            // What happened in the last quarter may still go on.
+            self.window.sort();
+            let newest = self.window.record((self.window.len() * 3 / 4) as Rank).available;
+            self.resolve(Report::Before(newest), on);
+            self.make_room(on);
+        }
+    }
 
     /// Time passes.
-    pub fn tick(&mut self, _now: Timestamp, _on: &mut impl FnMut(&Path)) {}
+    pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
+        self.resolve(Report::Before(now + Duration(-SETTLED.0)), on);
+    }
 
     /// No more messages.
-    pub fn finish(&mut self, _on: &mut impl FnMut(&Path)) {}
+    pub fn finish(&mut self, on: &mut impl FnMut(&Path)) {
+        self.resolve(Report::Everything, on);
+    }
 
-    /// Messages given up because there were too many at once.
+    /// Messages whose path was cut short because too many others waited.
     pub fn given_up(&self) -> u64 {
         self.given_up
+    }
+
+    /// The window is still more than half full of what waits: everything in it is reported as it stands.
+    fn make_room(&mut self, on: &mut impl FnMut(&Path)) {
+        if self.window.len() > self.limit / 2 {
+            self.given_up += self.window.len() as u64;
+            self.resolve(Report::Everything, on);
+        }
+    }
+
+    /// Correlates the window, reports what is to be reported, keeps the rest.
+    fn resolve(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+        if self.window.is_empty() {
+            return;
+        }
+        self.window.sort();
+        let scene = Scene::new(&self.window, &mut self.sockets);
+        self.nodes.learn(&scene);
+        let links = Links::find(&scene, &self.nodes);
+        let mut keep = vec![false; self.window.len()];
+        for component in components(&scene, &self.nodes, &links) {
+            let last = assemble::last_time(&scene, &component);
+            let reported = match report {
+                Report::Everything => true,
+                Report::Before(time) if component.status == Status::Complete => last < time,
+                Report::Before(time) => time - last > self.answer_time,
+            };
+            if !reported {
+                component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);
+            } else if component.is_path {
+                on(&assemble::path(&scene, &self.nodes, &links, &component, self.paths));
+                self.paths += 1;
+            }
+        }
+        for conn in links.joined {
+            self.sockets.set_joined(conn);
+        }
+        self.window.retain(&keep);
     }
 }

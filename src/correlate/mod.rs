@@ -1,8 +1,27 @@
-//! Events of many connections → meaning: which message was forwarded as which, which reply answers which request.
+//! Messages of many connections → request/reply paths: which message was forwarded as which, which reply answers which
+//! request.
 //!
 //! Pure: sees messages, never packets. Works on a window of messages at a time, so memory does not grow with the input;
-//! what was learned about sockets and identities is kept from window to window. ARCHITECTURE.md tells the method.
+//! what was learned about sockets and identities is kept from window to window. For each window:
+//!
+//! 1. [`sockets`]: which connections end in the same socket, and in which direction requests flow on each;
+//! 2. [`nodes`]: which sending socket is the back end of which ROUTER, and where the identity stands in the envelope;
+//! 3. [`identities`]: which identity names which connection on that ROUTER;
+//! 4. [`hops`]: messages that entered a node joined to those that left it, and requests to replies at the worker;
+//! 5. [`assemble`]: hops joined into paths.
+//!
+//! The rule behind it (RFC 28): at a node a request `[f1 … fn]` from connection *a* leaves as `[id, f1 … fn]`, where *id*
+//! names *a* on that ROUTER; the reply `[id, g1 … gm]` leaves as `[g1 … gm]` on *a*. Equal ids on two ROUTERs are two
+//! different things: the key is (ROUTER, id).
 
+pub mod assemble;
 pub mod correlator;
 pub mod findings;
+pub mod hops;
+pub mod identities;
+pub mod index;
+pub mod nodes;
 pub mod path;
+pub mod scene;
+pub mod sockets;
+pub mod window;

@@ -1,0 +1,128 @@
+//! Links joined into paths.
+
+use super::hops::Links;
+use super::nodes::Nodes;
+use super::path::{Evidence, Hop, Path, Status};
+use super::scene::Scene;
+use super::window::Rank;
+use crate::base::direction::Direction;
+use crate::base::time::Timestamp;
+
+/// The messages of one path, in order, and how far it got.
+#[derive(Debug)]
+pub struct Component {
+    /// Its messages.
+    pub ranks: Vec<Rank>,
+    /// How it fared.
+    pub status: Status,
+    /// Whether it is a request or a reply at all, and not a message of another pattern.
+    pub is_path: bool,
+}
+
+/// Splits the messages of a window into paths, in the order in which they begin.
+pub fn components(scene: &Scene<'_>, nodes: &Nodes, links: &Links) -> Vec<Component> {
+    let mut root: Vec<Rank> = (0..scene.window.len() as Rank).collect();
+    for rank in 0..root.len() {
+        if let Some(link) = links.cause[rank] {
+            root[rank] = root[link.cause as usize];
+        }
+    }
+    let mut by_root: Vec<Rank> = (0..root.len() as Rank).collect();
+    by_root.sort_by_key(|&rank| (root[rank as usize], rank));
+    by_root
+        .chunk_by(|&a, &b| root[a as usize] == root[b as usize])
+        .map(|ranks| Component {
+            ranks: ranks.to_vec(),
+            status: status(scene, nodes, links, ranks),
+            is_path: ranks.len() > 1 || can_stand_alone(scene, links, ranks[0]),
+        })
+        .collect()
+}
+
+/// Whether a message that nothing is joined to is a request or a reply at all.
+fn can_stand_alone(scene: &Scene<'_>, links: &Links, rank: Rank) -> bool {
+    let conn = scene.window.record(rank).conn;
+    scene.sockets.is_strictly_request_reply(conn)
+        || scene.sockets.connection(conn).joined
+        || links.joined.contains(&conn)
+}
+
+fn status(scene: &Scene<'_>, nodes: &Nodes, links: &Links, ranks: &[Rank]) -> Status {
+    let origin = scene.window.record(ranks[0]);
+    if !scene.is_request[ranks[0] as usize] {
+        return Status::Unrequested;
+    }
+    let replies = || ranks.iter().filter(|&&rank| !scene.is_request[rank as usize]);
+    let is_back = |rank: &Rank| {
+        let record = scene.window.record(*rank);
+        record.conn == origin.conn || same_originator(scene, origin.conn, record.conn)
+    };
+    if replies().any(is_back) {
+        return Status::Complete;
+    }
+    let stuck = ranks.iter().any(|&rank| {
+        let receiver = scene.sockets.receiver(scene.window.record(rank));
+        let enters = if scene.is_request[rank as usize] {
+            nodes.is_frontend(receiver)
+        } else {
+            nodes.backend(receiver).is_some()
+        };
+        enters && !links.is_cause[rank as usize]
+    });
+    if stuck || replies().next().is_some() { Status::Broken } else { Status::Unanswered }
+}
+
+/// Whether two connections lead to the same socket and announced the same identity.
+fn same_originator(scene: &Scene<'_>, origin: u32, other: u32) -> bool {
+    let end = |conn: u32| {
+        let connection = scene.sockets.connection(conn);
+        let asks = connection.requests?;
+        Some((connection.peers[asks].identity?, connection.sockets[asks.reverse()]))
+    };
+    end(origin).is_some_and(|origin| end(other) == Some(origin))
+}
+
+/// The path that a component is.
+pub fn path(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Component, number: u64) -> Path {
+    let (mut request, mut reply) = (Vec::new(), Vec::new());
+    for &rank in &component.ranks {
+        let hops = if scene.is_request[rank as usize] { &mut request } else { &mut reply };
+        hops.push(hop(scene, nodes, links, rank));
+    }
+    let confidence = request.iter().chain(&reply).map(|hop: &Hop| hop.confidence).fold(1.0, f64::min);
+    let latency = (component.status == Status::Complete)
+        .then(|| scene.delay(component.ranks[0], component.ranks[component.ranks.len() - 1]));
+    Path { number, status: component.status, request, reply, latency, confidence }
+}
+
+fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
+    let record = scene.window.record(rank);
+    let connection = scene.sockets.connection(record.conn);
+    let (source, destination) = match record.direction {
+        Direction::ClientToServer => (connection.client, connection.server),
+        Direction::ServerToClient => (connection.server, connection.client),
+    };
+    let is_request = scene.is_request[rank as usize];
+    // The end of this connection that belongs to the node nearer to the originator.
+    let node = if is_request { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
+    let link = links.cause[rank as usize];
+    let tagged = nodes.backend(node).filter(|_| link.is_some());
+    let tag = tagged.and_then(|backend| scene.tag(rank, backend.depth));
+    Hop {
+        key: record.key,
+        conn: record.conn,
+        direction: record.direction,
+        source,
+        destination,
+        ordinal: record.ordinal,
+        position: record.position,
+        identity: tag.and_then(|tag| scene.window.identity(tag.identity)).map(Box::from),
+        evidence: link.map_or(Evidence::Origin, |link| link.evidence),
+        confidence: link.map_or(1.0, |link| link.confidence),
+    }
+}
+
+/// When the last message of a component was captured.
+pub fn last_time(scene: &Scene<'_>, component: &Component) -> Timestamp {
+    component.ranks.iter().map(|&rank| scene.window.record(rank).available).max().unwrap_or_default()
+}

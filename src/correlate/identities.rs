@@ -1,0 +1,381 @@
+//! Which identity names which connection on a ROUTER.
+//!
+//! An announced identity is known from the handshake. One that the ROUTER assigned never is on its connection's wire:
+//! it is found by trying connections, and keeping the one whose messages explain those tagged with the identity best, by
+//! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
+//! decides where the messages alone do not.
+
+use super::scene::Scene;
+use super::sockets::SocketId;
+use super::window::Rank;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+/// Messages without an explanation weigh like a delay of 100 s.
+const UNEXPLAINED: f64 = 18.42;
+
+/// A message that came in and did not go out, or not here.
+const NOT_FORWARDED: f64 = 0.5;
+
+/// Delays below this many microseconds are alike.
+const SHORTEST_DELAY: f64 = 20.0;
+
+/// Connections tried for one identity.
+const CANDIDATES: usize = 64;
+
+/// Messages compared for every candidate, and for the few best of them.
+const FIRST_LOOK: usize = 6;
+const SECOND_LOOK: usize = 48;
+
+/// How many candidates get a second look.
+const FINALISTS: usize = 6;
+
+/// A difference in cost that leaves no doubt.
+const CLEAR_MARGIN: f64 = 6.0;
+
+/// The messages tagged with one identity.
+#[derive(Clone, Debug, Default)]
+pub struct Tagged {
+    /// Requests that carry it, in order.
+    pub requests: Vec<Rank>,
+    /// Replies that carry it, in order.
+    pub replies: Vec<Rank>,
+}
+
+/// What an identity names.
+#[derive(Clone, Debug)]
+pub struct Name {
+    /// The connections: one, or for an announced identity all that announced it, oldest first.
+    pub conns: Vec<u32>,
+    /// Whether it was announced.
+    pub announced: bool,
+    /// How sure, 0 to 1.
+    pub confidence: f64,
+}
+
+/// Names of the connections of one ROUTER, by hash of the identity. Ordered, so that results do not depend on hashing.
+pub type Names = BTreeMap<u64, Name>;
+
+/// How well messages are explained.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Fit {
+    /// Sum over messages; lower is better.
+    pub cost: f64,
+    /// Messages that were explained.
+    pub explained: usize,
+    /// Messages that were to be explained.
+    pub messages: usize,
+}
+
+impl Fit {
+    fn add(&mut self, other: Self) {
+        self.cost += other.cost;
+        self.explained += other.explained;
+        self.messages += other.messages;
+    }
+
+    /// Cost of a message.
+    pub fn mean(&self) -> f64 {
+        self.cost / (self.messages.max(1) as f64)
+    }
+}
+
+/// Finds what the identities at `depth` name on `router`; `known` are kept as they are.
+pub fn name(scene: &Scene<'_>, router: SocketId, depth: usize, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> (Names, Fit) {
+    let mut names = Names::new();
+    let mut fit = Fit::default();
+    let no_connections = Vec::new();
+    let conns = scene.routers.get(&router).unwrap_or(&no_connections);
+    let announced = announced(scene, router);
+    let mut open = Vec::new();
+    for (&identity, messages) in tagged {
+        let certain = known.get(&identity).filter(|name| name.confidence >= 0.99);
+        let name = certain.cloned().or_else(|| {
+            let conns = announced.get(&identity)?.clone();
+            Some(Name { conns, announced: true, confidence: 0.999 })
+        });
+        match name {
+            Some(name) => {
+                fit.add(fit_of(scene, messages, depth, &name.conns, SECOND_LOOK));
+                names.insert(identity, name);
+            }
+            None => open.push((identity, messages)),
+        }
+    }
+    let taken: FxHashSet<u32> = names.values().flat_map(|name| name.conns.iter().copied()).collect();
+    let anonymous: Vec<u32> =
+        conns.iter().copied().filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
+    for (identity, choice) in assign(scene, router, depth, &open, &anonymous) {
+        fit.add(choice.fit);
+        names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
+    }
+    for (identity, messages) in &open {
+        if !names.contains_key(identity) {
+            let count = messages.requests.len().min(SECOND_LOOK);
+            fit.add(Fit { cost: UNEXPLAINED * count as f64, explained: 0, messages: count });
+        }
+    }
+    (names, fit)
+}
+
+/// The connections of a ROUTER by the identity that they announced.
+fn announced(scene: &Scene<'_>, router: SocketId) -> FxHashMap<u64, Vec<u32>> {
+    let mut announced: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
+    for &conn in scene.routers.get(&router).into_iter().flatten() {
+        if let Some(identity) = peer_identity(scene, conn) {
+            announced.entry(identity).or_default().push(conn);
+        }
+    }
+    announced
+}
+
+fn peer_identity(scene: &Scene<'_>, conn: u32) -> Option<u64> {
+    let connection = scene.sockets.connection(conn);
+    connection.peers[connection.requests?].identity
+}
+
+fn is_anonymous(scene: &Scene<'_>, conn: u32) -> bool {
+    peer_identity(scene, conn).is_none()
+}
+
+/// A connection chosen for an identity.
+#[derive(Clone, Copy, Debug)]
+struct Choice {
+    conn: u32,
+    fit: Fit,
+    /// How much worse the next best connection is.
+    margin: f64,
+    /// The order of handshakes says the same.
+    in_order: bool,
+}
+
+impl Choice {
+    fn confidence(&self) -> f64 {
+        let by_margin = 1.0 - 0.5 * (-self.margin).exp();
+        let floor = if self.in_order { 0.99 } else { 0.0 };
+        by_margin.max(floor).min(0.999)
+    }
+}
+
+/// The candidates of one identity, best first.
+struct Candidates {
+    identity: u64,
+    ranked: Vec<(u32, Fit)>,
+}
+
+impl Candidates {
+    /// The best connection that is not taken.
+    fn choose(&self, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let mut free = self.ranked.iter().filter(|(conn, _)| !taken.contains(conn));
+        let &(conn, fit) = free.next()?;
+        let next = free.next().map_or(UNEXPLAINED * fit.messages as f64, |(_, fit)| fit.cost);
+        Some(Choice { conn, fit, margin: next - fit.cost, in_order: false })
+    }
+
+    /// This connection, if it explains the messages nearly as well as the best does.
+    fn choose_predicted(&self, conn: u32, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let (_, best) = self.ranked.first()?;
+        let &(_, fit) = self.ranked.iter().find(|(candidate, _)| *candidate == conn)?;
+        let nearly = fit.cost <= best.cost + CLEAR_MARGIN && !taken.contains(&conn);
+        nearly.then_some(Choice { conn, fit, margin: best.cost - fit.cost, in_order: true })
+    }
+}
+
+/// Gives each identity a connection of its own.
+fn assign(
+    scene: &Scene<'_>,
+    router: SocketId,
+    depth: usize,
+    open: &[(u64, &Tagged)],
+    anonymous: &[u32],
+) -> Vec<(u64, Choice)> {
+    let candidates: Vec<Candidates> = open
+        .iter()
+        .map(|(identity, messages)| {
+            let ranked = rank_candidates(scene, router, depth, messages, anonymous);
+            Candidates { identity: *identity, ranked }
+        })
+        .collect();
+    let mut taken = FxHashSet::default();
+    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
+    // The clear ones first, then those that the order of handshakes predicts, then the rest as well as may be.
+    let mut undecided = Vec::new();
+    for candidate in &candidates {
+        match candidate.choose(&FxHashSet::default()) {
+            Some(choice) if choice.margin >= CLEAR_MARGIN && !taken.contains(&choice.conn) => {
+                taken.insert(choice.conn);
+                chosen.insert(candidate.identity, choice);
+            }
+            Some(choice) => undecided.push((choice.margin, candidate)),
+            None => {}
+        }
+    }
+    let order = HandshakeOrder::learn(scene, router, &candidates, &chosen);
+    if let Some(order) = &order {
+        undecided.retain(|(_, candidate)| {
+            let predicted = order.predict(scene, candidate.identity);
+            let choice = predicted.and_then(|conn| candidate.choose_predicted(conn, &taken));
+            if let Some(choice) = choice {
+                taken.insert(choice.conn);
+                chosen.insert(candidate.identity, choice);
+            }
+            choice.is_none()
+        });
+    }
+    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (_, candidate) in undecided {
+        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained > 0) {
+            taken.insert(choice.conn);
+            chosen.insert(candidate.identity, choice);
+        }
+    }
+    for (identity, choice) in &mut chosen {
+        choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
+    }
+    chosen.into_iter().collect()
+}
+
+/// The connections that can have this identity, best first.
+fn rank_candidates(
+    scene: &Scene<'_>,
+    router: SocketId,
+    depth: usize,
+    messages: &Tagged,
+    anonymous: &[u32],
+) -> Vec<(u32, Fit)> {
+    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, router, depth, messages) };
+    let mut ranked: Vec<(u32, Fit)> =
+        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, depth, &[conn], FIRST_LOOK))).collect();
+    let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
+    ranked.sort_by(by_cost);
+    if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
+        ranked.truncate(FINALISTS);
+        for (conn, fit) in &mut ranked {
+            *fit = fit_of(scene, messages, depth, &[*conn], SECOND_LOOK);
+        }
+        ranked.sort_by(by_cost);
+    }
+    ranked
+}
+
+/// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
+fn nearest(scene: &Scene<'_>, router: SocketId, depth: usize, messages: &Tagged) -> Vec<u32> {
+    let mut conns = Vec::new();
+    let mut seen = FxHashSet::default();
+    for &forward in messages.requests.iter().take(3) {
+        let Some(tag) = scene.tag(forward, depth) else { continue };
+        for arrival in scene.socket_arrivals.all_before(router, tag.suffix, forward).take(4 * CANDIDATES) {
+            let conn = scene.window.record(arrival).conn;
+            if is_anonymous(scene, conn) && seen.insert(conn) {
+                conns.push(conn);
+            }
+            if conns.len() >= CANDIDATES {
+                return conns;
+            }
+        }
+    }
+    conns
+}
+
+/// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
+fn fit_of(scene: &Scene<'_>, messages: &Tagged, depth: usize, conns: &[u32], limit: usize) -> Fit {
+    let mut fit = Fit::default();
+    let mut used: FxHashMap<u64, usize> = FxHashMap::default();
+    let mut last = 0;
+    for &forward in messages.requests.iter().take(limit) {
+        let Some(tag) = scene.tag(forward, depth) else { continue };
+        let before = |conn: &u32| scene.arrivals.all_before(*conn, tag.suffix, forward);
+        let cause = conns.iter().filter_map(|conn| before(conn).next()).max();
+        let used = used.entry(tag.suffix).or_default();
+        // As many have arrived as have left, and one more: this one.
+        let enough = *used == 0 || conns.iter().map(|conn| scene.arrivals.count_before(*conn, tag.suffix, forward)).sum::<usize>() > *used;
+        *used += 1;
+        last = forward;
+        fit.explain(cause.filter(|_| enough).map(|cause| delay_cost(scene, cause, forward)));
+    }
+    let left: usize = fit.messages;
+    let arrived: usize = conns.iter().map(|conn| scene.arrivals.owner_before(*conn, last)).sum();
+    fit.cost += NOT_FORWARDED * arrived.saturating_sub(left) as f64;
+    used.clear();
+    for &reply in messages.replies.iter().take(limit) {
+        let Some(tag) = scene.tag(reply, depth) else { continue };
+        let effect = conns.iter().filter_map(|conn| scene.departures.earliest_after(*conn, tag.suffix, reply)).min();
+        let used = used.entry(tag.suffix).or_default();
+        // No more have left than had come before this one.
+        let gone: usize = conns.iter().map(|conn| scene.departures.count_before(*conn, tag.suffix, reply)).sum();
+        let possible = gone <= *used;
+        *used += 1;
+        fit.explain(effect.filter(|_| possible).map(|effect| delay_cost(scene, reply, effect)));
+    }
+    fit
+}
+
+impl Fit {
+    fn explain(&mut self, cost: Option<f64>) {
+        self.messages += 1;
+        self.explained += usize::from(cost.is_some());
+        self.cost += cost.unwrap_or(UNEXPLAINED);
+    }
+}
+
+fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+    (scene.delay(cause, effect).0 as f64 / 1e3 + SHORTEST_DELAY).ln()
+}
+
+/// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
+struct HandshakeOrder {
+    /// The number of the first connection in `order`.
+    base: u32,
+    order: Vec<u32>,
+}
+
+impl HandshakeOrder {
+    /// Learns the first number from the identities that are certain; `None` if they are not numbered.
+    fn learn(
+        scene: &Scene<'_>,
+        router: SocketId,
+        candidates: &[Candidates],
+        chosen: &BTreeMap<u64, Choice>,
+    ) -> Option<Self> {
+        let order = anonymous_in_order(scene, router);
+        let place: FxHashMap<u32, u32> = order.iter().enumerate().map(|(at, &conn)| (conn, at as u32)).collect();
+        let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
+        let mut voters = 0;
+        for candidate in candidates {
+            let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
+            let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
+            let number = number(scene, candidate.identity);
+            if let (Some(number), Some(at)) = (number, best.and_then(|conn| place.get(&conn))) {
+                voters += 1;
+                *votes.entry(number.wrapping_sub(*at)).or_default() += 1;
+            }
+        }
+        let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
+        (most * 2 > voters || most >= 3).then_some(Self { base, order })
+    }
+
+    fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {
+        let at = number(scene, identity)?.wrapping_sub(self.base);
+        self.order.get(at as usize).copied()
+    }
+}
+
+/// The number in an identity that libzmq assigned: a zero octet, then 32 bits, big-endian.
+fn number(scene: &Scene<'_>, identity: u64) -> Option<u32> {
+    match scene.window.identity(identity)? {
+        [0, number @ ..] => number.try_into().ok().map(u32::from_be_bytes),
+        _ => None,
+    }
+}
+
+/// All anonymous connections of a ROUTER, in the order of their handshakes.
+fn anonymous_in_order(scene: &Scene<'_>, router: SocketId) -> Vec<u32> {
+    let introduced = |conn: &u32| {
+        let connection = scene.sockets.connection(*conn);
+        let peer_sends = if connection.sockets.s2c == router { &connection.peers.c2s } else { &connection.peers.s2c };
+        peer_sends.introduced.filter(|_| peer_sends.identity.is_none())
+    };
+    let mut order: Vec<_> = scene.sockets.socket(router).connections.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
+    order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
+    order.into_iter().map(|(_, conn)| conn).collect()
+}

@@ -1,0 +1,120 @@
+//! One window of messages, looked up by socket and connection.
+
+use super::index::SuffixIndex;
+use super::sockets::{SocketId, Sockets};
+use super::window::{PartRecord, Rank, Window};
+use crate::base::time::Duration;
+use crate::zmtp::wire::socket_type::SocketType;
+use rustc_hash::FxHashSet;
+use std::collections::BTreeMap;
+
+/// A sorted window and what stands where in it.
+#[derive(Debug)]
+pub struct Scene<'a> {
+    /// The messages.
+    pub window: &'a Window,
+    /// The sockets they travelled between.
+    pub sockets: &'a Sockets,
+    /// For each message: whether it flows in the direction of requests.
+    pub is_request: Vec<bool>,
+    /// Requests by the connection that they arrived on and their content.
+    pub arrivals: SuffixIndex,
+    /// Requests by the socket that they arrived at and their content.
+    pub socket_arrivals: SuffixIndex,
+    /// Replies by the connection that they left on and their content.
+    pub departures: SuffixIndex,
+    /// What each socket that can be the back end of a node sent and received.
+    pub backends: BTreeMap<SocketId, Traffic>,
+    /// The sockets that can be the front end of a node, with those of their connections that carry requests.
+    pub routers: BTreeMap<SocketId, Vec<u32>>,
+}
+
+/// What passed through one socket.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    /// Requests that it sent.
+    pub requests: Vec<Rank>,
+    /// Replies that it received.
+    pub replies: Vec<Rank>,
+}
+
+impl<'a> Scene<'a> {
+    /// Looks over a sorted window.
+    pub fn new(window: &'a Window, sockets: &'a mut Sockets) -> Self {
+        let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
+        let sockets = &*sockets;
+        let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
+        let mut routers: BTreeMap<SocketId, Vec<u32>> = BTreeMap::new();
+        let mut seen = FxHashSet::default();
+        let (mut arrivals, mut socket_arrivals, mut departures) = (Vec::new(), Vec::new(), Vec::new());
+        for (rank, record) in window.records().iter().enumerate() {
+            let rank = rank as Rank;
+            let suffix = window.parts(rank).first().map_or(0, |part| part.suffix);
+            let (sender, receiver) = (sockets.sender(record), sockets.receiver(record));
+            if is_request[rank as usize] {
+                if can_be(sockets, sender, &[SocketType::DEALER, SocketType::ROUTER]) {
+                    backends.entry(sender).or_default().requests.push(rank);
+                }
+                if can_be(sockets, receiver, &[SocketType::ROUTER]) {
+                    arrivals.push((record.conn, suffix, rank));
+                    socket_arrivals.push((receiver, suffix, rank));
+                    if seen.insert(record.conn) {
+                        routers.entry(receiver).or_default().push(record.conn);
+                    }
+                }
+            } else {
+                if can_be(sockets, receiver, &[SocketType::DEALER, SocketType::ROUTER]) {
+                    backends.entry(receiver).or_default().replies.push(rank);
+                }
+                if can_be(sockets, sender, &[SocketType::ROUTER]) {
+                    departures.push((record.conn, suffix, rank));
+                }
+            }
+        }
+        Self {
+            window,
+            sockets,
+            is_request,
+            arrivals: SuffixIndex::new(arrivals),
+            socket_arrivals: SuffixIndex::new(socket_arrivals),
+            departures: SuffixIndex::new(departures),
+            backends,
+            routers,
+        }
+    }
+
+    /// The identity at `depth` of a message's envelope and what follows it; `None` if there is none.
+    pub fn tag(&self, rank: Rank, depth: usize) -> Option<Tag> {
+        let parts = self.window.parts(rank);
+        let (identity, rest) = (parts.get(depth)?, parts.get(depth + 1)?);
+        identity.can_be_identity().then_some(Tag { identity: identity.hash, suffix: rest.suffix })
+    }
+
+    /// Content of a whole message.
+    pub fn content(&self, rank: Rank) -> u64 {
+        self.window.parts(rank).first().map_or(0, |part| part.suffix)
+    }
+
+    /// Parts of a message.
+    pub fn parts(&self, rank: Rank) -> &[PartRecord] {
+        self.window.parts(rank)
+    }
+
+    /// The time from one message to another.
+    pub fn delay(&self, cause: Rank, effect: Rank) -> Duration {
+        self.window.record(effect).available - self.window.record(cause).available
+    }
+}
+
+/// An identity in an envelope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Hash of the identity.
+    pub identity: u64,
+    /// Hash of the parts after it.
+    pub suffix: u64,
+}
+
+fn can_be(sockets: &Sockets, socket: SocketId, types: &[SocketType]) -> bool {
+    sockets.socket(socket).socket_type.is_none_or(|t| types.contains(&t))
+}

@@ -1,0 +1,180 @@
+//! Which connections end in the same socket, and which way requests flow on each.
+//!
+//! A bound socket has many connections: all that were accepted on its endpoint. A connecting end is a socket of its own
+//! here, since nothing on the wire tells which connections an application's socket opened. When the server closed all
+//! connections of an endpoint before the next was opened, what listens there now is another socket.
+
+use super::window::Record;
+use crate::base::chunk::Position;
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::endpoint::Endpoint;
+use crate::zmtp::session::Peer;
+use crate::zmtp::wire::socket_type::SocketType;
+use rustc_hash::FxHashMap;
+
+/// Number of a socket.
+pub type SocketId = u32;
+
+/// A connection as the correlator knows it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Its client.
+    pub client: Endpoint,
+    /// Its server.
+    pub server: Endpoint,
+    /// The socket at each end; `c2s` is the client's.
+    pub sockets: PerDirection<SocketId>,
+    /// What each peer said of itself.
+    pub peers: PerDirection<PeerRecord>,
+    /// The direction in which requests flow, once known.
+    pub requests: Option<Direction>,
+    /// Whether any message of it was joined to another: it takes part in request/reply.
+    pub joined: bool,
+}
+
+/// What a peer said of itself.
+#[derive(Debug, Default)]
+pub struct PeerRecord {
+    /// Its socket type.
+    pub socket_type: Option<SocketType>,
+    /// Hash of the identity that it announced; `None` if it announced none or an empty one.
+    pub identity: Option<u64>,
+    /// Where it introduced itself. ROUTERs number their anonymous peers in about this order.
+    pub introduced: Option<Position>,
+}
+
+/// The sockets and connections of an analysis.
+#[derive(Debug, Default)]
+pub struct Sockets {
+    connections: Vec<Connection>,
+    sockets: Vec<Socket>,
+    bound: FxHashMap<Endpoint, Bound>,
+}
+
+/// One socket.
+#[derive(Debug, Default)]
+pub struct Socket {
+    /// Its connections.
+    pub connections: Vec<u32>,
+    /// Its type, as any of its connections told.
+    pub socket_type: Option<SocketType>,
+}
+
+/// What listens on an endpoint at the moment.
+#[derive(Debug)]
+struct Bound {
+    socket: SocketId,
+    open: u32,
+    server_closed: bool,
+}
+
+impl Sockets {
+    /// A connection; they come in the order of their numbers, from 0.
+    pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
+        debug_assert_eq!(conn as usize, self.connections.len(), "connections are numbered in order");
+        let accepting = self.accept(server);
+        let connecting = self.create();
+        for socket in [connecting, accepting] {
+            self.sockets[socket as usize].connections.push(conn);
+        }
+        self.connections.push(Connection {
+            client,
+            server,
+            sockets: PerDirection { c2s: connecting, s2c: accepting },
+            peers: PerDirection::default(),
+            requests: None,
+            joined: false,
+        });
+    }
+
+    fn accept(&mut self, endpoint: Endpoint) -> SocketId {
+        if let Some(bound) = self.bound.get_mut(&endpoint)
+            && !(bound.open == 0 && bound.server_closed)
+        {
+            bound.open += 1;
+            return bound.socket;
+        }
+        let socket = self.create();
+        self.bound.insert(endpoint, Bound { socket, open: 1, server_closed: false });
+        socket
+    }
+
+    fn create(&mut self) -> SocketId {
+        self.sockets.push(Socket::default());
+        self.sockets.len() as SocketId - 1
+    }
+
+    /// A peer introduced itself.
+    pub fn introduce(&mut self, conn: u32, direction: Direction, peer: &Peer, identity: Option<u64>) {
+        let connection = &mut self.connections[conn as usize];
+        connection.peers[direction] =
+            PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
+        let socket = connection.sockets[direction];
+        self.sockets[socket as usize].socket_type = peer.socket_type;
+    }
+
+    /// A connection is over.
+    pub fn disconnect(&mut self, conn: u32, by_server: bool) {
+        let connection = &self.connections[conn as usize];
+        if let Some(bound) = self.bound.get_mut(&connection.server)
+            && bound.socket == connection.sockets.s2c
+        {
+            bound.open = bound.open.saturating_sub(1);
+            bound.server_closed = by_server;
+        }
+    }
+
+    /// One connection.
+    pub fn connection(&self, conn: u32) -> &Connection {
+        &self.connections[conn as usize]
+    }
+
+    /// Notes that a message of this connection was joined to another.
+    pub fn set_joined(&mut self, conn: u32) {
+        self.connections[conn as usize].joined = true;
+    }
+
+    /// One socket.
+    pub fn socket(&self, socket: SocketId) -> &Socket {
+        &self.sockets[socket as usize]
+    }
+
+    /// The socket that sent a message.
+    pub fn sender(&self, record: &Record) -> SocketId {
+        self.connection(record.conn).sockets[record.direction]
+    }
+
+    /// The socket that received a message.
+    pub fn receiver(&self, record: &Record) -> SocketId {
+        self.connection(record.conn).sockets[record.direction.reverse()]
+    }
+
+    /// Whether a message flows in the direction of requests. The first message of a connection whose types leave it
+    /// open decides.
+    pub fn is_request(&mut self, record: &Record) -> bool {
+        let connection = &mut self.connections[record.conn as usize];
+        let requests = *connection.requests.get_or_insert_with(|| {
+            let of = |direction: Direction| connection.peers[direction].socket_type;
+            let asks = |direction: &Direction| {
+                of(*direction) == Some(SocketType::REQ) || of(direction.reverse()) == Some(SocketType::REP)
+            };
+            Direction::BOTH.into_iter().find(asks).unwrap_or(record.direction)
+        });
+        requests == record.direction
+    }
+
+    /// Whether this connection's messages can be requests and replies (RFC 28), as far as types are known.
+    pub fn is_request_reply(&self, conn: u32) -> bool {
+        self.connection(conn).peers.iter().all(|(_, peer)| {
+            peer.socket_type.is_none_or(|t| {
+                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
+            })
+        })
+    }
+
+    /// Whether every message of this connection is a request or a reply by its types alone.
+    pub fn is_strictly_request_reply(&self, conn: u32) -> bool {
+        let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REQ | SocketType::REP));
+        self.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
+    }
+}
