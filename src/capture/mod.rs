@@ -5,4 +5,5 @@
 pub mod error;
 pub mod file;
 pub mod filter;
+pub mod merge;
 pub mod packet;
