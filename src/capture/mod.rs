@@ -5,5 +5,7 @@
 pub mod error;
 pub mod file;
 pub mod filter;
+pub mod interfaces;
+pub mod live;
 pub mod merge;
 pub mod packet;
