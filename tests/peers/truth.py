@@ -162,7 +162,7 @@ def truth_of(capture: str, log: dict) -> dict:
     facts = {k: v for k, v in log.items() if k not in ("asked", "tcpdump", "name", "family")}
     truth = {
         "name": log.get("name") or os.path.basename(capture).rsplit(".", 1)[0],
-        "family": log.get("family"),
+        **({"family": log["family"]} if log.get("family") else {}),
         "capture": os.path.basename(capture),
         **facts,
         "tcpdump": log.get("tcpdump", {}),
