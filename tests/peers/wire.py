@@ -198,7 +198,7 @@ def parse(connection: Connection):
     for half, _ in connection.halves():
         if half.data[:1] == b"\xff" and len(half.data) >= 64 and half.data[9] & 1 and half.data[10] >= 3:
             half.greeting = half.data[:64]
-    for half, peer in connection.halves():
+    for half, _ in connection.halves():
         if half.greeting:
             parse_frames(half)
             join_messages(half, half.greeting[12:32].rstrip(b"\0").decode())
