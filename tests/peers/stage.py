@@ -4,13 +4,17 @@ An actor's body is a plain function `body(cue, ...)` that runs in its own proces
 stand, may `cue.wait_go()` for the common start, ends by itself or when `cue.stopping` is set, and returns its log, which
 must be plain data. No ZeroMQ context may exist in the parent: the actors are forked.
 """
+import ctypes
 import multiprocessing
 import random
+import signal
 import socket
+import sys
 import threading
 import time
 import traceback
 
+PR_SET_PDEATHSIG = 1
 FORK = multiprocessing.get_context("fork")
 
 
@@ -94,12 +98,19 @@ class Actor:
 
 def _run(pipe, body, args):
     try:
+        end_with_parent()
         random.seed()
         value = body(Cue(pipe), *args)
     except BaseException:  # the parent must hear of it, whatever it is
         pipe.send(("error", traceback.format_exc()))
     else:
         pipe.send(("done", value))
+
+
+def end_with_parent():
+    """Where the kernel offers it: no actor outlives its stage, even if that was killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Stage:
