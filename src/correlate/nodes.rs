@@ -57,9 +57,18 @@ impl Nodes {
             };
         }
         for (router, backends) in self.by_frontend(scene) {
-            let tagged = group(scene, &backends);
+            let depth = backends.first().map_or(0, |(_, backend)| backend.depth);
+            let mut tagged = BTreeMap::new();
+            for (socket, backend) in &backends {
+                let traffic = &scene.backends[socket];
+                group(scene, backend.depth, &traffic.requests, &traffic.replies, &mut tagged);
+            }
+            for messages in tagged.values_mut() {
+                messages.requests.sort_unstable();
+                messages.replies.sort_unstable();
+            }
             let known = self.names.entry(router).or_default();
-            let (names, _) = name(scene, router, &tagged, known);
+            let (names, _) = name(scene, router, depth, &tagged, known);
             known.extend(names);
         }
     }
@@ -91,19 +100,28 @@ impl Nodes {
     }
 }
 
-/// Sorts the messages of the back ends of one ROUTER by the identity that they carry.
-pub fn group(scene: &Scene<'_>, backends: &[(SocketId, Backend)]) -> BTreeMap<u64, Tagged> {
-    let mut tagged: BTreeMap<u64, Tagged> = BTreeMap::new();
-    for (place, message) in tagged_in_order(scene, backends, |traffic| &traffic.requests) {
-        tagged.entry(message.identity).or_default().requests.push(TaggedMessage { place, ..message.message });
-    }
-    for (place, message) in tagged_in_order(scene, backends, |traffic| &traffic.replies) {
-        if let Some(messages) = tagged.get_mut(&message.identity) {
-            messages.replies.push(TaggedMessage { place, ..message.message });
+/// Sorts the messages of a back end by the identity that they carry.
+pub fn group(
+    scene: &Scene<'_>,
+    depth: usize,
+    requests: &[Rank],
+    replies: &[Rank],
+    tagged: &mut BTreeMap<u64, Tagged>,
+) {
+    for &rank in requests {
+        if let Some(tag) = scene.tag(rank, depth) {
+            tagged.entry(tag.identity).or_default().requests.push(rank);
         }
     }
-    tagged
+    for &rank in replies {
+        if let Some(tag) = scene.tag(rank, depth)
+            && let Some(messages) = tagged.get_mut(&tag.identity)
+        {
+            messages.replies.push(rank);
+        }
+    }
 }
+
 /// The front end and depth that explain a socket's messages best, if any do.
 fn choose(
     scene: &Scene<'_>,
