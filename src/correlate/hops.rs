@@ -1,12 +1,13 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
+use super::identities::TaggedMessage;
 use super::nodes::{Nodes, group};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// Why a message exists: the one before it on its path.
 #[derive(Clone, Copy, Debug)]
@@ -66,30 +67,17 @@ impl Links {
         }
         for (router, backends) in nodes.by_frontend(scene) {
             let Some(names) = nodes.names(router) else { continue };
-            // Messages tagged with one identity, at whatever depth their back end has it, with what follows it.
-            let mut tagged: BTreeMap<u64, Passing> = BTreeMap::new();
-            for (socket, backend) in &backends {
-                let traffic = &scene.backends[socket];
-                let mut groups = BTreeMap::new();
-                group(scene, backend.depth, &traffic.requests, &traffic.replies, &mut groups);
-                let content = |rank: Rank| (scene.tag(rank, backend.depth).map_or(0, |tag| tag.suffix), rank);
-                for (identity, messages) in groups {
-                    let passing = tagged.entry(identity).or_default();
-                    passing.requests.extend(messages.requests.into_iter().map(content));
-                    passing.replies.extend(messages.replies.into_iter().map(content));
-                }
-            }
-            for (identity, mut passing) in tagged {
+            for (identity, messages) in group(scene, &backends, Rank::MAX) {
                 let Some(name) = names.get(&identity) else { continue };
                 let (mut arrived, mut departed) = (Vec::new(), Vec::new());
                 for &rank in name.conns.iter().filter_map(|conn| by_conn.get(conn)).flatten() {
                     let list = if scene.is_request[rank as usize] { &mut arrived } else { &mut departed };
                     list.push((scene.content(rank), rank));
                 }
+                let content = |tagged: &[TaggedMessage]| tagged.iter().map(|m| (m.suffix, m.rank)).collect::<Vec<_>>();
+                let (mut forwarded, mut returned) = (content(&messages.requests), content(&messages.replies));
                 let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-                for (causes, effects) in
-                    [(&mut arrived, &mut passing.requests), (&mut passing.replies, &mut departed)]
-                {
+                for (causes, effects) in [(&mut arrived, &mut forwarded), (&mut returned, &mut departed)] {
                     causes.sort_unstable();
                     effects.sort_unstable();
                     for (cause, effect, confidence) in pair_by_content(scene, causes, effects) {
@@ -126,13 +114,6 @@ impl Links {
     }
 }
 
-/// Messages that pass a node under one identity: content without the identity, and rank.
-#[derive(Debug, Default)]
-struct Passing {
-    requests: Vec<(u64, Rank)>,
-    replies: Vec<(u64, Rank)>,
-}
-
 /// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
 fn answers_in_order(scene: &Scene<'_>, conn: u32) -> bool {
     let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REP | SocketType::REQ));
@@ -146,11 +127,8 @@ fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
     let record = scene.window.record(rank);
     let delimiter = parts.iter().position(|part| part.length == 0).filter(|at| at + 1 < parts.len());
     let length = delimiter.map(|at| at + 1).or_else(|| {
-        let node = if scene.is_request[rank as usize] {
-            scene.sockets.sender(record)
-        } else {
-            scene.sockets.receiver(record)
-        };
+        let node =
+            if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
         nodes.backend(node).map(|backend| backend.depth + 1)
     });
     parts[..length.unwrap_or(0).min(parts.len())].iter().fold(0, |hash, part| mix(hash, part.hash))
@@ -178,8 +156,7 @@ fn pair_in_order(
 ) {
     let causal = effects.iter().zip(causes).all(|(effect, cause)| cause.1 < effect.1);
     // What came in last may not have gone out yet.
-    let rest_is_later =
-        causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last.1 < next.1));
+    let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last.1 < next.1));
     if causal && effects.len() <= causes.len() && rest_is_later {
         for (number, (effect, cause)) in effects.iter().zip(causes).enumerate() {
             let alone = causes.get(number + 1).is_none_or(|next| effect.1 < next.1)

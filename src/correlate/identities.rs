@@ -8,6 +8,7 @@
 use super::scene::Scene;
 use super::sockets::SocketId;
 use super::window::Rank;
+use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
@@ -33,13 +34,27 @@ const FINALISTS: usize = 6;
 /// A difference in cost that leaves no doubt.
 const CLEAR_MARGIN: f64 = 6.0;
 
+/// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
+const PREDICTION: f64 = 3.0;
+
 /// The messages tagged with one identity.
 #[derive(Clone, Debug, Default)]
 pub struct Tagged {
     /// Requests that carry it, in order.
-    pub requests: Vec<Rank>,
+    pub requests: Vec<TaggedMessage>,
     /// Replies that carry it, in order.
-    pub replies: Vec<Rank>,
+    pub replies: Vec<TaggedMessage>,
+}
+
+/// A message at the back end of a node.
+#[derive(Clone, Copy, Debug)]
+pub struct TaggedMessage {
+    /// Which.
+    pub rank: Rank,
+    /// Hash of the parts after the identity.
+    pub suffix: u64,
+    /// Its number among all messages of this direction at the node's back ends.
+    pub place: u32,
 }
 
 /// What an identity names.
@@ -68,24 +83,15 @@ pub struct Fit {
 }
 
 impl Fit {
-    fn add(&mut self, other: Self) {
-        self.cost += other.cost;
-        self.explained += other.explained;
-        self.messages += other.messages;
-    }
-
     /// Cost of a message.
     pub fn mean(&self) -> f64 {
         self.cost / (self.messages.max(1) as f64)
     }
 }
 
-/// Finds what the identities at `depth` name on `router`; `known` are kept as they are.
-pub fn name(scene: &Scene<'_>, router: SocketId, depth: usize, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> (Names, Fit) {
+/// Finds what identities name on `router`; `known` are kept as they are.
+pub fn name(scene: &Scene<'_>, router: SocketId, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
     let mut names = Names::new();
-    let mut fit = Fit::default();
-    let no_connections = Vec::new();
-    let conns = scene.routers.get(&router).unwrap_or(&no_connections);
     let announced = announced(scene, router);
     let mut open = Vec::new();
     for (&identity, messages) in tagged {
@@ -96,26 +102,31 @@ pub fn name(scene: &Scene<'_>, router: SocketId, depth: usize, tagged: &BTreeMap
         });
         match name {
             Some(name) => {
-                fit.add(fit_of(scene, messages, depth, &name.conns, SECOND_LOOK));
                 names.insert(identity, name);
             }
             None => open.push((identity, messages)),
         }
     }
     let taken: FxHashSet<u32> = names.values().flat_map(|name| name.conns.iter().copied()).collect();
-    let anonymous: Vec<u32> =
-        conns.iter().copied().filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
-    for (identity, choice) in assign(scene, router, depth, &open, &anonymous) {
-        fit.add(choice.fit);
+    let conns = scene.routers.get(&router).into_iter().flatten().copied();
+    let anonymous: Vec<u32> = conns.filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
+    for (identity, choice) in assign(scene, router, &open, &anonymous) {
         names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
     }
-    for (identity, messages) in &open {
-        if !names.contains_key(identity) {
-            let count = messages.requests.len().min(SECOND_LOOK);
-            fit.add(Fit { cost: UNEXPLAINED * count as f64, explained: 0, messages: count });
-        }
+    names
+}
+
+/// How well the connections that `names` gives explain all tagged messages.
+pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> Fit {
+    let mut fit = Fit::default();
+    for (identity, messages) in tagged {
+        let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
+        let Fit { cost, explained, messages } = fit_of(scene, messages, conns, usize::MAX);
+        fit.cost += cost;
+        fit.explained += explained;
+        fit.messages += messages;
     }
-    (names, fit)
+    fit
 }
 
 /// The connections of a ROUTER by the identity that they announced.
@@ -176,23 +187,17 @@ impl Candidates {
     fn choose_predicted(&self, conn: u32, taken: &FxHashSet<u32>) -> Option<Choice> {
         let (_, best) = self.ranked.first()?;
         let &(_, fit) = self.ranked.iter().find(|(candidate, _)| *candidate == conn)?;
-        let nearly = fit.cost <= best.cost + CLEAR_MARGIN && !taken.contains(&conn);
+        let nearly = fit.cost <= best.cost + PREDICTION && !taken.contains(&conn);
         nearly.then_some(Choice { conn, fit, margin: best.cost - fit.cost, in_order: true })
     }
 }
 
 /// Gives each identity a connection of its own.
-fn assign(
-    scene: &Scene<'_>,
-    router: SocketId,
-    depth: usize,
-    open: &[(u64, &Tagged)],
-    anonymous: &[u32],
-) -> Vec<(u64, Choice)> {
+fn assign(scene: &Scene<'_>, router: SocketId, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
     let candidates: Vec<Candidates> = open
         .iter()
         .map(|(identity, messages)| {
-            let ranked = rank_candidates(scene, router, depth, messages, anonymous);
+            let ranked = rank_candidates(scene, router, messages, anonymous);
             Candidates { identity: *identity, ranked }
         })
         .collect();
@@ -236,22 +241,16 @@ fn assign(
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(
-    scene: &Scene<'_>,
-    router: SocketId,
-    depth: usize,
-    messages: &Tagged,
-    anonymous: &[u32],
-) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, router, depth, messages) };
+fn rank_candidates(scene: &Scene<'_>, router: SocketId, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
+    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, router, messages) };
     let mut ranked: Vec<(u32, Fit)> =
-        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, depth, &[conn], FIRST_LOOK))).collect();
+        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
         for (conn, fit) in &mut ranked {
-            *fit = fit_of(scene, messages, depth, &[*conn], SECOND_LOOK);
+            *fit = fit_of(scene, messages, &[*conn], SECOND_LOOK);
         }
         ranked.sort_by(by_cost);
     }
@@ -259,12 +258,11 @@ fn rank_candidates(
 }
 
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
-fn nearest(scene: &Scene<'_>, router: SocketId, depth: usize, messages: &Tagged) -> Vec<u32> {
+fn nearest(scene: &Scene<'_>, router: SocketId, messages: &Tagged) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
-    for &forward in messages.requests.iter().take(3) {
-        let Some(tag) = scene.tag(forward, depth) else { continue };
-        for arrival in scene.socket_arrivals.all_before(router, tag.suffix, forward).take(4 * CANDIDATES) {
+    for forward in messages.requests.iter().take(3) {
+        for arrival in scene.socket_arrivals.all_before(router, forward.suffix, forward.rank).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
             if is_anonymous(scene, conn) && seen.insert(conn) {
                 conns.push(conn);
@@ -278,34 +276,32 @@ fn nearest(scene: &Scene<'_>, router: SocketId, depth: usize, messages: &Tagged)
 }
 
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, depth: usize, conns: &[u32], limit: usize) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
-    let mut last = 0;
-    for &forward in messages.requests.iter().take(limit) {
-        let Some(tag) = scene.tag(forward, depth) else { continue };
-        let before = |conn: &u32| scene.arrivals.all_before(*conn, tag.suffix, forward);
-        let cause = conns.iter().filter_map(|conn| before(conn).next()).max();
-        let used = used.entry(tag.suffix).or_default();
-        // As many have arrived as have left, and one more: this one.
-        let enough = *used == 0 || conns.iter().map(|conn| scene.arrivals.count_before(*conn, tag.suffix, forward)).sum::<usize>() > *used;
+    let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
+    for forward in messages.requests.iter().take(limit) {
+        let TaggedMessage { rank, suffix, .. } = *forward;
+        let cause = conns.iter().filter_map(|&conn| scene.arrivals.latest_before(conn, suffix, rank)).max();
+        // As many have arrived as have left before, and one more: this one.
+        let used = used.entry(suffix).or_default();
+        let possible = sum(&|conn| scene.arrivals.count_before(conn, suffix, rank)) > *used;
         *used += 1;
-        last = forward;
-        fit.explain(cause.filter(|_| enough).map(|cause| delay_cost(scene, cause, forward)));
+        fit.explain(cause.filter(|_| possible).map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
     }
-    let left: usize = fit.messages;
-    let arrived: usize = conns.iter().map(|conn| scene.arrivals.owner_before(*conn, last)).sum();
-    fit.cost += NOT_FORWARDED * arrived.saturating_sub(left) as f64;
+    if let Some(last) = messages.requests.iter().take(limit).next_back() {
+        let arrived = sum(&|conn| scene.arrivals.owner_before(conn, last.rank));
+        fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
+    }
     used.clear();
-    for &reply in messages.replies.iter().take(limit) {
-        let Some(tag) = scene.tag(reply, depth) else { continue };
-        let effect = conns.iter().filter_map(|conn| scene.departures.earliest_after(*conn, tag.suffix, reply)).min();
-        let used = used.entry(tag.suffix).or_default();
+    for reply in messages.replies.iter().take(limit) {
+        let TaggedMessage { rank, suffix, .. } = *reply;
+        let effect = conns.iter().filter_map(|&conn| scene.departures.earliest_after(conn, suffix, rank)).min();
         // No more have left than had come before this one.
-        let gone: usize = conns.iter().map(|conn| scene.departures.count_before(*conn, tag.suffix, reply)).sum();
-        let possible = gone <= *used;
+        let used = used.entry(suffix).or_default();
+        let possible = sum(&|conn| scene.departures.count_before(conn, suffix, rank)) <= *used;
         *used += 1;
-        fit.explain(effect.filter(|_| possible).map(|effect| delay_cost(scene, reply, effect)));
+        fit.explain(effect.filter(|_| possible).map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
     }
     fit
 }
@@ -318,8 +314,11 @@ impl Fit {
     }
 }
 
-fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
-    (scene.delay(cause, effect).0 as f64 / 1e3 + SHORTEST_DELAY).ln()
+/// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
+/// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
+fn cost(scene: &Scene<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+    let overtaken = tagged.place.abs_diff(scene.place[front as usize]);
+    (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
@@ -375,7 +374,8 @@ fn anonymous_in_order(scene: &Scene<'_>, router: SocketId) -> Vec<u32> {
         let peer_sends = if connection.sockets.s2c == router { &connection.peers.c2s } else { &connection.peers.s2c };
         peer_sends.introduced.filter(|_| peer_sends.identity.is_none())
     };
-    let mut order: Vec<_> = scene.sockets.socket(router).connections.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
+    let mut order: Vec<_> =
+        scene.sockets.socket(router).connections.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
     order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
     order.into_iter().map(|(_, conn)| conn).collect()
 }

@@ -4,8 +4,8 @@
 //! back end of the ROUTER whose messages explain its own best: what it sends is what arrived there, with one identity in
 //! front.
 
-use super::identities::{Fit, Names, Tagged, name};
-use super::scene::Scene;
+use super::identities::{Fit, Names, Tagged, TaggedMessage, fit, name};
+use super::scene::{Scene, Traffic};
 use super::sockets::SocketId;
 use super::window::Rank;
 use std::collections::BTreeMap;
@@ -51,24 +51,15 @@ impl Nodes {
             if self.backends.get(&socket).is_some_and(|backend| backend.settled) {
                 continue;
             }
-            match choose(scene, socket, &traffic.requests, &traffic.replies, &self.names) {
+            match choose(scene, socket, traffic, &self.names) {
                 Some(backend) => self.backends.insert(socket, backend),
                 None => self.backends.remove(&socket),
             };
         }
         for (router, backends) in self.by_frontend(scene) {
-            let depth = backends.first().map_or(0, |(_, backend)| backend.depth);
-            let mut tagged = BTreeMap::new();
-            for (socket, backend) in &backends {
-                let traffic = &scene.backends[socket];
-                group(scene, backend.depth, &traffic.requests, &traffic.replies, &mut tagged);
-            }
-            for messages in tagged.values_mut() {
-                messages.requests.sort_unstable();
-                messages.replies.sort_unstable();
-            }
+            let tagged = group(scene, &backends, Rank::MAX);
             let known = self.names.entry(router).or_default();
-            let (names, _) = name(scene, router, depth, &tagged, known);
+            let names = name(scene, router, &tagged, known);
             known.extend(names);
         }
     }
@@ -100,44 +91,54 @@ impl Nodes {
     }
 }
 
-/// Sorts the messages of a back end by the identity that they carry.
-pub fn group(
+/// The messages up to `last` of the back ends of one ROUTER, by the identity that they carry.
+pub fn group(scene: &Scene<'_>, backends: &[(SocketId, Backend)], last: Rank) -> BTreeMap<u64, Tagged> {
+    let mut tagged: BTreeMap<u64, Tagged> = BTreeMap::new();
+    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.requests) {
+        tagged.entry(identity).or_default().requests.push(message);
+    }
+    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.replies) {
+        // A reply to nobody that asked is none of this ROUTER's.
+        if let Some(messages) = tagged.get_mut(&identity) {
+            messages.replies.push(message);
+        }
+    }
+    tagged
+}
+
+fn in_order(
     scene: &Scene<'_>,
-    depth: usize,
-    requests: &[Rank],
-    replies: &[Rank],
-    tagged: &mut BTreeMap<u64, Tagged>,
-) {
-    for &rank in requests {
-        if let Some(tag) = scene.tag(rank, depth) {
-            tagged.entry(tag.identity).or_default().requests.push(rank);
-        }
+    backends: &[(SocketId, Backend)],
+    last: Rank,
+    list: impl Fn(&Traffic) -> &Vec<Rank>,
+) -> impl Iterator<Item = (u64, TaggedMessage)> {
+    let mut messages = Vec::new();
+    for (socket, backend) in backends {
+        let ranks = scene.backends.get(socket).map_or(&[][..], |traffic| list(traffic));
+        let until = &ranks[..ranks.partition_point(|&rank| rank <= last)];
+        messages.extend(until.iter().filter_map(|&rank| Some((rank, scene.tag(rank, backend.depth)?))));
     }
-    for &rank in replies {
-        if let Some(tag) = scene.tag(rank, depth)
-            && let Some(messages) = tagged.get_mut(&tag.identity)
-        {
-            messages.replies.push(rank);
-        }
-    }
+    messages.sort_unstable_by_key(|(rank, _)| *rank);
+    messages
+        .into_iter()
+        .enumerate()
+        .map(|(place, (rank, tag))| (tag.identity, TaggedMessage { rank, suffix: tag.suffix, place: place as u32 }))
 }
 
 /// The front end and depth that explain a socket's messages best, if any do.
 fn choose(
     scene: &Scene<'_>,
     socket: SocketId,
-    requests: &[Rank],
-    replies: &[Rank],
+    traffic: &Traffic,
     names: &BTreeMap<SocketId, Names>,
 ) -> Option<Backend> {
-    let requests = &requests[..requests.len().min(SAMPLE)];
-    let end = requests.last().copied().unwrap_or(0);
-    let replies = &replies[..replies.partition_point(|&rank| rank < end)];
+    let requests = &traffic.requests[..traffic.requests.len().min(SAMPLE)];
+    let last = requests.last().copied()?;
     let nothing_known = Names::new();
     let mut best: Option<(f64, Backend)> = None;
     for depth in 0..DEPTHS {
-        let mut tagged = BTreeMap::new();
-        group(scene, depth, requests, replies, &mut tagged);
+        let backend = |frontend| Backend { frontend, depth, settled: requests.len() >= ENOUGH };
+        let tagged = group(scene, &[(socket, backend(socket))], last);
         if tagged.values().map(|messages| messages.requests.len()).sum::<usize>() * 2 < requests.len() {
             continue;
         }
@@ -145,11 +146,11 @@ fn choose(
             if !is_worth_a_look(scene, socket, router, depth, requests) {
                 continue;
             }
-            let known = names.get(&router).unwrap_or(&nothing_known);
-            let (_, fit) = name(scene, router, depth, &tagged, known);
+            let names = name(scene, router, &tagged, names.get(&router).unwrap_or(&nothing_known));
+            let fit = fit(scene, &tagged, &names);
             let cost = fit.mean() + COST_OF_DEPTH * depth as f64;
             if explains_most(&fit) && best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, Backend { frontend: router, depth, settled: requests.len() >= ENOUGH }));
+                best = Some((cost, backend(router)));
             }
         }
     }

@@ -5,7 +5,7 @@ use super::sockets::{SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// A sorted window and what stands where in it.
@@ -17,6 +17,9 @@ pub struct Scene<'a> {
     pub sockets: &'a Sockets,
     /// For each message: whether it flows in the direction of requests.
     pub is_request: Vec<bool>,
+    /// For each message: its number among all messages of this direction that arrived at, or left from, the same
+    /// possible front end.
+    pub place: Vec<u32>,
     /// Requests by the connection that they arrived on and their content.
     pub arrivals: SuffixIndex,
     /// Requests by the socket that they arrived at and their content.
@@ -45,6 +48,13 @@ impl<'a> Scene<'a> {
         let sockets = &*sockets;
         let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
         let mut routers: BTreeMap<SocketId, Vec<u32>> = BTreeMap::new();
+        let mut place = vec![0; window.len()];
+        let mut counts: FxHashMap<(SocketId, bool), u32> = FxHashMap::default();
+        let mut next_place = |socket, request| {
+            let count = counts.entry((socket, request)).or_default();
+            *count += 1;
+            *count - 1
+        };
         let mut seen = FxHashSet::default();
         let (mut arrivals, mut socket_arrivals, mut departures) = (Vec::new(), Vec::new(), Vec::new());
         for (rank, record) in window.records().iter().enumerate() {
@@ -58,6 +68,7 @@ impl<'a> Scene<'a> {
                 if can_be(sockets, receiver, &[SocketType::ROUTER]) {
                     arrivals.push((record.conn, suffix, rank));
                     socket_arrivals.push((receiver, suffix, rank));
+                    place[rank as usize] = next_place(receiver, true);
                     if seen.insert(record.conn) {
                         routers.entry(receiver).or_default().push(record.conn);
                     }
@@ -68,6 +79,7 @@ impl<'a> Scene<'a> {
                 }
                 if can_be(sockets, sender, &[SocketType::ROUTER]) {
                     departures.push((record.conn, suffix, rank));
+                    place[rank as usize] = next_place(sender, false);
                 }
             }
         }
@@ -75,6 +87,7 @@ impl<'a> Scene<'a> {
             window,
             sockets,
             is_request,
+            place,
             arrivals: SuffixIndex::new(arrivals),
             socket_arrivals: SuffixIndex::new(socket_arrivals),
             departures: SuffixIndex::new(departures),
