@@ -157,7 +157,8 @@ impl<H: StreamHandler> FlowTable<H> {
         let mut open: Vec<_> = self.flows.drain().map(|(_, flow)| flow).filter(|flow| flow.handler.is_some()).collect();
         open.sort_unstable_by_key(|flow| flow.info.id);
         for flow in open {
-            flow.close(End { reason: EndReason::Open, by: None }, context);
+            let by = flow.fin_by;
+            flow.close(End { reason: EndReason::Open, by }, context);
         }
     }
 
@@ -168,7 +169,7 @@ impl<H: StreamHandler> FlowTable<H> {
             return;
         }
         self.flows.retain(|_, flow| flow.handler.is_some());
-        let excess = (self.flows.len() + self.limits.connections / 8).saturating_sub(self.limits.connections);
+        let excess = (self.flows.len() + (self.limits.connections / 8).max(1)).saturating_sub(self.limits.connections);
         if excess == 0 {
             return;
         }
