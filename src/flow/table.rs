@@ -1,7 +1,7 @@
 //! All TCP connections of a capture: created, fed, closed, given up.
 
 use super::key::FlowKey;
-use super::reassembly::{Reassembler, ReassemblyStats};
+use super::reassembly::{Payload, Reassembler, ReassemblyStats};
 use super::roles::Listeners;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
@@ -244,15 +244,8 @@ impl<H: StreamHandler> Flow<H> {
             }
             info.base[direction] = reassemblers[direction].base();
             let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
-            reassemblers[direction].segment(
-                position,
-                sequence,
-                segment.payload,
-                segment.cut,
-                segment.flags.fin,
-                limits,
-                &mut on,
-            );
+            let payload = Payload { sequence, bytes: segment.payload, cut: segment.cut, fin: segment.flags.fin };
+            reassemblers[direction].segment(position, payload, limits, &mut on);
         }
         if segment.flags.fin {
             self.fin_by.get_or_insert(direction);

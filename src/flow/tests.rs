@@ -1,6 +1,6 @@
 //! Reassembly against an obviously correct, slow model, and the connection table's life cycle.
 
-use super::reassembly::Reassembler;
+use super::reassembly::{Payload, Reassembler};
 use super::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
 use crate::base::chunk::{Chunk, Data, PacketId, Position};
 use crate::base::direction::Direction;
@@ -94,7 +94,7 @@ fn model(pieces: &[Piece]) -> Received {
 fn random_cuts_shuffles_duplicates_and_losses_give_what_the_model_gives() {
     for seed in 1..400_u64 {
         let mut random = Random(seed * 0x9E37_79B9);
-        let stream: Vec<u8> = (0..1 + random.below(3000)).map(|_| random.below(256) as u8).collect();
+        let stream: Vec<u8> = (0..=random.below(3000)).map(|_| random.below(256) as u8).collect();
         let disorder = 1 + random.below(12);
         let mut pieces = random_pieces(&mut random, &stream, disorder);
         let Some(first) = pieces.iter().position(|piece| piece.offset == 0) else { continue };
@@ -108,7 +108,8 @@ fn random_cuts_shuffles_duplicates_and_losses_give_what_the_model_gives() {
             let sequence = isn.wrapping_add(1).wrapping_add(piece.offset as u32);
             let at = position(number as u64);
             let mut on = |chunk: Chunk<'_>| received.take(&chunk);
-            reassembler.segment(at, sequence, &piece.bytes, piece.cut as u32, false, &limits, &mut on);
+            let payload = Payload { sequence, bytes: &piece.bytes, cut: piece.cut as u32, fin: false };
+            reassembler.segment(at, payload, &limits, &mut on);
         }
         reassembler.finish(position(9999), &mut |chunk| received.take(&chunk));
         assert_eq!(received, model(&pieces), "seed {seed}");
@@ -134,7 +135,8 @@ impl Hand {
         let received = &mut self.received;
         let mut on = |chunk: Chunk<'_>| received.take(&chunk);
         self.reassembler.start(999);
-        self.reassembler.segment(position(self.packets), 1000 + offset, bytes, 0, false, &self.limits, &mut on);
+        let payload = Payload { sequence: 1000 + offset, bytes, cut: 0, fin: false };
+        self.reassembler.segment(position(self.packets), payload, &self.limits, &mut on);
     }
 
     fn acknowledge(&mut self, offset: u32) {

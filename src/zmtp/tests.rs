@@ -29,7 +29,12 @@ impl EventSink for Log {
             FrameKind::Part { ordinal, part, .. } => format!("part {ordinal}.{part}"),
         };
         let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
-        self.frames.push(format!("{} @{} {kind} {}{missing}", frame.direction.abbreviation(), frame.offset, frame.length));
+        self.frames.push(format!(
+            "{} @{} {kind} {}{missing}",
+            frame.direction.abbreviation(),
+            frame.offset,
+            frame.length
+        ));
     }
 
     fn message(&mut self, _: PerDirection<&Peer>, message: &Message<'_>) {
@@ -222,8 +227,9 @@ fn the_largest_frame_is_streamed_not_buffered() {
     let mut header = vec![2];
     header.extend((i64::MAX as u64).to_be_bytes());
     talk.bytes(C2s, &header);
+    let piece = vec![7; 65536];
     for _ in 0..1000 {
-        talk.bytes(C2s, &[7; 65536]);
+        talk.bytes(C2s, &piece);
     }
     talk.send(C2s, Data::Gap(i64::MAX as u64 - 1000 * 65536));
     talk.bytes(C2s, &frame(0, b"after"));
