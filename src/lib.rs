@@ -1,8 +1,8 @@
 //! zmtpscope: a wire-level ZMTP (`ZeroMQ` Message Transport Protocol) dissector and packet analyzer.
 //!
 //! Bytes go up through the layers, each of which knows only those below it (ARCHITECTURE.md):
-//! [`capture`] → [`decap`] → [`flow`] → [`zmtp`] → [`correlate`], wired together by [`analyze`], shown by `report` and
-//! `cli`.
+//! [`capture`] → [`decap`] → [`flow`] → [`zmtp`] → [`correlate`], wired together by [`analyze`], shown by [`report`] and
+//! [`cli`].
 
 pub mod analyze;
 pub mod base;
@@ -10,4 +10,5 @@ pub mod capture;
 pub mod correlate;
 pub mod decap;
 pub mod flow;
+pub mod report;
 pub mod zmtp;
