@@ -29,6 +29,26 @@ impl LinkType {
     pub const IPV6: Self = Self(229);
     /// Linux "cooked" capture, version 2.
     pub const LINUX_SLL2: Self = Self(276);
+
+    /// From the number that libpcap gives for an interface (`DLT_…`). Those differ from the numbers in files for a few
+    /// types only, raw IP among them.
+    pub fn from_dlt(dlt: i32) -> Self {
+        match dlt {
+            12 if cfg!(target_os = "openbsd") => Self::LOOP,
+            12 | 14 => Self::RAW,
+            other => Self(other as u32),
+        }
+    }
+
+    /// The number by which libpcap knows this type on this system.
+    pub fn to_dlt(self) -> i32 {
+        match self {
+            Self::RAW | Self::RAW_BSD | Self::RAW_OPENBSD if cfg!(target_os = "openbsd") => 14,
+            Self::RAW | Self::RAW_BSD | Self::RAW_OPENBSD => 12,
+            Self::LOOP if cfg!(target_os = "openbsd") => 12,
+            Self(other) => other as i32,
+        }
+    }
 }
 
 /// One captured packet, borrowed from its source until the next one is asked for.
@@ -70,7 +90,7 @@ pub trait PacketSource {
     ///
     /// # Errors
     /// When nothing more can be read at all. A truncated tail is not an error: it ends the source with a warning in
-    /// [`SourceStats::warnings`].
+    /// [`InputStats::warnings`].
     fn next_packet(&mut self) -> Result<Next<'_>, CaptureError>;
 
     /// What is known about the source so far.

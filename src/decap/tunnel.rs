@@ -1,0 +1,95 @@
+//! IP in something in IP: IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890), VXLAN (RFC 7348), Geneve (RFC 8926),
+//! and `PPPoE` (RFC 2516). Tunnels over UDP are told by their registered ports.
+
+use super::segment::{Segment, Skip};
+use super::span::Span;
+use super::{ip, link};
+use etherparse::{IpNumber, ip_number};
+
+/// So many tunnels may be inside each other.
+const MAX_DEPTH: u8 = 4;
+
+/// Ethertype of a whole Ethernet frame ("transparent Ethernet bridging").
+const BRIDGED: u16 = 0x6558;
+
+/// IANA's port, and the one that the Linux kernel had before.
+const VXLAN_PORTS: [u16; 2] = [4789, 8472];
+const GENEVE_PORT: u16 = 6081;
+
+/// What IP carries that is not TCP. `depth` tunnels are around it.
+pub(super) fn segment(
+    protocol: IpNumber,
+    payload: Span<'_>,
+    depth: u8,
+) -> Result<Segment<'_>, Skip> {
+    let inner = depth + 1;
+    if inner > MAX_DEPTH {
+        return Err(Skip::NotTcp);
+    }
+    match protocol {
+        ip_number::IPV4 => ip::v4(payload, inner),
+        ip_number::IPV6 => ip::v6(payload, inner),
+        ip_number::GRE => gre(payload, inner),
+        ip_number::UDP => udp(payload, inner),
+        _ => Err(Skip::NotTcp),
+    }
+}
+
+fn carried(ether_type: u16, payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+    if ether_type == BRIDGED {
+        link::ethernet(payload, depth)
+    } else {
+        link::network(ether_type, payload, depth)
+    }
+}
+
+/// ```text
+/// |C| |K|S| reserved | version | protocol | [checksum, reserved] | [key] | [sequence number] |
+/// ```
+fn gre(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+    /// Source routing (RFC 1701) and every version but 0 (1 is PPTP's).
+    const UNKNOWN: u16 = 0x4007;
+    /// Checksum, key, sequence number: each, if present, takes four bytes.
+    const OPTIONAL: u16 = 0xb000;
+
+    let flags = packet.u16(0)?;
+    if flags & UNKNOWN != 0 {
+        return Err(Skip::NotTcp);
+    }
+    let length = 4 + 4 * (flags & OPTIONAL).count_ones() as usize;
+    carried(packet.u16(2)?, packet.after(length)?, depth)
+}
+
+fn udp(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+    let port = datagram.u16(2)?;
+    let payload = datagram.after(8)?;
+    if VXLAN_PORTS.contains(&port) {
+        /// The network identifier is valid.
+        const FLAGS: u8 = 0x08;
+        if payload.field::<1>(0)? != [FLAGS] {
+            return Err(Skip::NotTcp);
+        }
+        link::ethernet(payload.after(8)?, depth)
+    } else if port == GENEVE_PORT {
+        // Version (2 bits, 0) and the length of the options in four bytes (6 bits).
+        let [first] = payload.field(0)?;
+        if first >= 0x40 {
+            return Err(Skip::NotTcp);
+        }
+        let length = 8 + 4 * usize::from(first);
+        carried(payload.u16(2)?, payload.after(length)?, depth)
+    } else {
+        Err(Skip::NotTcp)
+    }
+}
+
+/// Version and type, code, session, length; then the PPP protocol number.
+pub(super) fn pppoe(frame: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+    let length = 6 + usize::from(frame.u16(4)?);
+    let frame = frame.with_length(length);
+    match frame.u16(6)? {
+        0x0021 => ip::v4(frame.after(8)?, depth),
+        0x0057 => ip::v6(frame.after(8)?, depth),
+        _ => Err(Skip::NotIp),
+    }
+}
