@@ -7,6 +7,7 @@
 pub mod analyze;
 pub mod base;
 pub mod capture;
+pub mod cli;
 pub mod correlate;
 pub mod decap;
 pub mod flow;

@@ -7,7 +7,7 @@ use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Tab
 /// A table with these titles.
 pub fn table(titles: &[&str], settings: &Settings) -> Table {
     let mut table = Table::new();
-    table.load_preset(NOTHING);
+    table.load_style(NOTHING);
     match settings.width {
         Some(width) => {
             table.set_content_arrangement(ContentArrangement::Dynamic);

@@ -147,7 +147,7 @@ pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let room = width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(1));
     let mut lines = String::new();
     let mut used = 0;
-    let mut begin = |lines: &mut String| {
+    let begin = |lines: &mut String| {
         if !lines.is_empty() {
             lines.push('\n');
         }
