@@ -30,10 +30,7 @@ mod present {
             let expression = expression.to_owned();
             compile(&expression, LinkType::ETHERNET)
                 .or_else(|error| compile(&expression, LinkType::LINUX_SLL2).map_err(|_| error))?;
-            Ok(Self {
-                expression,
-                programs: Vec::new(),
-            })
+            Ok(Self { expression, programs: Vec::new() })
         }
 
         /// Whether the expression holds for a packet.
@@ -54,15 +51,15 @@ mod present {
     }
 
     fn compile(expression: &str, link: LinkType) -> Result<BpfProgram, CaptureError> {
-        Capture::dead(Linktype(link.to_dlt()))
-            .and_then(|dead| dead.compile(expression, true))
-            .map_err(|error| CaptureError::Filter {
+        Capture::dead(Linktype(link.to_dlt())).and_then(|dead| dead.compile(expression, true)).map_err(|error| {
+            CaptureError::Filter {
                 expression: expression.to_owned(),
                 what: match error {
                     pcap::Error::PcapError(what) => what,
                     other => other.to_string(),
                 },
-            })
+            }
+        })
     }
 }
 
@@ -110,11 +107,7 @@ mod tests {
             ethernet[12] = 8;
             ethernet.extend_from_slice(&ip);
             let wanted = port == 5555;
-            for (link, bytes) in [
-                (LinkType::ETHERNET, &ethernet),
-                (LinkType::RAW, &ip),
-                (LinkType::IPV4, &ip),
-            ] {
+            for (link, bytes) in [(LinkType::ETHERNET, &ethernet), (LinkType::RAW, &ip), (LinkType::IPV4, &ip)] {
                 let matches = filter.matches(link, bytes).expect("compiles");
                 assert_eq!(matches, wanted, "{link:?} {port}");
             }

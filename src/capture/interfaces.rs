@@ -36,13 +36,11 @@ pub fn list() -> Result<Vec<Interface>, CaptureError> {
     use super::live::explain;
     use pcap::{Capture, Device};
 
-    let devices = Device::list().map_err(|error| CaptureError::Device {
-        name: "interfaces".to_owned(),
-        what: error.to_string(),
-    })?;
+    let devices = Device::list()
+        .map_err(|error| CaptureError::Device { name: "interfaces".to_owned(), what: error.to_string() })?;
     let described = devices.into_iter().map(|device| {
-        let opened = Capture::from_device(device.name.as_str())
-            .and_then(|capture| capture.snaplen(64).timeout(1).open());
+        let opened =
+            Capture::from_device(device.name.as_str()).and_then(|capture| capture.snaplen(64).timeout(1).open());
         let link = opened.as_ref().ok().map(Capture::get_datalink);
         Interface {
             addresses: device.addresses.iter().map(|entry| entry.addr).collect(),
@@ -51,9 +49,7 @@ pub fn list() -> Result<Vec<Interface>, CaptureError> {
             loopback: device.flags.is_loopback(),
             link: link.map(|link| LinkType::from_dlt(link.0)),
             link_name: link.and_then(|link| link.get_description().ok()),
-            usable: opened
-                .map(drop)
-                .map_err(|error| explain(&device.name, &error)),
+            usable: opened.map(drop).map_err(|error| explain(&device.name, &error)),
             description: device.desc,
             name: device.name,
         }

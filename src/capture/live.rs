@@ -86,16 +86,11 @@ mod present {
         /// [`CaptureError::Filter`].
         pub fn open(options: &LiveOptions) -> Result<Self, CaptureError> {
             let name = options.interface.clone();
-            let failed = |error| CaptureError::Device {
-                name: name.clone(),
-                what: explain(&name, &error),
-            };
+            let failed = |error| CaptureError::Device { name: name.clone(), what: explain(&name, &error) };
             let mut warnings = Vec::new();
             let mut capture = match activate(options, options.promiscuous) {
                 // libpcap's warning that this device has no promiscuous mode arrives as an error.
-                Err(Error::PcapError(what))
-                    if options.promiscuous && what.contains("romiscuous") =>
-                {
+                Err(Error::PcapError(what)) if options.promiscuous && what.contains("romiscuous") => {
                     warnings.push(format!("not in promiscuous mode: {what}"));
                     activate(options, false)
                 }
@@ -104,19 +99,13 @@ mod present {
             .map_err(failed)?;
             if let Some(expression) = &options.filter {
                 let compiled = capture.filter(expression, true);
-                compiled.map_err(|error| CaptureError::Filter {
-                    expression: expression.clone(),
-                    what: words(&error),
-                })?;
+                compiled
+                    .map_err(|error| CaptureError::Filter { expression: expression.clone(), what: words(&error) })?;
             }
             let capture = capture.setnonblock().map_err(failed)?;
             let link = LinkType::from_dlt(capture.get_datalink().0);
             Ok(Self {
-                unit: if precision(link) == Precision::Nano {
-                    1
-                } else {
-                    1_000
-                },
+                unit: if precision(link) == Precision::Nano { 1 } else { 1_000 },
                 capture,
                 name,
                 link,
@@ -132,8 +121,7 @@ mod present {
         fn next_packet(&mut self) -> Result<Next<'_>, CaptureError> {
             if self.stats_due {
                 let stats = self.capture.stats().ok();
-                self.dropped =
-                    stats.map(|stats| u64::from(stats.dropped) + u64::from(stats.if_dropped));
+                self.dropped = stats.map(|stats| u64::from(stats.dropped) + u64::from(stats.if_dropped));
             }
             match self.capture.next_packet() {
                 Ok(packet) => {
@@ -141,10 +129,7 @@ mod present {
                     self.stats_due = self.packets.is_multiple_of(STATS_EVERY);
                     let header = packet.header;
                     Ok(Next::Packet(Packet {
-                        id: PacketId {
-                            file: 0,
-                            number: self.packets,
-                        },
+                        id: PacketId { file: 0, number: self.packets },
                         at: Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec * self.unit),
                         link: self.link,
                         bytes: packet.data,
@@ -157,10 +142,7 @@ mod present {
                     Ok(Next::Idle(now()))
                 }
                 Err(Error::NoMorePackets) => Ok(Next::End),
-                Err(error) => Err(CaptureError::Device {
-                    name: self.name.clone(),
-                    what: explain(&self.name, &error),
-                }),
+                Err(error) => Err(CaptureError::Device { name: self.name.clone(), what: explain(&self.name, &error) }),
             }
         }
 
@@ -194,26 +176,14 @@ mod present {
     /// libpcap has nanoseconds for Linux network interfaces. It stays with microseconds elsewhere, and the `pcap` crate
     /// does not tell which it was.
     fn precision(link: LinkType) -> Precision {
-        let network = [
-            LinkType::ETHERNET,
-            LinkType::LINUX_SLL,
-            LinkType::LINUX_SLL2,
-            LinkType::RAW,
-            LinkType::NULL,
-        ];
-        if cfg!(target_os = "linux") && network.contains(&link) {
-            Precision::Nano
-        } else {
-            Precision::Micro
-        }
+        let network = [LinkType::ETHERNET, LinkType::LINUX_SLL, LinkType::LINUX_SLL2, LinkType::RAW, LinkType::NULL];
+        if cfg!(target_os = "linux") && network.contains(&link) { Precision::Nano } else { Precision::Micro }
     }
 
     fn now() -> Timestamp {
         match SystemTime::now().duration_since(UNIX_EPOCH) {
             Ok(since) => Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)),
-            Err(before) => {
-                Timestamp(-i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX))
-            }
+            Err(before) => Timestamp(-i64::try_from(before.duration().as_nanos()).unwrap_or(i64::MAX)),
         }
     }
 
@@ -233,15 +203,8 @@ mod present {
             return format!("no permission to capture; {}", permission());
         }
         if says("no such device") {
-            let names: Vec<_> = Device::list()
-                .unwrap_or_default()
-                .into_iter()
-                .map(|device| device.name)
-                .collect();
-            return format!(
-                "there is no such interface; there are: {}",
-                names.join(", ")
-            );
+            let names: Vec<_> = Device::list().unwrap_or_default().into_iter().map(|device| device.name).collect();
+            return format!("there is no such interface; there are: {}", names.join(", "));
         }
         if says("not up") || says("network is down") {
             return format!("the interface is down; bring it up: sudo ip link set dev {name} up");
@@ -253,16 +216,9 @@ mod present {
         if !cfg!(target_os = "linux") {
             return "run it with sudo".to_owned();
         }
-        let path = std::env::current_exe().map_or_else(
-            |_| "zmtpscope".to_owned(),
-            |path| path.display().to_string(),
-        );
+        let path = std::env::current_exe().map_or_else(|_| "zmtpscope".to_owned(), |path| path.display().to_string());
         let plain = |c: char| c.is_alphanumeric() || "/._-+".contains(c);
-        let path = if path.chars().all(plain) {
-            path
-        } else {
-            format!("'{}'", path.replace('\'', "'\\''"))
-        };
+        let path = if path.chars().all(plain) { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
         format!("allow it once with: sudo setcap cap_net_raw,cap_net_admin=eip {path}")
     }
 
@@ -272,14 +228,8 @@ mod present {
 
         #[test]
         fn an_interface_that_is_not_there_is_answered_with_those_that_are() {
-            let what = explain(
-                "eth9",
-                &Error::PcapError("eth9: No such device exists".to_owned()),
-            );
-            assert!(
-                what.starts_with("there is no such interface; there are: "),
-                "{what}"
-            );
+            let what = explain("eth9", &Error::PcapError("eth9: No such device exists".to_owned()));
+            assert!(what.starts_with("there is no such interface; there are: "), "{what}");
         }
 
         #[test]
@@ -287,14 +237,8 @@ mod present {
             let error = Error::PcapError("socket: Operation not permitted".to_owned());
             let what = explain("lo", &error);
             let exe = std::env::current_exe().expect("a path");
-            let command = format!(
-                "sudo setcap cap_net_raw,cap_net_admin=eip {}",
-                exe.display()
-            );
-            assert!(
-                !cfg!(target_os = "linux") || what.contains(&command),
-                "{what}"
-            );
+            let command = format!("sudo setcap cap_net_raw,cap_net_admin=eip {}", exe.display());
+            assert!(!cfg!(target_os = "linux") || what.contains(&command), "{what}");
         }
 
         #[test]

@@ -52,11 +52,7 @@ impl MergedSource {
                 name: format!("{count} files"),
                 what: "more than 65536 cannot be merged".to_owned(),
             })?;
-        Ok(Self {
-            files,
-            heads: BinaryHeap::with_capacity(count),
-            state: State::Start(0),
-        })
+        Ok(Self { files, heads: BinaryHeap::with_capacity(count), state: State::Start(0) })
     }
 
     /// Brings the heap up to date. After an error the file that failed is left out, and the others can be read on.
@@ -100,10 +96,7 @@ impl PacketSource for MergedSource {
     }
 
     fn stats(&self) -> SourceStats {
-        let mut all = SourceStats {
-            total_bytes: Some(0),
-            ..SourceStats::default()
-        };
+        let mut all = SourceStats { total_bytes: Some(0), ..SourceStats::default() };
         for file in &self.files {
             let stats = file.stats();
             all.inputs.extend(stats.inputs);
@@ -146,33 +139,19 @@ mod tests {
     #[test]
     fn by_time_then_by_file() {
         let files = vec![file(&[5, 7, 7]), file(&[]), file(&[1, 5, 7, 9])];
-        let expected = [
-            (2, 1, 1),
-            (0, 1, 5),
-            (2, 2, 5),
-            (0, 2, 7),
-            (0, 3, 7),
-            (2, 3, 7),
-            (2, 4, 9),
-        ];
+        let expected = [(2, 1, 1), (0, 1, 5), (2, 2, 5), (0, 2, 7), (0, 3, 7), (2, 3, 7), (2, 4, 9)];
         assert_eq!(order(files), expected);
     }
 
     #[test]
     fn a_clock_that_runs_backwards_does_not_reorder_its_file() {
         let files = vec![file(&[5, 1, 6]), file(&[2, 5])];
-        assert_eq!(
-            order(files),
-            [(1, 1, 2), (0, 1, 5), (0, 2, 1), (1, 2, 5), (0, 3, 6)]
-        );
+        assert_eq!(order(files), [(1, 1, 2), (0, 1, 5), (0, 2, 1), (1, 2, 5), (0, 3, 6)]);
     }
 
     #[test]
     fn a_clock_offset_moves_one_file() {
         let late = file(&[1, 2]).with_clock_offset(Duration::from_secs(10));
-        assert_eq!(
-            order(vec![late, file(&[5])]),
-            [(1, 1, 5), (0, 1, 11), (0, 2, 12)]
-        );
+        assert_eq!(order(vec![late, file(&[5])]), [(1, 1, 5), (0, 1, 11), (0, 2, 12)]);
     }
 }

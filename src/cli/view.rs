@@ -16,8 +16,7 @@ pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     resolve::tell_unused(&args.dissect, args.output.quiet);
     let options = resolve::options(&args.dissect, &args.output);
     let mut source = input::open(args)?;
-    let control =
-        Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
+    let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(&mut *source, options, view, control)?;

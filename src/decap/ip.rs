@@ -6,8 +6,8 @@ use super::tunnel;
 use crate::base::endpoint::Endpoint;
 use etherparse::err::{ip_auth, ipv4, ipv6, tcp as tcp_errors};
 use etherparse::{
-    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice,
-    Ipv6RawExtHeaderSlice, TcpHeaderSlice, ip_number,
+    IpAuthHeaderSlice, IpNumber, Ipv4HeaderSlice, Ipv6FragmentHeaderSlice, Ipv6HeaderSlice, Ipv6RawExtHeaderSlice,
+    TcpHeaderSlice, ip_number,
 };
 use std::net::IpAddr;
 
@@ -38,10 +38,7 @@ pub(super) fn v4(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
     }
     transport(
         header.protocol(),
-        [
-            header.source_addr().into(),
-            header.destination_addr().into(),
-        ],
+        [header.source_addr().into(), header.destination_addr().into()],
         datagram.after(length)?,
         depth,
     )
@@ -63,11 +60,9 @@ pub(super) fn v6(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
     let mut rest = packet.after(length)?;
     loop {
         match next {
-            ip_number::IPV6_HEADER_HOP_BY_HOP
-            | ip_number::IPV6_ROUTE_HEADER
-            | ip_number::IPV6_DESTINATION_OPTIONS => {
-                let extension = Ipv6RawExtHeaderSlice::from_slice(rest.bytes())
-                    .map_err(|error| rest.lacks(error.required_len))?;
+            ip_number::IPV6_HEADER_HOP_BY_HOP | ip_number::IPV6_ROUTE_HEADER | ip_number::IPV6_DESTINATION_OPTIONS => {
+                let extension =
+                    Ipv6RawExtHeaderSlice::from_slice(rest.bytes()).map_err(|error| rest.lacks(error.required_len))?;
                 next = extension.next_header();
                 rest = rest.after(extension.slice().len())?;
             }
@@ -84,15 +79,7 @@ pub(super) fn v6(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
             _ => break,
         }
     }
-    transport(
-        next,
-        [
-            header.source_addr().into(),
-            header.destination_addr().into(),
-        ],
-        rest,
-        depth,
-    )
+    transport(next, [header.source_addr().into(), header.destination_addr().into()], rest, depth)
 }
 
 /// What IP carries; `addresses` are source and destination.
@@ -103,11 +90,10 @@ fn transport(
     depth: u8,
 ) -> Result<Segment<'_>, Skip> {
     while protocol == ip_number::AUTHENTICATION_HEADER {
-        let header =
-            IpAuthHeaderSlice::from_slice(payload.bytes()).map_err(|error| match error {
-                ip_auth::HeaderSliceError::Len(error) => payload.lacks(error.required_len),
-                ip_auth::HeaderSliceError::Content(_) => Skip::Malformed,
-            })?;
+        let header = IpAuthHeaderSlice::from_slice(payload.bytes()).map_err(|error| match error {
+            ip_auth::HeaderSliceError::Len(error) => payload.lacks(error.required_len),
+            ip_auth::HeaderSliceError::Content(_) => Skip::Malformed,
+        })?;
         protocol = header.next_header();
         payload = payload.after(header.slice().len())?;
     }
@@ -129,12 +115,7 @@ fn tcp(addresses: [IpAddr; 2], segment: Span<'_>) -> Result<Segment<'_>, Skip> {
         destination: Endpoint::new(destination, header.destination_port()),
         sequence: header.sequence_number(),
         acknowledgement: header.ack().then(|| header.acknowledgment_number()),
-        flags: TcpFlags {
-            syn: header.syn(),
-            fin: header.fin(),
-            rst: header.rst(),
-            ack: header.ack(),
-        },
+        flags: TcpFlags { syn: header.syn(), fin: header.fin(), rst: header.rst(), ack: header.ack() },
         payload: payload.bytes(),
         cut: u32::try_from(payload.cut()).unwrap_or(u32::MAX),
     })

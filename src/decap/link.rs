@@ -29,11 +29,9 @@ pub(super) fn segment(link: LinkType, packet: Span<'_>) -> Result<Segment<'_>, S
                 Err(Skip::NotIp)
             }
         }
-        LinkType::RAW
-        | LinkType::RAW_BSD
-        | LinkType::RAW_OPENBSD
-        | LinkType::IPV4
-        | LinkType::IPV6 => ip::segment(packet, 0),
+        LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD | LinkType::IPV4 | LinkType::IPV6 => {
+            ip::segment(packet, 0)
+        }
         _ => Err(Skip::LinkType),
     }
 }
@@ -44,19 +42,13 @@ pub(super) fn ethernet(frame: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> 
 }
 
 /// What follows an Ethertype, VLAN tags however many there are.
-pub(super) fn network(
-    ether_type: u16,
-    mut payload: Span<'_>,
-    depth: u8,
-) -> Result<Segment<'_>, Skip> {
+pub(super) fn network(ether_type: u16, mut payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
     let mut ether_type = EtherType(ether_type);
     loop {
         match ether_type {
             EtherType::IPV4 => return ip::v4(payload, depth),
             EtherType::IPV6 => return ip::v6(payload, depth),
-            EtherType::VLAN_TAGGED_FRAME
-            | EtherType::PROVIDER_BRIDGING
-            | EtherType::VLAN_DOUBLE_TAGGED_FRAME => {
+            EtherType::VLAN_TAGGED_FRAME | EtherType::PROVIDER_BRIDGING | EtherType::VLAN_DOUBLE_TAGGED_FRAME => {
                 ether_type = EtherType(payload.u16(2)?);
                 payload = payload.after(4)?;
             }

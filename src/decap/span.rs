@@ -41,20 +41,12 @@ impl<'a> Span<'a> {
 
     /// Why `length` bytes of header are not there.
     pub(super) fn lacks(self, length: usize) -> Skip {
-        if self.wire >= length {
-            Skip::Cut
-        } else {
-            Skip::Malformed
-        }
+        if self.wire >= length { Skip::Cut } else { Skip::Malformed }
     }
 
     /// The field of `N` bytes at `at`.
     pub(super) fn field<const N: usize>(self, at: usize) -> Result<[u8; N], Skip> {
-        self.bytes
-            .get(at..)
-            .and_then(<[u8]>::first_chunk)
-            .copied()
-            .ok_or_else(|| self.lacks(at + N))
+        self.bytes.get(at..).and_then(<[u8]>::first_chunk).copied().ok_or_else(|| self.lacks(at + N))
     }
 
     /// The 16-bit field at `at`, in network byte order.

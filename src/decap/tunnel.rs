@@ -17,11 +17,7 @@ const VXLAN_PORTS: [u16; 2] = [4789, 8472];
 const GENEVE_PORT: u16 = 6081;
 
 /// What IP carries that is not TCP. `depth` tunnels are around it.
-pub(super) fn segment(
-    protocol: IpNumber,
-    payload: Span<'_>,
-    depth: u8,
-) -> Result<Segment<'_>, Skip> {
+pub(super) fn segment(protocol: IpNumber, payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
     let inner = depth + 1;
     if inner > MAX_DEPTH {
         return Err(Skip::NotTcp);
@@ -36,11 +32,7 @@ pub(super) fn segment(
 }
 
 fn carried(ether_type: u16, payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
-    if ether_type == BRIDGED {
-        link::ethernet(payload, depth)
-    } else {
-        link::network(ether_type, payload, depth)
-    }
+    if ether_type == BRIDGED { link::ethernet(payload, depth) } else { link::network(ether_type, payload, depth) }
 }
 
 /// ```text

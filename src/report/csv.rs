@@ -88,11 +88,37 @@ impl<'a> Row<'a> {
 
 impl Record for Connection<'_> {
     const COLUMNS: &'static [&'static str] = &[
-        "conn", "community_id", "client", "server", "start", "end", "start_packet", "end_packet", "file", "end_reason",
-        "ended_by", "midstream", "version", "mechanism", "handshake", "client_version", "client_socket_type",
-        "client_identity", "server_version", "server_socket_type", "server_identity", "messages_c2s", "messages_s2c",
-        "frames_c2s", "frames_s2c", "commands_c2s", "commands_s2c", "body_bytes_c2s", "body_bytes_s2c",
-        "lost_bytes_c2s", "lost_bytes_s2c",
+        "conn",
+        "community_id",
+        "client",
+        "server",
+        "start",
+        "end",
+        "start_packet",
+        "end_packet",
+        "file",
+        "end_reason",
+        "ended_by",
+        "midstream",
+        "version",
+        "mechanism",
+        "handshake",
+        "client_version",
+        "client_socket_type",
+        "client_identity",
+        "server_version",
+        "server_socket_type",
+        "server_identity",
+        "messages_c2s",
+        "messages_s2c",
+        "frames_c2s",
+        "frames_s2c",
+        "commands_c2s",
+        "commands_s2c",
+        "body_bytes_c2s",
+        "body_bytes_s2c",
+        "lost_bytes_c2s",
+        "lost_bytes_s2c",
     ];
 
     fn csv(&self, row: &mut Row<'_>) {
@@ -128,8 +154,23 @@ fn peer_fields(peer: &PeerModel<'_>, row: &mut Row<'_>) {
 
 impl Record for FrameModel<'_> {
     const COLUMNS: &'static [&'static str] = &[
-        "conn", "dir", "ts", "packet", "file", "offset", "kind", "name", "ordinal", "part", "more", "long", "length",
-        "missing", "encrypted", "hex", "text",
+        "conn",
+        "dir",
+        "ts",
+        "packet",
+        "file",
+        "offset",
+        "kind",
+        "name",
+        "ordinal",
+        "part",
+        "more",
+        "long",
+        "length",
+        "missing",
+        "encrypted",
+        "hex",
+        "text",
     ];
 
     fn csv(&self, row: &mut Row<'_>) {
@@ -155,8 +196,23 @@ impl Record for FrameModel<'_> {
 
 impl Record for MessageModel<'_> {
     const COLUMNS: &'static [&'static str] = &[
-        "key", "conn", "src", "dst", "dir", "ordinal", "start", "ts", "start_packet", "packet", "file", "encrypted",
-        "role", "parts", "lengths", "envelope", "bodies_hex",
+        "key",
+        "conn",
+        "src",
+        "dst",
+        "dir",
+        "ordinal",
+        "start",
+        "ts",
+        "start_packet",
+        "packet",
+        "file",
+        "encrypted",
+        "role",
+        "parts",
+        "lengths",
+        "envelope",
+        "bodies_hex",
     ];
 
     fn csv(&self, row: &mut Row<'_>) {
@@ -188,8 +244,19 @@ fn or_dash(value: impl Display) -> String {
 
 impl Record for PathModel<'_> {
     const COLUMNS: &'static [&'static str] = &[
-        "path", "status", "pattern", "start", "packet", "src", "dst", "request_hops", "reply_hops", "latency_ns",
-        "confidence", "request", "reply",
+        "path",
+        "status",
+        "pattern",
+        "start",
+        "packet",
+        "src",
+        "dst",
+        "request_hops",
+        "reply_hops",
+        "latency_ns",
+        "confidence",
+        "request",
+        "reply",
     ];
 
     fn csv(&self, row: &mut Row<'_>) {

@@ -178,12 +178,7 @@ impl Summary {
     }
 
     /// The overview for programs.
-    pub fn write(
-        mut self,
-        capture: &CaptureFacts,
-        _settings: &Settings,
-        writer: &mut RecordWriter,
-    ) -> io::Result<()> {
+    pub fn write(mut self, capture: &CaptureFacts, _settings: &Settings, writer: &mut RecordWriter) -> io::Result<()> {
         writer.write(&Capture::new(capture, self.connections))?;
         for (key, group) in &self.groups {
             writer.write(&ConnectionGroup::new(key, group))?;

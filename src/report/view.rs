@@ -54,7 +54,9 @@ impl AnyView {
     pub fn new(kind: ViewKind, settings: Settings, out: Box<dyn Write>) -> Self {
         Self(match (settings.format, kind) {
             (Format::Table, ViewKind::Analyze) => Box::new(table::overview::OverviewTable::new(settings, out)),
-            (Format::Table, ViewKind::Connections) => Box::new(table::connections::ConnectionsTable::new(settings, out)),
+            (Format::Table, ViewKind::Connections) => {
+                Box::new(table::connections::ConnectionsTable::new(settings, out))
+            }
             (Format::Table, ViewKind::Frames) => Box::new(table::frames::FramesTable::new(settings, out)),
             (Format::Table, ViewKind::Messages) => Box::new(table::messages::MessagesTable::new(settings, out)),
             (Format::Table, ViewKind::Paths) => Box::new(table::paths::PathsTable::new(settings, out)),

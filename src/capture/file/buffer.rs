@@ -21,13 +21,7 @@ pub(super) struct Buffer {
 
 impl Buffer {
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
-        Self {
-            reader,
-            bytes: vec![0; CAPACITY],
-            start: 0,
-            end: 0,
-            consumed: 0,
-        }
+        Self { reader, bytes: vec![0; CAPACITY], start: 0, end: 0, consumed: 0 }
     }
 
     /// What is there, from the first byte not consumed on.

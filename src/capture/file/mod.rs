@@ -88,10 +88,7 @@ impl FileSource {
             return Self::from_reader("standard input", Box::new(io::stdin()), None);
         }
         let name = path.display().to_string();
-        let failed = |source| CaptureError::Io {
-            name: name.clone(),
-            source,
-        };
+        let failed = |source| CaptureError::Io { name: name.clone(), source };
         let file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let size = metadata.is_file().then_some(metadata.len());
@@ -102,17 +99,10 @@ impl FileSource {
     ///
     /// # Errors
     /// As [`Self::open`].
-    pub fn from_reader(
-        name: &str,
-        reader: Box<dyn Read + Send>,
-        size: Option<u64>,
-    ) -> Result<Self, CaptureError> {
+    pub fn from_reader(name: &str, reader: Box<dyn Read + Send>, size: Option<u64>) -> Result<Self, CaptureError> {
         let mut buffer = Buffer::new(reader);
         let filled = buffer.fill(pcap::FILE_HEADER);
-        filled.map_err(|source| CaptureError::Io {
-            name: name.to_owned(),
-            source,
-        })?;
+        filled.map_err(|source| CaptureError::Io { name: name.to_owned(), source })?;
         let start = buffer.window();
         let start = &start[..start.len().min(pcap::FILE_HEADER)];
         let format = if Pcapng::begins(start) {
@@ -121,10 +111,7 @@ impl FileSource {
             buffer.take(pcap::FILE_HEADER);
             Format::Pcap(pcap)
         } else {
-            return Err(CaptureError::Format {
-                name: name.to_owned(),
-                what: not_a_capture(start),
-            });
+            return Err(CaptureError::Format { name: name.to_owned(), what: not_a_capture(start) });
         };
         Ok(Self {
             name: name.to_owned(),
@@ -210,10 +197,7 @@ impl FileSource {
                 Ok(Step::End) => self.ended = true,
                 Err(source) => {
                     self.ended = true;
-                    return Err(CaptureError::Io {
-                        name: self.name.clone(),
-                        source,
-                    });
+                    return Err(CaptureError::Io { name: self.name.clone(), source });
                 }
             }
         }
@@ -229,10 +213,7 @@ impl PacketSource for FileSource {
         };
         Ok(record.map_or(Next::End, |record| {
             Next::Packet(Packet {
-                id: PacketId {
-                    file: self.index,
-                    number: self.packets,
-                },
+                id: PacketId { file: self.index, number: self.packets },
                 at: record.at,
                 link: record.link,
                 bytes: self.buffer.bytes(record.range),
@@ -283,16 +264,11 @@ fn not_a_capture(start: &[u8]) -> String {
         return "the file is empty".to_owned();
     }
     if start.len() < pcap::FILE_HEADER && CAPTURES.iter().any(|magic| start.starts_with(magic)) {
-        return format!(
-            "the file is cut off in its header: it has {} bytes only",
-            start.len()
-        );
+        return format!("the file is cut off in its header: it has {} bytes only", start.len());
     }
     for (magic, name, program) in COMPRESSED {
         if start.starts_with(magic) {
-            return format!(
-                "compressed with {name}: decompress first, `{program} FILE`, or pipe that into `-`"
-            );
+            return format!("compressed with {name}: decompress first, `{program} FILE`, or pipe that into `-`");
         }
     }
     if start.starts_with(b"snoop\0\0\0") {

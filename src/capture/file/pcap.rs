@@ -7,9 +7,7 @@ use super::{MAX_CAPTURED, Record, Step, damaged};
 use crate::base::time::Timestamp;
 use crate::capture::packet::LinkType;
 use pcap_parser::nom::Err::Incomplete;
-use pcap_parser::{
-    PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header,
-};
+use pcap_parser::{PcapHeader, parse_pcap_frame, parse_pcap_frame_be, parse_pcap_frame_modified, parse_pcap_header};
 use std::io;
 
 /// Length of the file header.
@@ -61,11 +59,7 @@ impl Pcap {
     }
 
     pub(super) fn name(&self) -> &'static str {
-        if self.nanoseconds {
-            "pcap (ns)"
-        } else {
-            "pcap"
-        }
+        if self.nanoseconds { "pcap (ns)" } else { "pcap" }
     }
 
     /// The next record. `read` packets came before it.
@@ -88,12 +82,7 @@ impl Pcap {
                     let (captured, wire) = (frame.caplen, frame.origlen);
                     let mut range = buffer.take(header + captured as usize);
                     range.start += header;
-                    return Ok(Step::Record(Record {
-                        at,
-                        link: self.link,
-                        range,
-                        wire_length: wire.max(captured),
-                    }));
+                    return Ok(Step::Record(Record { at, link: self.link, range, wire_length: wire.max(captured) }));
                 }
                 Ok((_, frame)) => {
                     return Ok(damaged(number, u64::from(frame.caplen)));

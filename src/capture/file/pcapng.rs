@@ -9,8 +9,8 @@ use super::{MAX_CAPTURED, Record, Step, damaged};
 use crate::base::time::Timestamp;
 use crate::capture::packet::LinkType;
 use pcap_parser::{
-    Block, InterfaceDescriptionBlock, InterfaceStatisticsBlock, OptionCode, PcapNGOption,
-    parse_block_be, parse_block_le,
+    Block, InterfaceDescriptionBlock, InterfaceStatisticsBlock, OptionCode, PcapNGOption, parse_block_be,
+    parse_block_le,
 };
 use std::io;
 
@@ -75,10 +75,7 @@ impl Pcapng {
 
     /// Drops that the file tells of so far.
     pub(super) fn dropped(&self) -> Option<u64> {
-        self.interfaces
-            .iter()
-            .map(|interface| interface.drops)
-            .fold(self.ended_drops, sum)
+        self.interfaces.iter().map(|interface| interface.drops).fold(self.ended_drops, sum)
     }
 
     pub(super) fn warning(&self) -> Option<String> {
@@ -112,11 +109,7 @@ impl Pcapng {
                 return Ok(broken("claims to be shorter than its own frame", read));
             }
             let is_packet = matches!(kind, ENHANCED_PACKET | OBSOLETE_PACKET | SIMPLE_PACKET);
-            let kept = is_packet
-                || matches!(
-                    kind,
-                    SECTION_HEADER | INTERFACE_DESCRIPTION | INTERFACE_STATISTICS
-                );
+            let kept = is_packet || matches!(kind, SECTION_HEADER | INTERFACE_DESCRIPTION | INTERFACE_STATISTICS);
             if !kept {
                 let before = buffer.consumed();
                 if !buffer.skip(length)? {
@@ -149,11 +142,7 @@ impl Pcapng {
                 self.last = record.at;
                 return Ok(Step::Record(record));
             }
-            let parse = if self.big_endian {
-                parse_block_be
-            } else {
-                parse_block_le
-            };
+            let parse = if self.big_endian { parse_block_be } else { parse_block_le };
             match parse(block) {
                 Ok((_, Block::SectionHeader(_))) => {
                     self.ended_drops = self.dropped();
@@ -212,12 +201,7 @@ impl Pcapng {
         let captured = (body.len() - 4).min(limit as usize);
         self.timeless += 1;
         let start = BLOCK_START + 4;
-        Some(Record {
-            at: self.last,
-            link: interface.link,
-            range: start..start + captured,
-            wire_length,
-        })
+        Some(Record { at: self.last, link: interface.link, range: start..start + captured, wire_length })
     }
 
     fn interface(&self, block: &InterfaceDescriptionBlock<'_>) -> Interface {
@@ -237,10 +221,8 @@ impl Pcapng {
     /// Section 4.6. The counters run from the start of the capture, so the last block of an interface counts.
     fn statistics(&mut self, block: &InterfaceStatisticsBlock<'_>) {
         let counters = [OptionCode::IsbIfDrop, OptionCode::IsbOsDrop];
-        let drops = counters
-            .into_iter()
-            .map(|code| option(&block.options, code).map(|value| self.u64(value)))
-            .fold(None, sum);
+        let drops =
+            counters.into_iter().map(|code| option(&block.options, code).map(|value| self.u64(value))).fold(None, sum);
         if let Some(interface) = self.interfaces.get_mut(block.if_id as usize) {
             interface.drops = drops.or(interface.drops);
         }
@@ -248,20 +230,12 @@ impl Pcapng {
 
     fn u16(&self, bytes: &[u8], at: usize) -> u16 {
         let field = bytes[at..at + 2].try_into().expect("two bytes");
-        if self.big_endian {
-            u16::from_be_bytes(field)
-        } else {
-            u16::from_le_bytes(field)
-        }
+        if self.big_endian { u16::from_be_bytes(field) } else { u16::from_le_bytes(field) }
     }
 
     fn u32(&self, bytes: &[u8], at: usize) -> u32 {
         let field = bytes[at..at + 4].try_into().expect("four bytes");
-        if self.big_endian {
-            u32::from_be_bytes(field)
-        } else {
-            u32::from_le_bytes(field)
-        }
+        if self.big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) }
     }
 
     /// An option of eight bytes; 0 if it is shorter.
@@ -269,11 +243,7 @@ impl Pcapng {
         let Some(field) = value.first_chunk() else {
             return 0;
         };
-        if self.big_endian {
-            u64::from_be_bytes(*field)
-        } else {
-            u64::from_le_bytes(*field)
-        }
+        if self.big_endian { u64::from_be_bytes(*field) } else { u64::from_le_bytes(*field) }
     }
 }
 
@@ -287,9 +257,7 @@ impl Clock {
         } else if exponent <= 9 {
             ticks * 10_u128.pow(9 - exponent)
         } else {
-            10_u128
-                .checked_pow(exponent - 9)
-                .map_or(0, |unit| ticks / unit)
+            10_u128.checked_pow(exponent - 9).map_or(0, |unit| ticks / unit)
         };
         let offset = i128::from(self.offset) * 1_000_000_000;
         let time = nanoseconds.cast_signed() + offset;
@@ -314,14 +282,10 @@ fn cut(packet: Option<u64>, read: u64, left: u64) -> Step {
         Some(number) => {
             format!("the file is cut off in the middle of packet {number} ({left} bytes left)")
         }
-        None => format!(
-            "the file is cut off in the middle of a block after packet {read} ({left} bytes left)"
-        ),
+        None => format!("the file is cut off in the middle of a block after packet {read} ({left} bytes left)"),
     })
 }
 
 fn broken(how: &str, read: u64) -> Step {
-    Step::Damaged(format!(
-        "the file is damaged: the block after packet {read} {how}; reading stopped there"
-    ))
+    Step::Damaged(format!("the file is damaged: the block after packet {read} {how}; reading stopped there"))
 }

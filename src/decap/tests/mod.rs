@@ -50,13 +50,7 @@ fn every_link_type_and_tunnel_yields_the_same_segment() {
         }
         assert_eq!(segment.sequence, 1000);
         assert_eq!(segment.acknowledgement, Some(2000));
-        assert_eq!(
-            segment.flags,
-            TcpFlags {
-                ack: true,
-                ..TcpFlags::default()
-            }
-        );
+        assert_eq!(segment.flags, TcpFlags { ack: true, ..TcpFlags::default() });
         assert_eq!((segment.payload, segment.cut), (PAYLOAD, 0));
     }
 }
@@ -72,12 +66,7 @@ fn flags_and_a_missing_acknowledgement() {
         .write(&mut bytes, &[])
         .expect("a Vec takes all");
     let segment = whole_segment(LinkType::RAW, &bytes).expect("TCP");
-    let flags = TcpFlags {
-        syn: true,
-        fin: true,
-        rst: true,
-        ack: false,
-    };
+    let flags = TcpFlags { syn: true, fin: true, rst: true, ack: false };
     assert_eq!((segment.flags, segment.acknowledgement), (flags, None));
     assert_eq!((segment.sequence, segment.payload), (u32::MAX, &[][..]));
 }
@@ -144,10 +133,7 @@ fn ipv4_options_and_tcp_options() {
     bytes.splice(20..20, [1; 8]);
     bytes[0] = 0x47;
     bytes[3] += 8;
-    assert_eq!(
-        whole_segment(LinkType::RAW, &bytes).expect("TCP").payload,
-        PAYLOAD
-    );
+    assert_eq!(whole_segment(LinkType::RAW, &bytes).expect("TCP").payload, PAYLOAD);
 }
 
 #[test]
@@ -157,12 +143,9 @@ fn ipv6_extension_headers() {
     let long = |next: u8| [&[next, 1, 1, 12][..], &[0; 12]].concat();
     let atomic = |next: u8| [next, 0, 0, 0, 0, 0, 0, 9];
     let chain = [&options(60)[..], &long(43), &options(44), &atomic(6)].concat();
-    for (first, extensions) in [
-        (hop_by_hop, options(6).to_vec()),
-        (60, long(6)),
-        (44, atomic(6).to_vec()),
-        (hop_by_hop, chain),
-    ] {
+    for (first, extensions) in
+        [(hop_by_hop, options(6).to_vec()), (60, long(6)), (44, atomic(6).to_vec()), (hop_by_hop, chain)]
+    {
         let bytes = ipv6_with(first, &extensions);
         let segment = whole_segment(LinkType::RAW, &bytes).expect("TCP");
         assert_eq!((segment.payload, segment.cut), (PAYLOAD, 0));
@@ -194,16 +177,8 @@ fn every_other_packet_has_its_reason() {
     };
     for (link, bytes, skip) in [
         (LinkType(239), ipv4(), Skip::LinkType),
-        (
-            LinkType::ETHERNET,
-            ethernet(&[0x0806], &[0; 46]),
-            Skip::NotIp,
-        ),
-        (
-            LinkType::NULL,
-            with_header(&[7, 0, 0, 0], &ipv4()),
-            Skip::NotIp,
-        ),
+        (LinkType::ETHERNET, ethernet(&[0x0806], &[0; 46]), Skip::NotIp),
+        (LinkType::NULL, with_header(&[7, 0, 0, 0], &ipv4()), Skip::NotIp),
         (LinkType::RAW, vec![0; 60], Skip::NotIp),
         (LinkType::RAW, short(9, 1), Skip::NotTcp),
         (LinkType::RAW, in_udp(53, PAYLOAD), Skip::NotTcp),
@@ -213,18 +188,10 @@ fn every_other_packet_has_its_reason() {
         (LinkType::RAW, short(3, 39), Skip::Malformed),
         (LinkType::RAW, short(32, 0x40), Skip::Malformed),
         (LinkType::RAW, short(32, 0xf0), Skip::Malformed),
-        (
-            LinkType::ETHERNET,
-            ethernet(&[0x0800], &ipv6()),
-            Skip::Malformed,
-        ),
+        (LinkType::ETHERNET, ethernet(&[0x0800], &ipv6()), Skip::Malformed),
         (LinkType::ETHERNET, vec![0; 13], Skip::Malformed),
     ] {
-        assert_eq!(
-            whole_segment(link, &bytes),
-            Err(skip),
-            "{link:?} {bytes:02x?}"
-        );
+        assert_eq!(whole_segment(link, &bytes), Err(skip), "{link:?} {bytes:02x?}");
     }
 }
 
@@ -258,9 +225,7 @@ fn no_bytes_make_it_panic() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let samples = samples();
     for _ in 0..20_000 {
-        let noise: Vec<u8> = (0..random.below(120))
-            .map(|_| random.next() as u8)
-            .collect();
+        let noise: Vec<u8> = (0..random.below(120)).map(|_| random.next() as u8).collect();
         for link in ALL_LINKS {
             let _ = cut_segment(link, &noise, random.below(200));
         }

@@ -29,12 +29,7 @@ pub(super) fn ipv6() -> Vec<u8> {
 /// IPv6 with `extensions`, the first of them of type `first`, before the TCP header.
 pub(super) fn ipv6_with(first: u8, extensions: &[u8]) -> Vec<u8> {
     let plain = ipv6();
-    let mut bytes = [
-        &plain[..Ipv6Header::LEN],
-        extensions,
-        &plain[Ipv6Header::LEN..],
-    ]
-    .concat();
+    let mut bytes = [&plain[..Ipv6Header::LEN], extensions, &plain[Ipv6Header::LEN..]].concat();
     bytes[6] = first;
     let length = (bytes.len() - Ipv6Header::LEN) as u16;
     bytes[4..6].copy_from_slice(&length.to_be_bytes());
@@ -58,10 +53,7 @@ pub(super) fn with_header(header: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn cooked(ether_type: u16, payload: &[u8]) -> Vec<u8> {
-    let header = [
-        &[0, 0, 3, 4, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0][..],
-        &ether_type.to_be_bytes(),
-    ];
+    let header = [&[0, 0, 3, 4, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0][..], &ether_type.to_be_bytes()];
     with_header(&header.concat(), payload)
 }
 
@@ -77,10 +69,7 @@ pub(super) fn samples() -> Vec<(LinkType, Vec<u8>)> {
         (LinkType::ETHERNET, ethernet(&[0x86dd], &v6)),
         (LinkType::ETHERNET, ethernet(&[0x8100, 0x0800], &v4)),
         (LinkType::ETHERNET, ethernet(&[0x88a8, 0x8100, 0x86dd], &v6)),
-        (
-            LinkType::ETHERNET,
-            ethernet(&[0x9100, 0x8100, 0x8100, 0x8100, 0x0800], &v4),
-        ),
+        (LinkType::ETHERNET, ethernet(&[0x9100, 0x8100, 0x8100, 0x8100, 0x0800], &v4)),
         (LinkType::LINUX_SLL, cooked(0x0800, &v4)),
         (LinkType::LINUX_SLL, cooked(0x86dd, &v6)),
         (LinkType::LINUX_SLL2, cooked2(0x0800, &v4)),
@@ -117,10 +106,7 @@ pub(super) fn in_ipv4(protocol: u8, payload: &[u8]) -> Vec<u8> {
 pub(super) fn in_udp(port: u16, payload: &[u8]) -> Vec<u8> {
     let length = payload.len() as u16 + 8;
     let fields = [1000, port, length, 0];
-    let header: Vec<u8> = fields
-        .iter()
-        .flat_map(|field: &u16| field.to_be_bytes())
-        .collect();
+    let header: Vec<u8> = fields.iter().flat_map(|field: &u16| field.to_be_bytes()).collect();
     in_ipv4(17, &with_header(&header, payload))
 }
 

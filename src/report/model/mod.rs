@@ -30,10 +30,7 @@ pub struct Both<T> {
 }
 
 impl<T> Both<T> {
-    pub(crate) fn of<U>(
-        values: &crate::base::direction::PerDirection<U>,
-        value: impl Fn(&U) -> T,
-    ) -> Self {
+    pub(crate) fn of<U>(values: &crate::base::direction::PerDirection<U>, value: impl Fn(&U) -> T) -> Self {
         Self { c2s: value(&values.c2s), s2c: value(&values.s2c) }
     }
 }

@@ -187,10 +187,8 @@ impl<'a> RouteModel<'a> {
     pub fn new(route: &Route, client_type: Option<&'a str>, worker_type: Option<&'a str>) -> Self {
         let at = |share| quantile(&route.latency, share).unwrap_or_default().0;
         let known = !route.latency.is_empty();
-        let leg = |leg: &crate::report::route::Leg| LegModel {
-            server: Shown(leg.server),
-            dir: leg.direction.abbreviation(),
-        };
+        let leg =
+            |leg: &crate::report::route::Leg| LegModel { server: Shown(leg.server), dir: leg.direction.abbreviation() };
         Self {
             r#type: "route",
             schema: SCHEMA,

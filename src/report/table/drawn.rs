@@ -8,13 +8,8 @@ use crate::report::paint::{Tone, paint};
 use crate::report::settings::Settings;
 use unicode_width::UnicodeWidthStr;
 
-const COLUMNS: [Column; 5] = [
-    Column::right("", 9),
-    Column::left("", 0),
-    Column::left("", 0),
-    Column::left("", 0),
-    Column::left("", 0),
-];
+const COLUMNS: [Column; 5] =
+    [Column::right("", 9), Column::left("", 0), Column::left("", 0), Column::left("", 0), Column::left("", 0)];
 
 /// The path as lines: a title, then each hop with the time since the one before, who, to whom, and how that is known.
 pub fn drawn(path: &Path, settings: &Settings) -> String {

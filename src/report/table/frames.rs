@@ -109,11 +109,7 @@ impl FramesTable {
         }
         self.last = Some(conn);
         let mut lines = Lines::new(&COLUMNS, self.settings.width, self.settings.color);
-        let rows: Vec<_> = conversation
-            .rows
-            .drain(..)
-            .map(|row| row.cells(conversation.start))
-            .collect();
+        let rows: Vec<_> = conversation.rows.drain(..).map(|row| row.cells(conversation.start)).collect();
         self.collected -= rows.len();
         for cells in &rows {
             lines.measure(cells);

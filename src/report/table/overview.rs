@@ -232,7 +232,8 @@ fn route_facts(route: &Route, settings: &Settings, text: &mut String) {
         let words = format!("latency p50 {}, p90 {}, p99 {}, max {longest}", at(0.5), at(0.9), at(0.99));
         line(&words, settings, text);
     }
-    let steps: Vec<_> = route.steps.iter().filter_map(|step| quantile(step, 0.5)).map(|step| step.to_string()).collect();
+    let steps: Vec<_> =
+        route.steps.iter().filter_map(|step| quantile(step, 0.5)).map(|step| step.to_string()).collect();
     if steps.len() > 1 {
         line(&format!("from hop to hop, p50: {}", steps.join(" │ ")), settings, text);
     }

@@ -48,24 +48,15 @@ fn damage_ends_the_file_with_what_was_read() {
     let mut wrong_trailer = LITTLE.packet(0, 1, b"abc", 3);
     *wrong_trailer.last_mut().expect("not empty") = 1;
     for (damage, words) in [
-        (
-            LITTLE.words(&[6, 0xffff_fff0, 0]),
-            "packet 3 claims 4294967280 bytes",
-        ),
+        (LITTLE.words(&[6, 0xffff_fff0, 0]), "packet 3 claims 4294967280 bytes"),
         (LITTLE.words(&[1, 0xffff_fff0, 0]), "claims to be longer"),
         (LITTLE.words(&[6, 8, 0]), "shorter than its own frame"),
         (wrong_trailer, "ends with another length"),
         (LITTLE.packet(7, 1, b"abc", 3), "contradicts itself"),
-        (
-            LITTLE.block(6, &LITTLE.words(&[0, 0, 0, 99, 99])),
-            "contradicts itself",
-        ),
+        (LITTLE.block(6, &LITTLE.words(&[0, 0, 0, 99, 99])), "contradicts itself"),
         (LITTLE.block(6, b"1234"), "contradicts itself"),
         (LITTLE.block(1, b""), "cannot be parsed"),
-        (
-            LITTLE.block(0x0a0d_0d0a, b"nomagic!"),
-            "no byte-order magic",
-        ),
+        (LITTLE.block(0x0a0d_0d0a, b"nomagic!"), "no byte-order magic"),
     ] {
         let (seen, stats) = read(&[&intact[..], &damage, &intact].concat());
         assert_eq!(seen.len(), 2);
@@ -81,26 +72,11 @@ fn damage_ends_the_file_with_what_was_read() {
 fn what_is_no_capture_is_named() {
     for (bytes, words) in [
         (&b""[..], "the file is empty"),
-        (
-            b"\x1f\x8b\x08\0\0\0\0\0",
-            "compressed with gzip: decompress first",
-        ),
-        (
-            b"\x28\xb5\x2f\xfd\0\0\0\0",
-            "compressed with zstd: decompress first",
-        ),
-        (
-            b"<!DOCTYPE html><html lang=de>",
-            "(it begins with 3c21444f)",
-        ),
-        (
-            b"\xd4\xc3\xb2\xa1\x02\0",
-            "cut off in its header: it has 6 bytes",
-        ),
-        (
-            b"\x0a\x0d\x0d\x0a\x1c\0\0\0no byte-order magic",
-            "neither pcap nor pcapng",
-        ),
+        (b"\x1f\x8b\x08\0\0\0\0\0", "compressed with gzip: decompress first"),
+        (b"\x28\xb5\x2f\xfd\0\0\0\0", "compressed with zstd: decompress first"),
+        (b"<!DOCTYPE html><html lang=de>", "(it begins with 3c21444f)"),
+        (b"\xd4\xc3\xb2\xa1\x02\0", "cut off in its header: it has 6 bytes"),
+        (b"\x0a\x0d\x0d\x0a\x1c\0\0\0no byte-order magic", "neither pcap nor pcapng"),
     ] {
         let error = open(bytes).err().expect("no capture").to_string();
         assert!(error.contains(words), "{error}");
@@ -112,11 +88,7 @@ fn what_is_no_capture_is_named() {
 /// Any byte may be wrong: no panic, no endless loop.
 #[test]
 fn any_byte_may_be_wrong() {
-    for file in [
-        pcapng_sample(LITTLE),
-        pcapng_sample(BIG),
-        pcap_sample(BIG, 0xa1b2_c3d4),
-    ] {
+    for file in [pcapng_sample(LITTLE), pcapng_sample(BIG), pcap_sample(BIG, 0xa1b2_c3d4)] {
         for at in 0..file.len() {
             for value in [0, 1, 0x7f, 0x80, 0xff] {
                 let mut file = file.clone();

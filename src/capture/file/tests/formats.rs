@@ -21,11 +21,7 @@ fn pcap_in_both_byte_orders_and_both_units() {
 
 #[test]
 fn the_frame_check_bits_are_not_part_of_the_link_type() {
-    let file = [
-        LITTLE.pcap(0xa1b2_c3d4, 0x4400_0001),
-        LITTLE.record(0, 0, b"a", 1),
-    ]
-    .concat();
+    let file = [LITTLE.pcap(0xa1b2_c3d4, 0x4400_0001), LITTLE.record(0, 0, b"a", 1)].concat();
     assert_eq!(read(&file).0[0].2, 1);
 }
 
@@ -45,10 +41,7 @@ fn modified_pcap_has_longer_record_headers() {
 fn pcapng_in_both_byte_orders() {
     for order in [LITTLE, BIG] {
         let (seen, stats) = read(&pcapng_sample(order));
-        let expected = [
-            (1, 1_000_005_000, 1, b"abc".to_vec(), 3),
-            (2, 100_000_000_005, 113, b"defgh".to_vec(), 1500),
-        ];
+        let expected = [(1, 1_000_005_000, 1, b"abc".to_vec(), 3), (2, 100_000_000_005, 113, b"defgh".to_vec(), 1500)];
         assert_eq!(seen, expected);
         assert_eq!((stats.format, stats.dropped), ("pcapng", Some(3)));
         assert!(stats.warnings.is_empty());
@@ -60,11 +53,7 @@ fn clocks_of_any_unit() {
     let time = |resolution: u8, offset: i64, ticks: u64| {
         let offset = BIG.u64(offset.cast_unsigned());
         let options: [(u16, &[u8]); 2] = [(9, &[resolution]), (14, &offset)];
-        let parts = [
-            BIG.section(),
-            BIG.interface(1, 0, &options),
-            BIG.packet(0, ticks, b"", 0),
-        ];
+        let parts = [BIG.section(), BIG.interface(1, 0, &options), BIG.packet(0, ticks, b"", 0)];
         read(&parts.concat()).0[0].1
     };
     assert_eq!(time(0, 0, 3), 3_000_000_000);
@@ -90,11 +79,7 @@ fn a_section_has_its_own_byte_order_and_interfaces() {
 
 #[test]
 fn the_last_statistics_of_an_interface_count() {
-    let more = [
-        LITTLE.statistics(0, 5),
-        LITTLE.statistics(1, 7),
-        LITTLE.statistics(9, 100),
-    ];
+    let more = [LITTLE.statistics(0, 5), LITTLE.statistics(1, 7), LITTLE.statistics(9, 100)];
     let (_, stats) = read(&[pcapng_sample(LITTLE), more.concat()].concat());
     assert_eq!(stats.dropped, Some(12));
 }
@@ -102,13 +87,8 @@ fn the_last_statistics_of_an_interface_count() {
 #[test]
 fn simple_and_obsolete_packet_blocks() {
     for order in [LITTLE, BIG] {
-        let simple =
-            |length: u32, bytes: &[u8]| order.block(3, &[&order.u32(length), bytes].concat());
-        let obsolete = [
-            [order.u16(0), order.u16(4)].concat(),
-            order.words(&[0, 2_000_000, 3, 3]),
-            b"old".to_vec(),
-        ];
+        let simple = |length: u32, bytes: &[u8]| order.block(3, &[&order.u32(length), bytes].concat());
+        let obsolete = [[order.u16(0), order.u16(4)].concat(), order.words(&[0, 2_000_000, 3, 3]), b"old".to_vec()];
         let file = [
             order.section(),
             order.interface(101, 4, &[]),
@@ -161,12 +141,7 @@ fn packets_longer_than_the_buffer() {
     let (seen, stats) = read(&file);
     assert!(stats.warnings.is_empty());
     assert!(seen.iter().step_by(2).all(|packet| packet.3 == long));
-    assert!(
-        seen.iter()
-            .skip(1)
-            .step_by(2)
-            .all(|packet| packet.3 == b"short")
-    );
+    assert!(seen.iter().skip(1).step_by(2).all(|packet| packet.3 == b"short"));
 }
 
 #[test]

@@ -17,27 +17,15 @@ const BIG: Order = Order { big: true };
 
 impl Order {
     fn u16(self, value: u16) -> [u8; 2] {
-        if self.big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self.big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
     fn u32(self, value: u32) -> [u8; 4] {
-        if self.big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self.big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
     fn u64(self, value: u64) -> [u8; 8] {
-        if self.big {
-            value.to_be_bytes()
-        } else {
-            value.to_le_bytes()
-        }
+        if self.big { value.to_be_bytes() } else { value.to_le_bytes() }
     }
 
     fn words(self, values: &[u32]) -> Vec<u8> {
@@ -46,12 +34,7 @@ impl Order {
 
     fn pcap(self, magic: u32, link: u32) -> Vec<u8> {
         let version = [self.u16(2), self.u16(4)].concat();
-        [
-            self.words(&[magic]),
-            version,
-            self.words(&[0, 0, 262_144, link]),
-        ]
-        .concat()
+        [self.words(&[magic]), version, self.words(&[0, 0, 262_144, link])].concat()
     }
 
     fn record(self, seconds: u32, fraction: u32, bytes: &[u8], wire_length: u32) -> Vec<u8> {
@@ -68,21 +51,13 @@ impl Order {
 
     fn section(self) -> Vec<u8> {
         let version = [self.u16(1), self.u16(0)].concat();
-        let body = [
-            self.words(&[0x1a2b_3c4d]),
-            version,
-            self.u64(u64::MAX).to_vec(),
-        ]
-        .concat();
+        let body = [self.words(&[0x1a2b_3c4d]), version, self.u64(u64::MAX).to_vec()].concat();
         self.block(0x0a0d_0d0a, &body)
     }
 
     fn interface(self, link: u16, snaplen: u32, options: &[(u16, &[u8])]) -> Vec<u8> {
         let fixed = [self.u16(link), [0; 2]].concat();
-        self.block(
-            1,
-            &[fixed, self.words(&[snaplen]), self.options(options)].concat(),
-        )
+        self.block(1, &[fixed, self.words(&[snaplen]), self.options(options)].concat())
     }
 
     fn options(self, options: &[(u16, &[u8])]) -> Vec<u8> {
@@ -124,13 +99,7 @@ fn open(bytes: &[u8]) -> Result<FileSource, CaptureError> {
 fn drain(mut source: FileSource) -> (Vec<Seen>, InputStats) {
     let mut seen = Vec::new();
     while let Next::Packet(packet) = source.next_packet().expect("memory does not fail") {
-        let Packet {
-            id,
-            at,
-            link,
-            bytes,
-            wire_length,
-        } = packet;
+        let Packet { id, at, link, bytes, wire_length } = packet;
         seen.push((id.number, at.0, link.0, bytes.to_vec(), wire_length));
     }
     assert!(matches!(source.next_packet(), Ok(Next::End)));
