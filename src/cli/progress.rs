@@ -64,9 +64,4 @@ impl Progress {
             let _ = stderr().write_all(b"\r\x1b[K");
         }
     }
-
-    /// Since the start.
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.started.elapsed()
-    }
 }

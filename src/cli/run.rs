@@ -101,6 +101,7 @@ pub(crate) fn run(
     progress.clear();
     let (mut view, health) = analyzer.finish();
     facts.health = health;
+    facts.counts = view.counts();
     facts.source = source.stats();
     if !control.quiet {
         warn(&facts.source);

@@ -7,6 +7,7 @@ use super::run::{Control, run as run_loop};
 use super::{input, resolve};
 use crate::report::settings::ViewKind;
 use crate::report::view::{AnyView, CaptureFacts};
+use std::fmt::Write;
 
 /// Sniffs until stopped.
 pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
@@ -34,8 +35,16 @@ fn summary(facts: &CaptureFacts) -> String {
     let health = &facts.health;
     let dropped: u64 = facts.source.inputs.iter().filter_map(|input| input.dropped).sum();
     let duration = facts.duration().map(|duration| format!(" in {duration}")).unwrap_or_default();
-    format!(
-        "{} packets{duration}, {dropped} dropped; {} TCP connections, {} not ZMTP; {} bytes lost",
-        health.packets, health.tcp_connections, health.other_connections, health.reassembly.lost_bytes
-    )
+    let counts = &facts.counts;
+    let mut text = format!(
+        "{} packets{duration}, {dropped} dropped by the kernel; {} TCP connections, {} of them ZMTP; {} messages",
+        health.packets, health.tcp_connections, counts.connections, counts.messages
+    );
+    if counts.paths > 0 {
+        let _ = write!(text, ", {} paths", counts.paths);
+    }
+    if health.reassembly.lost_bytes > 0 {
+        let _ = write!(text, "; {} bytes missing", health.reassembly.lost_bytes);
+    }
+    text
 }

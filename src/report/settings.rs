@@ -47,6 +47,7 @@ pub enum Payload {
 
 /// Everything a view needs to know about its output.
 #[derive(Clone, Debug, Default)]
+#[allow(clippy::struct_excessive_bools)] // independent choices
 pub struct Settings {
     /// How results are written.
     pub format: Format,

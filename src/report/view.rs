@@ -24,6 +24,8 @@ pub struct CaptureFacts {
     pub span: Option<(Timestamp, Timestamp)>,
     /// It was not read to its end, by the user's wish.
     pub stopped: bool,
+    /// How much was found in it.
+    pub counts: Counts,
 }
 
 impl CaptureFacts {
@@ -46,13 +48,27 @@ pub trait View: Observer {
     fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()>;
 }
 
-/// Any view.
-pub struct AnyView(Box<dyn View>);
+/// Any view, and how much went through it.
+pub struct AnyView {
+    view: Box<dyn View>,
+    counts: Counts,
+}
+
+/// How many results there were, shown or not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// ZMTP connections.
+    pub connections: u64,
+    /// Messages.
+    pub messages: u64,
+    /// Paths, where they were asked for.
+    pub paths: u64,
+}
 
 impl AnyView {
     /// The view of this kind, writing to `out`.
     pub fn new(kind: ViewKind, settings: Settings, out: Box<dyn Write>) -> Self {
-        Self(match (settings.format, kind) {
+        let view: Box<dyn View> = match (settings.format, kind) {
             (Format::Table, ViewKind::Analyze) => Box::new(table::overview::OverviewTable::new(settings, out)),
             (Format::Table, ViewKind::Connections) => {
                 Box::new(table::connections::ConnectionsTable::new(settings, out))
@@ -62,48 +78,57 @@ impl AnyView {
             (Format::Table, ViewKind::Paths) => Box::new(table::paths::PathsTable::new(settings, out)),
             (Format::Table, ViewKind::Findings) => Box::new(table::findings::FindingsTable::new(settings, out)),
             (_, kind) => Box::new(Records::new(kind, settings, out)),
-        })
+        };
+        Self { view, counts: Counts::default() }
+    }
+
+    /// How many results there were so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// See [`View::is_done`].
     pub fn is_done(&self) -> bool {
-        self.0.is_done()
+        self.view.is_done()
     }
 
     /// See [`View::flush`].
     pub fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.view.flush()
     }
 
     /// See [`View::finish`].
     pub fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()> {
-        self.0.finish(capture)
+        self.view.finish(capture)
     }
 }
 
 impl Observer for AnyView {
     fn interest(&self) -> Interest {
-        self.0.interest()
+        self.view.interest()
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
-        self.0.frame(connection, frame);
+        self.view.frame(connection, frame);
     }
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
-        self.0.message(connection, message, key);
+        self.counts.messages += 1;
+        self.view.message(connection, message, key);
     }
 
     fn path(&mut self, path: &Path) {
-        self.0.path(path);
+        self.counts.paths += 1;
+        self.view.path(path);
     }
 
     fn connection(&mut self, connection: &ConnectionSummary) {
-        self.0.connection(connection);
+        self.counts.connections += 1;
+        self.view.connection(connection);
     }
 
     fn finding(&mut self, finding: &Finding) {
-        self.0.finding(finding);
+        self.view.finding(finding);
     }
 }
 

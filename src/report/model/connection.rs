@@ -12,6 +12,7 @@ use crate::flow::table::EndReason;
 use crate::report::community_id::community_id;
 use crate::zmtp::session::Peer;
 use crate::zmtp::wire::greeting::{MechanismName, Version};
+use crate::zmtp::wire::socket_type::SocketType;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -114,7 +115,7 @@ impl<'a> PeerModel<'a> {
 
 /// The socket type as an RFC names it, or as the peer does.
 pub fn socket_type(peer: &Peer) -> Option<Cow<'static, str>> {
-    if let Some(name) = peer.socket_type.and_then(|known| known.name()) {
+    if let Some(name) = peer.socket_type.and_then(SocketType::name) {
         return Some(Cow::Borrowed(name));
     }
     let named = peer.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"Socket-Type"));

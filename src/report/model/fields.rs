@@ -59,9 +59,8 @@ fn of_body(body: &Body<'_>, show_secrets: bool, mut field: impl FnMut(&str, Valu
         }
         Body::Error(reason) => field("reason", Value::Bytes(reason)),
         Body::PlainHello(hello) => {
-            let secret = |bytes| if show_secrets { Value::Bytes(bytes) } else { Value::Text(WITHHELD) };
-            field("username", secret(hello.username));
-            field("password", secret(hello.password));
+            field("username", Value::Bytes(hello.username));
+            field("password", if show_secrets { Value::Bytes(hello.password) } else { Value::Text(WITHHELD) });
         }
         Body::CurveHello(hello) => {
             field("version", Value::Text(&format!("{}.{}", hello.version.0, hello.version.1)));
@@ -135,7 +134,10 @@ impl Serialize for Fields<'_> {
 
 /// Metadata properties as an object.
 #[derive(Clone, Copy, Debug)]
-pub struct Properties<'a>(pub &'a [(Box<[u8]>, Box<[u8]>)]);
+pub struct Properties<'a>(pub &'a [Property]);
+
+/// Name and value.
+type Property = (Box<[u8]>, Box<[u8]>);
 
 impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

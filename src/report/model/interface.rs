@@ -8,7 +8,7 @@ use std::net::IpAddr;
 
 /// One interface of this machine.
 #[derive(Clone, Debug, Serialize)]
-#[allow(missing_docs)] // the names say it
+#[allow(missing_docs, clippy::struct_excessive_bools)] // the names say it; each is a fact of its own
 pub struct InterfaceModel<'a> {
     pub r#type: &'static str,
     pub schema: u32,

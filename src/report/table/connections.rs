@@ -10,6 +10,7 @@ use crate::report::settings::Settings;
 use crate::report::view::{CaptureFacts, Gauge, View};
 use crate::zmtp::session::{Peer, Traffic};
 use comfy_table::{Cell, Color};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Rows of one table; a capture with more connections gets another one.
@@ -119,7 +120,7 @@ fn ending(connection: &ConnectionSummary) -> String {
     }
     let lost = connection.lost_bytes.c2s + connection.lost_bytes.s2c;
     if lost > 0 {
-        text.push_str(&format!(", {lost} bytes lost"));
+        let _ = write!(text, ", {lost} bytes lost");
     }
     text
 }

@@ -6,6 +6,7 @@ use crate::base::time::Timestamp;
 use crate::correlate::path::{Evidence, Hop, Path, Status};
 use crate::report::paint::{Tone, paint};
 use crate::report::settings::Settings;
+use std::fmt::Write;
 use unicode_width::UnicodeWidthStr;
 
 const COLUMNS: [Column; 5] =
@@ -93,7 +94,7 @@ fn known(hop: &Hop) -> String {
         text.push_str(&identity(bytes));
     }
     if hop.evidence != Evidence::Origin && hop.confidence < 0.99 {
-        text.push_str(&format!(" ({:.3})", floor(hop.confidence)));
+        let _ = write!(text, " ({:.3})", floor(hop.confidence));
     }
     text
 }

@@ -82,9 +82,8 @@ fn paragraph(finding: &Finding, settings: &Settings) -> String {
 
 /// `, packet 9` or `, packets 9, 11`.
 pub fn packets(packets: &[PacketId], several_files: bool) -> String {
-    let names = packets.iter().map(|packet| match several_files {
-        true => format!("{} of file {}", packet.number, packet.file),
-        false => packet.number.to_string(),
+    let names = packets.iter().map(|packet| {
+        if several_files { format!("{} of file {}", packet.number, packet.file) } else { packet.number.to_string() }
     });
     match packets.len() {
         0 => String::new(),

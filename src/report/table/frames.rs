@@ -280,7 +280,7 @@ fn body(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) 
 fn fields(fields: &Fields<'_>) -> String {
     let mut text = String::new();
     fields.each(|name, value| {
-        if matches!(value, Value::Bytes(b"")) && name == "Identity" {
+        if matches!((name, value), ("Identity", Value::Bytes(b"")) | ("identity_length", Value::Number(0))) {
             return;
         }
         let space = if text.is_empty() { "" } else { " " };

@@ -10,6 +10,7 @@ use crate::report::paint::Tone;
 use crate::report::settings::{Payload, Settings};
 use crate::report::view::{CaptureFacts, Gauge, View};
 use crate::zmtp::event::{Message, Part};
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 const COLUMNS: [Column; 8] = [
@@ -29,7 +30,7 @@ pub struct MessagesTable {
     out: Box<dyn Write>,
     gauge: Gauge,
     lines: Lines,
-    /// Time of the first row.
+    /// When the connection of the first row began.
     start: Option<Timestamp>,
     text: String,
 }
@@ -51,8 +52,8 @@ impl Observer for MessagesTable {
         if self.start.is_none() {
             self.lines.header(&mut self.text);
         }
-        let start = *self.start.get_or_insert(message.end.at);
         let flow = connection.flow;
+        let start = *self.start.get_or_insert(flow.first.at);
         let tone = match message.direction {
             Direction::ClientToServer => Tone::There,
             Direction::ServerToClient => Tone::Back,
@@ -108,7 +109,7 @@ fn content(connection: &ConnectionRef<'_>, message: &Message<'_>, settings: &Set
     let mut text = String::new();
     if envelope > 0 {
         let parts: Vec<_> = message.parts[..envelope].iter().map(|part| identity(message.head(part))).collect();
-        text.push_str(&format!("[{}]", parts.join(" ")));
+        let _ = write!(text, "[{}]", parts.join(" "));
     }
     for part in &message.parts[envelope..] {
         let room = width.saturating_sub(text.chars().count() + 1);
