@@ -201,7 +201,7 @@ impl<O: Observer> Engine<O> {
             let conn = self.conns;
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
-                correlator.connection(conn, flow.client, flow.server);
+                correlator.connection(conn, flow.client, flow.server, flow.first.at);
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
             self.open.insert(flow.id, OpenConnection { conn, session: Session::default(), endpoints_hash });

@@ -60,8 +60,8 @@ impl Correlator {
     }
 
     /// A connection got its number; they come in order, from 0.
-    pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
-        self.sockets.connect(conn, client, server);
+    pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
+        self.sockets.connect(conn, client, server, opened);
     }
 
     /// A peer introduced itself.

@@ -8,12 +8,22 @@ use super::window::Record;
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
+use crate::base::time::Timestamp;
 use crate::zmtp::session::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashMap;
 
 /// Number of a socket.
 pub type SocketId = u32;
+
+/// A socket between two moments in which nothing was connected to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frontend {
+    /// Which socket.
+    pub socket: SocketId,
+    /// How many times it had lost all its connections before.
+    pub era: u32,
+}
 
 /// A connection as the correlator knows it.
 #[derive(Debug)]
@@ -26,6 +36,8 @@ pub struct Connection {
     pub sockets: PerDirection<SocketId>,
     /// What each peer said of itself.
     pub peers: PerDirection<PeerRecord>,
+    /// Its first packet.
+    pub opened: Timestamp,
     /// The direction in which requests flow, once known.
     pub requests: Option<Direction>,
     /// Whether any message of it was joined to another: it takes part in request/reply.
@@ -56,6 +68,9 @@ pub struct Sockets {
 pub struct Socket {
     /// Its connections.
     pub connections: Vec<u32>,
+    /// When it was first without any connection and then got one again, and so on. Its process may have been another
+    /// one since, so names that a ROUTER gave do not outlive an era.
+    eras: Vec<Timestamp>,
     /// Its type, as any of its connections told.
     pub socket_type: Option<SocketType>,
 }
@@ -70,9 +85,9 @@ struct Bound {
 
 impl Sockets {
     /// A connection; they come in the order of their numbers, from 0.
-    pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
+    pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
         debug_assert_eq!(conn as usize, self.connections.len(), "connections are numbered in order");
-        let accepting = self.accept(server);
+        let accepting = self.accept(server, opened);
         let connecting = self.create();
         for socket in [connecting, accepting] {
             self.all[socket as usize].connections.push(conn);
@@ -82,15 +97,19 @@ impl Sockets {
             server,
             sockets: PerDirection { c2s: connecting, s2c: accepting },
             peers: PerDirection::default(),
+            opened,
             requests: None,
             joined: false,
         });
     }
 
-    fn accept(&mut self, endpoint: Endpoint) -> SocketId {
+    fn accept(&mut self, endpoint: Endpoint, opened: Timestamp) -> SocketId {
         if let Some(bound) = self.bound.get_mut(&endpoint)
             && !(bound.open == 0 && bound.server_closed)
         {
+            if bound.open == 0 {
+                self.all[bound.socket as usize].eras.push(opened);
+            }
             bound.open += 1;
             return bound.socket;
         }
@@ -137,6 +156,12 @@ impl Sockets {
     /// One socket.
     pub fn socket(&self, socket: SocketId) -> &Socket {
         &self.all[socket as usize]
+    }
+
+    /// A ROUTER as it was at a time.
+    pub fn frontend(&self, socket: SocketId, at: Timestamp) -> Frontend {
+        let era = self.socket(socket).eras.partition_point(|&start| start <= at) as u32;
+        Frontend { socket, era }
     }
 
     /// The socket that sent a message.
