@@ -14,7 +14,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::text::preview;
 use crate::base::time::Timestamp;
 use crate::report::model::fields::{Fields, Value};
-use crate::report::model::frame::shown_body;
+use crate::report::model::frame::{command_name, shown_body};
 use crate::report::model::message::envelope_length;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
@@ -242,7 +242,8 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
         }
         FrameKind::Command(None) => ("command", What::Words("no name".to_owned()), body(connection, frame, settings)),
         FrameKind::Command(Some(command)) => {
-            let name = What::Words(preview(command.name, 32));
+            let name = command_name(connection, frame, settings);
+            let name = What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32)));
             match Fields::of_command(command, settings.show_secrets) {
                 Some(known) => ("command", name, fields(&known)),
                 None => ("command", name, String::new()),
