@@ -2,6 +2,7 @@
 
 use super::connections::ConnectionsTable;
 use super::drawn::drawn;
+use super::frames::FramesTable;
 use super::messages::MessagesTable;
 use super::overview::OverviewTable;
 use super::paths::PathsTable;
@@ -11,6 +12,8 @@ use crate::correlate::findings::Finding;
 use crate::report::samples::{connection, proxied, stuck, with_message, written};
 use crate::report::settings::Settings;
 use crate::zmtp::anomaly::Severity;
+use crate::zmtp::event::{Frame, FrameKind};
+use crate::zmtp::wire::frame::FrameFlags;
 use unicode_width::UnicodeWidthStr;
 
 fn wide(width: usize) -> Settings {
@@ -46,6 +49,50 @@ fn a_line_a_path() {
 /// Without the widths of columns.
 fn squeezed(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(|line| line.split_whitespace().collect()).collect()
+}
+
+/// The frames of a message of these parts, then the message.
+fn feed_frames(view: &mut FramesTable, parts: &[&[u8]]) {
+    with_message(parts, |connection, message| {
+        for (at, part) in parts.iter().enumerate() {
+            let more = at + 1 < parts.len();
+            let frame = Frame {
+                direction: message.direction,
+                offset: 91,
+                start: message.start,
+                end: message.end,
+                flags: FrameFlags(u8::from(more)),
+                length: part.len() as u64,
+                missing: 0,
+                head: part,
+                kind: FrameKind::Part { ordinal: 0, part: at as u64, nonce: None },
+            };
+            view.frame(connection, &frame);
+        }
+        view.message(connection, message, 1);
+    });
+}
+
+#[test]
+fn frames_read_like_a_conversation() {
+    let parts = [&b"\0\x6b\x45\x67"[..], b"", b"request"];
+    let text = written(FramesTable::new, &wide(100), |view| {
+        feed_frames(view, &parts);
+        view.connection(&connection(0));
+    });
+    let expected = "\
+connection 0: 127.0.0.1:50112 → 127.0.0.1:5555, REQ → ROUTER, ZMTP 3.1, NULL
+    time  packet     kind      flags  length  what               content
+0.000005      12  →  message   MORE        4  identity 006b4567
+0.000005      12  →  message   MORE        0  delimiter
+0.000005      12  →  message               7  part 3/3 of #0     request
+";
+    assert_eq!(text, expected);
+    let live = Settings { live: true, ..wide(100) };
+    let text = written(FramesTable::new, &live, |view| feed_frames(view, &parts));
+    assert_eq!(text.lines().count(), 4, "{text}");
+    assert!(text.contains("12:00:00.000005      12  0  127.0.0.1:50112 → 127.0.0.1:5555   message"), "{text}");
+    assert!(text.lines().all(|line| line.width() <= 100), "{text}");
 }
 
 fn overview(settings: &Settings, connections: u32) -> String {
