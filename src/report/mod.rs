@@ -10,6 +10,8 @@ pub mod paint;
 pub mod record;
 pub mod records;
 pub mod route;
+#[cfg(test)]
+mod samples;
 pub mod settings;
 pub mod summary;
 pub mod table;
