@@ -1,1 +1,7 @@
-fn main() {}
+//! The `zmtpscope` program.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    zmtpscope::cli::run(std::env::args_os())
+}

@@ -339,18 +339,18 @@ impl HandshakeOrder {
         let order = anonymous_in_order(scene, router);
         let place: FxHashMap<u32, u32> = order.iter().enumerate().map(|(at, &conn)| (conn, at as u32)).collect();
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
-        let mut voters = 0;
+        let mut numbered = 0;
         for candidate in candidates {
             let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
             let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
             let number = number(scene, candidate.identity);
             if let (Some(number), Some(at)) = (number, best.and_then(|conn| place.get(&conn))) {
-                voters += 1;
+                numbered += 1;
                 *votes.entry(number.wrapping_sub(*at)).or_default() += 1;
             }
         }
         let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
-        (most * 2 > voters || most >= 3).then_some(Self { base, order })
+        (most * 2 > numbered || most >= 3).then_some(Self { base, order })
     }
 
     fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {

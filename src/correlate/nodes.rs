@@ -110,11 +110,11 @@ fn in_order(
     scene: &Scene<'_>,
     backends: &[(SocketId, Backend)],
     last: Rank,
-    list: impl Fn(&Traffic) -> &Vec<Rank>,
+    direction: impl Fn(&Traffic) -> &Vec<Rank>,
 ) -> impl Iterator<Item = (u64, TaggedMessage)> {
     let mut messages = Vec::new();
     for (socket, backend) in backends {
-        let ranks = scene.backends.get(socket).map_or(&[][..], |traffic| list(traffic));
+        let ranks = scene.backends.get(socket).map_or(&[][..], |traffic| direction(traffic));
         let until = &ranks[..ranks.partition_point(|&rank| rank <= last)];
         messages.extend(until.iter().filter_map(|&rank| Some((rank, scene.tag(rank, backend.depth)?))));
     }

@@ -47,7 +47,7 @@ pub struct PeerRecord {
 #[derive(Debug, Default)]
 pub struct Sockets {
     connections: Vec<Connection>,
-    sockets: Vec<Socket>,
+    all: Vec<Socket>,
     bound: FxHashMap<Endpoint, Bound>,
 }
 
@@ -75,7 +75,7 @@ impl Sockets {
         let accepting = self.accept(server);
         let connecting = self.create();
         for socket in [connecting, accepting] {
-            self.sockets[socket as usize].connections.push(conn);
+            self.all[socket as usize].connections.push(conn);
         }
         self.connections.push(Connection {
             client,
@@ -100,8 +100,8 @@ impl Sockets {
     }
 
     fn create(&mut self) -> SocketId {
-        self.sockets.push(Socket::default());
-        self.sockets.len() as SocketId - 1
+        self.all.push(Socket::default());
+        self.all.len() as SocketId - 1
     }
 
     /// A peer introduced itself.
@@ -110,7 +110,7 @@ impl Sockets {
         connection.peers[direction] =
             PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
         let socket = connection.sockets[direction];
-        self.sockets[socket as usize].socket_type = peer.socket_type;
+        self.all[socket as usize].socket_type = peer.socket_type;
     }
 
     /// A connection is over.
@@ -136,7 +136,7 @@ impl Sockets {
 
     /// One socket.
     pub fn socket(&self, socket: SocketId) -> &Socket {
-        &self.sockets[socket as usize]
+        &self.all[socket as usize]
     }
 
     /// The socket that sent a message.

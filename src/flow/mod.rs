@@ -11,3 +11,5 @@ pub mod pending;
 pub mod reassembly;
 pub mod roles;
 pub mod table;
+#[cfg(test)]
+mod tests;

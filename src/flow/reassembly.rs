@@ -15,6 +15,19 @@ const LARGEST_WINDOW: i64 = 1 << 30;
 /// How many delivered segments are remembered to compare retransmissions with.
 const REMEMBERED: usize = 8;
 
+/// What a segment carries.
+#[derive(Clone, Copy, Debug)]
+pub struct Payload<'a> {
+    /// Sequence number of the first byte.
+    pub sequence: u32,
+    /// The bytes.
+    pub bytes: &'a [u8],
+    /// Bytes after them that were sent and not captured.
+    pub cut: u32,
+    /// Whether the FIN follows.
+    pub fin: bool,
+}
+
 /// What happened to the segments of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReassemblyStats {
@@ -101,17 +114,15 @@ impl Reassembler {
         self.end.is_some()
     }
 
-    /// A segment's payload, of which `cut` more bytes were not captured; `fin` if the FIN follows it.
+    /// A segment.
     pub fn segment(
         &mut self,
         position: Position,
-        sequence: u32,
-        payload: &[u8],
-        cut: u32,
-        fin: bool,
+        payload: Payload<'_>,
         limits: &Limits,
         on: &mut impl FnMut(Chunk<'_>),
     ) {
+        let Payload { sequence, bytes: payload, cut, fin } = payload;
         if payload.is_empty() && cut == 0 && !fin {
             return;
         }

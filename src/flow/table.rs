@@ -1,7 +1,7 @@
 //! All TCP connections of a capture: created, fed, closed, given up.
 
 use super::key::FlowKey;
-use super::reassembly::{Reassembler, ReassemblyStats};
+use super::reassembly::{Payload, Reassembler, ReassemblyStats};
 use super::roles::Listeners;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
@@ -157,7 +157,8 @@ impl<H: StreamHandler> FlowTable<H> {
         let mut open: Vec<_> = self.flows.drain().map(|(_, flow)| flow).filter(|flow| flow.handler.is_some()).collect();
         open.sort_unstable_by_key(|flow| flow.info.id);
         for flow in open {
-            flow.close(End { reason: EndReason::Open, by: None }, context);
+            let by = flow.fin_by;
+            flow.close(End { reason: EndReason::Open, by }, context);
         }
     }
 
@@ -168,7 +169,7 @@ impl<H: StreamHandler> FlowTable<H> {
             return;
         }
         self.flows.retain(|_, flow| flow.handler.is_some());
-        let excess = (self.flows.len() + self.limits.connections / 8).saturating_sub(self.limits.connections);
+        let excess = (self.flows.len() + (self.limits.connections / 8).max(1)).saturating_sub(self.limits.connections);
         if excess == 0 {
             return;
         }
@@ -243,15 +244,8 @@ impl<H: StreamHandler> Flow<H> {
             }
             info.base[direction] = reassemblers[direction].base();
             let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
-            reassemblers[direction].segment(
-                position,
-                sequence,
-                segment.payload,
-                segment.cut,
-                segment.flags.fin,
-                limits,
-                &mut on,
-            );
+            let payload = Payload { sequence, bytes: segment.payload, cut: segment.cut, fin: segment.flags.fin };
+            reassemblers[direction].segment(position, payload, limits, &mut on);
         }
         if segment.flags.fin {
             self.fin_by.get_or_insert(direction);

@@ -14,4 +14,6 @@ pub mod handshake;
 pub mod probe;
 pub mod role;
 pub mod session;
+#[cfg(test)]
+mod tests;
 pub mod wire;

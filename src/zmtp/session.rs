@@ -15,6 +15,9 @@ use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::text::preview;
 
+/// Names and values of metadata.
+pub type Properties = Vec<(Box<[u8]>, Box<[u8]>)>;
+
 /// What is known about one peer of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
@@ -25,7 +28,7 @@ pub struct Peer {
     /// The identity it announced; empty is not the same as none.
     pub identity: Option<Box<[u8]>>,
     /// All metadata properties, in order: names and values.
-    pub properties: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub properties: Properties,
     /// Where it introduced itself.
     pub introduced: Option<Position>,
 }
@@ -80,7 +83,7 @@ impl Session {
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { framers, state } = self;
-        framers[direction].push(chunk, &mut |at, item| state.item(direction, at, item, limits, sink));
+        framers[direction].push(chunk, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
     /// What is known about the peer that sends in `direction`.
@@ -115,9 +118,9 @@ impl Session {
 }
 
 impl State {
-    fn item(&mut self, direction: Direction, at: At, item: Item<'_>, limits: &Limits, sink: &mut impl EventSink) {
+    fn item(&mut self, direction: Direction, at: At, item: &Item<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let side = &mut self.sides[direction];
-        match item {
+        match *item {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
                 let reserved = header.flags.reserved();

@@ -98,7 +98,7 @@ fn ping(input: &[u8]) -> IResult<&[u8], Body<'_>> {
 
 /// What `data` mean under this name; `None` if they do not follow its grammar.
 fn meaning<'a>(name: &[u8], data: &'a [u8], mechanism: MechanismName) -> Option<Body<'a>> {
-    fn whole<'a, T>(parsed: IResult<&'a [u8], T>) -> Option<T> {
+    fn whole<T>(parsed: IResult<&[u8], T>) -> Option<T> {
         parsed.ok().filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
     }
     let clear = mechanism == MechanismName::NULL || mechanism == MechanismName::PLAIN;

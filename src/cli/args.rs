@@ -1,0 +1,284 @@
+//! The flags as they are typed.
+
+use crate::report::settings::{Format, Payload, ViewKind};
+use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Takes `ZeroMQ` traffic apart: frames, messages, and request/reply paths through proxies.
+///
+/// ZMTP is recognised on any port, without being told.
+#[derive(Debug, Parser)]
+#[command(name = "zmtpscope", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The overview: what was captured, who talks to whom, request latencies, findings
+    #[command(after_help = "\
+Examples:
+  zmtpscope analyze broker.pcap
+  zmtpscope analyze --format jsonl broker.pcap | jq 'select(.type == \"route\")'
+  zmtpscope analyze host-a.pcap host-b.pcap --clock-offset host-b.pcap=-37ms")]
+    Analyze(ViewArgs),
+    /// Live: a line a message as it comes, a summary at the end
+    #[command(after_help = "\
+Examples:
+  sudo zmtpscope sniff -i lo
+  sudo zmtpscope sniff -i eth0 'tcp port 5555'
+  sudo zmtpscope sniff -i any --view paths --duration 10s
+  sudo zmtpscope sniff -i lo --format jsonl > messages.jsonl")]
+    Sniff(SniffArgs),
+    /// One row a connection
+    #[command(after_help = "\
+Examples:
+  zmtpscope connections broker.pcap
+  zmtpscope connections --format csv broker.pcap > connections.csv
+  tcpdump -i lo -w - | zmtpscope connections -")]
+    Connections(ViewArgs),
+    /// A table of frames for each connection
+    #[command(after_help = "\
+Examples:
+  zmtpscope frames broker.pcap --conn 0
+  zmtpscope frames broker.pcap --payload hex --max-body 32
+  zmtpscope frames --format jsonl broker.pcap | jq 'select(.kind == \"command\")'")]
+    Frames(ViewArgs),
+    /// One row a multipart message
+    #[command(after_help = "\
+Examples:
+  zmtpscope messages broker.pcap
+  zmtpscope messages --payload none --format jsonl broker.pcap
+  sudo zmtpscope messages -i lo --count 1000")]
+    Messages(ViewArgs),
+    /// Request/reply paths across connections and proxies
+    #[command(after_help = "\
+Examples:
+  zmtpscope paths broker.pcap
+  zmtpscope paths broker.pcap --conn 3
+  zmtpscope paths --format jsonl broker.pcap | jq 'select(.status != \"complete\")'")]
+    Paths(ViewArgs),
+    /// What is wrong or odd, in words, with packet numbers
+    #[command(after_help = "\
+Examples:
+  zmtpscope findings broker.pcap
+  zmtpscope findings --format jsonl broker.pcap | jq 'select(.severity == \"error\")'")]
+    Findings(ViewArgs),
+    /// What can be sniffed, and why not, if not
+    #[command(after_help = "\
+Examples:
+  zmtpscope interfaces
+  zmtpscope interfaces --format jsonl")]
+    Interfaces(OutputArgs),
+}
+
+/// A view of files or of an interface.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ViewArgs {
+    /// Captures, pcap or pcapng; several are merged by time; `-` is standard input
+    #[arg(value_name = "FILE", required_unless_present = "interface", conflicts_with = "interface")]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Capture on this interface instead
+    #[arg(short, long, value_name = "IFACE")]
+    pub(crate) interface: Option<String>,
+
+    /// Only packets that this BPF expression lets through
+    #[arg(short, long, value_name = "BPF")]
+    pub(crate) filter: Option<String>,
+
+    /// Correct the clock of a FILE: its times become later (+) or earlier (-), as in `b.pcap=+37ms`
+    #[arg(long, value_name = "FILE=±DURATION", conflicts_with = "interface")]
+    pub(crate) clock_offset: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    #[command(flatten)]
+    pub(crate) dissect: DissectArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// Live only, with a summary.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SniffArgs {
+    /// Capture on this interface; see `zmtpscope interfaces`
+    #[arg(short, long, value_name = "IFACE")]
+    pub(crate) interface: String,
+
+    /// Only packets that this BPF expression lets through
+    #[arg(value_name = "BPF", conflicts_with = "filter")]
+    pub(crate) expression: Vec<String>,
+
+    /// The same as an option
+    #[arg(short, long, value_name = "BPF")]
+    pub(crate) filter: Option<String>,
+
+    /// What is shown as it comes
+    #[arg(long, value_enum, default_value = "messages")]
+    pub(crate) view: SniffView,
+
+    #[command(flatten)]
+    pub(crate) live: LiveArgs,
+    #[command(flatten)]
+    pub(crate) dissect: DissectArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How an interface is captured on.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Live capture")]
+pub(crate) struct LiveArgs {
+    /// Receive what is for other stations too
+    #[arg(long)]
+    pub(crate) promiscuous: bool,
+
+    /// Kernel buffer; a burst that is longer is lost
+    #[arg(long, value_name = "BYTES", value_parser = super::resolve::bytes)]
+    pub(crate) buffer: Option<usize>,
+
+    /// Bytes kept of each packet
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) snaplen: Option<u32>,
+
+    /// Stop after this time, as in `10s`, `1m30s`
+    #[arg(long, value_name = "DURATION", value_parser = super::resolve::duration)]
+    pub(crate) duration: Option<crate::base::time::Duration>,
+
+    /// Stop after so many packets
+    #[arg(long, value_name = "PACKETS")]
+    pub(crate) count: Option<u64>,
+}
+
+/// How ZMTP is found and opened.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Dissection")]
+pub(crate) struct DissectArgs {
+    /// Treat connections of this TCP port as ZMTP although nothing says so
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) port: Vec<u16>,
+
+    /// CURVE secret keys, to open encrypted connections (accepted, not used yet)
+    #[arg(long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
+    pub(crate) keylog: Option<PathBuf>,
+
+    /// Reserved: this version works with one thread
+    #[arg(long, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+}
+
+/// What is written, and how.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// How results are written
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: FormatArg,
+
+    /// Only these connections (by number); with paths: paths that touch them
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) conn: Vec<u32>,
+
+    /// How bodies are shown; in JSON, `text` (the default) gives text and hex
+    #[arg(long, value_enum, default_value = "text")]
+    pub(crate) payload: PayloadArg,
+
+    /// Leading bytes of each body shown [default: frames 64, messages 256]
+    #[arg(long, value_name = "BYTES", value_parser = super::resolve::bytes)]
+    pub(crate) max_body: Option<usize>,
+
+    /// Show passwords
+    #[arg(long)]
+    pub(crate) show_secrets: bool,
+
+    /// Stop after so many rows
+    #[arg(long, value_name = "ROWS")]
+    pub(crate) limit: Option<u64>,
+
+    /// Colour in tables
+    #[arg(long, value_enum, default_value = "auto")]
+    pub(crate) color: ColorArg,
+
+    /// Neither progress nor warnings nor summary
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// Say more on stderr: what was left out, and how long it took
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FormatArg {
+    /// For people
+    Table,
+    /// One JSON object a line
+    Jsonl,
+    /// One JSON document
+    Json,
+    /// Comma-separated values
+    Csv,
+}
+
+impl From<FormatArg> for Format {
+    fn from(format: FormatArg) -> Self {
+        match format {
+            FormatArg::Table => Self::Table,
+            FormatArg::Jsonl => Self::Jsonl,
+            FormatArg::Json => Self::Json,
+            FormatArg::Csv => Self::Csv,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum PayloadArg {
+    /// Not at all
+    None,
+    /// As text where they are text
+    Text,
+    /// As hexadecimal
+    Hex,
+}
+
+impl From<PayloadArg> for Payload {
+    fn from(payload: PayloadArg) -> Self {
+        match payload {
+            PayloadArg::None => Self::None,
+            PayloadArg::Text => Self::Text,
+            PayloadArg::Hex => Self::Hex,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ColorArg {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum SniffView {
+    /// A line a message
+    Messages,
+    /// A line a frame
+    Frames,
+    /// A line a path, when it is complete
+    Paths,
+}
+
+impl From<SniffView> for ViewKind {
+    fn from(view: SniffView) -> Self {
+        match view {
+            SniffView::Messages => Self::Messages,
+            SniffView::Frames => Self::Frames,
+            SniffView::Paths => Self::Paths,
+        }
+    }
+}

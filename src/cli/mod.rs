@@ -1,0 +1,77 @@
+//! The command line: flags → resolved settings → a source, an analysis, a view.
+//!
+//! Invariants: stdout carries data only, diagnostics go to stderr; a closed pipe is success; exit status 0 done, 1 could
+//! not be done, 2 wrong usage.
+
+mod args;
+mod input;
+mod interfaces;
+mod output;
+mod progress;
+mod resolve;
+mod run;
+mod signals;
+mod sniff;
+mod view;
+
+use args::{Args, Command};
+use clap::{CommandFactory, Parser};
+use std::ffi::OsString;
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+/// Why a command did not do what it should.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CliError {
+    /// The command line makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The work could not be done.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Parses the command line, does what it says, says how that went.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(error) => {
+            // Help and version are no errors: clap knows the status and the stream.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(CliError::Usage(what)) => {
+            let _ = Args::command().error(clap::error::ErrorKind::ValueValidation, what).print();
+            ExitCode::from(2)
+        }
+        Err(CliError::Failed(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(CliError::Failed(error)) => {
+            let _ = writeln!(std::io::stderr(), "zmtpscope: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), CliError> {
+    use crate::report::settings::ViewKind as Kind;
+    match command {
+        Command::Analyze(args) => view::run(Kind::Analyze, &args),
+        Command::Sniff(args) => sniff::run(&args),
+        Command::Connections(args) => view::run(Kind::Connections, &args),
+        Command::Frames(args) => view::run(Kind::Frames, &args),
+        Command::Messages(args) => view::run(Kind::Messages, &args),
+        Command::Paths(args) => view::run(Kind::Paths, &args),
+        Command::Findings(args) => view::run(Kind::Findings, &args),
+        Command::Interfaces(args) => interfaces::run(&args),
+    }
+}
+
+/// Whether the reader of our output went away: `| head` does.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe))
+}

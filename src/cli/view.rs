@@ -1,0 +1,32 @@
+//! `analyze`, `connections`, `frames`, `messages`, `paths`, `findings`: one view of files or of an interface.
+
+use super::CliError;
+use super::args::ViewArgs;
+use super::output::{data, say};
+use super::run::{Control, run as run_loop};
+use super::{input, resolve};
+use crate::report::settings::ViewKind;
+use crate::report::view::AnyView;
+use std::time::Instant;
+
+/// Shows the view of this kind.
+pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
+    let live = args.interface.is_some();
+    let settings = resolve::settings(kind, &args.output, args.files.len(), live)?;
+    resolve::tell_unused(&args.dissect, args.output.quiet);
+    let options = resolve::options(&args.dissect, &args.output);
+    let mut source = input::open(args)?;
+    let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
+    let started = Instant::now();
+    let view = AnyView::new(kind, settings, data());
+    let facts = run_loop(&mut *source, options, view, control)?;
+    if args.output.verbose {
+        let seconds = started.elapsed().as_secs_f64();
+        let mebibytes = facts.health.bytes as f64 / f64::from(1 << 20);
+        say(&format!("{} packets, {mebibytes:.1} MiB in {seconds:.3} s", facts.health.packets));
+        for (reason, count) in &facts.health.skipped {
+            say(&format!("{count} packets not used: {reason}"));
+        }
+    }
+    Ok(())
+}

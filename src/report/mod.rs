@@ -1,0 +1,16 @@
+//! Results → bytes. Tables are for people and fit the terminal; jsonl, json and csv are for programs.
+//!
+//! Invariants: what is written for programs is defined in [`model`] alone; every byte of the wire that reaches a table
+//! went through [`crate::base::text`]; nothing is kept that grows with the number of frames, messages or paths.
+
+pub mod community_id;
+pub mod csv;
+pub mod model;
+pub mod paint;
+pub mod record;
+pub mod records;
+pub mod route;
+pub mod settings;
+pub mod summary;
+pub mod table;
+pub mod view;

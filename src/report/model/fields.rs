@@ -1,0 +1,154 @@
+//! The decoded fields of greetings and commands: an object whose members depend on what it describes.
+
+use super::bytes::{Hex, text_or_hex};
+use crate::zmtp::wire::command::{Body, Command};
+use crate::zmtp::wire::greeting::Greeting;
+use rustc_hash::FxHashSet;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// What stands for a secret that was not asked for.
+pub const WITHHELD: &str = "***";
+
+/// The fields of one greeting or frame.
+#[derive(Clone, Copy, Debug)]
+pub enum Fields<'a> {
+    /// A greeting.
+    Greeting(&'a Greeting),
+    /// A command.
+    Command {
+        /// As it was parsed.
+        body: &'a Body<'a>,
+        /// Show passwords.
+        show_secrets: bool,
+    },
+    /// A CURVE MESSAGE that was sent as a message frame.
+    Nonce(u64),
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `command`; `None` if it has none.
+    pub fn of_command(command: &'a Command<'a>, show_secrets: bool) -> Option<Self> {
+        let body = &command.body;
+        (!matches!(body, Body::Empty | Body::Unknown(_) | Body::Malformed(_)))
+            .then_some(Self::Command { body, show_secrets })
+    }
+
+    /// Every field with its value, in the order in which they are sent.
+    pub fn each(&self, mut field: impl FnMut(&str, Value<'_>)) {
+        match self {
+            Self::Greeting(greeting) => {
+                field("version", Value::Text(&greeting.version.to_string()));
+                field("mechanism", Value::Bytes(greeting.mechanism.as_bytes()));
+                field("as_server", Value::Number(u64::from(greeting.as_server)));
+                if let Some(length) = greeting.identity_length() {
+                    field("identity_length", Value::Number(u64::from(length)));
+                }
+            }
+            Self::Command { body, show_secrets } => of_body(body, *show_secrets, field),
+            Self::Nonce(nonce) => field("nonce", Value::Number(*nonce)),
+        }
+    }
+}
+
+fn of_body(body: &Body<'_>, show_secrets: bool, mut field: impl FnMut(&str, Value<'_>)) {
+    match body {
+        Body::Metadata(metadata) => {
+            for_each_property(metadata.properties.iter().map(|p| (p.name, p.value)), |name, value| {
+                field(name, Value::Bytes(value));
+            });
+        }
+        Body::Error(reason) => field("reason", Value::Bytes(reason)),
+        Body::PlainHello(hello) => {
+            field("username", Value::Bytes(hello.username));
+            field("password", if show_secrets { Value::Bytes(hello.password) } else { Value::Text(WITHHELD) });
+        }
+        Body::CurveHello(hello) => {
+            field("version", Value::Text(&format!("{}.{}", hello.version.0, hello.version.1)));
+            field("client_transient_key", Value::Hex(hello.client_transient));
+            field("nonce", Value::Number(hello.nonce));
+        }
+        Body::CurveWelcome(welcome) => field("nonce", Value::Hex(welcome.nonce)),
+        Body::CurveInitiate(initiate) => field("nonce", Value::Number(initiate.nonce)),
+        Body::CurveBox(sealed) => field("nonce", Value::Number(sealed.nonce)),
+        Body::Topic(topic) => field("topic", Value::Bytes(topic)),
+        Body::Group(group) => field("group", Value::Bytes(group)),
+        Body::Ping { ttl, context } => {
+            field("ttl", Value::Number(u64::from(*ttl)));
+            field("context", Value::Bytes(context));
+        }
+        Body::Pong(context) => field("context", Value::Bytes(context)),
+        Body::Empty | Body::Unknown(_) | Body::Malformed(_) => {}
+    }
+}
+
+/// Properties with their names as text; of properties of the same name the first, as a JSON object has one.
+pub fn for_each_property<'a>(
+    properties: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    mut each: impl FnMut(&str, &'a [u8]),
+) {
+    let mut seen = FxHashSet::default();
+    for (name, value) in properties {
+        if seen.insert(name) {
+            each(&text_or_hex(name), value);
+        }
+    }
+}
+
+/// The value of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Value<'a> {
+    /// Octets from the wire: text where they are text, else `0x…`.
+    Bytes(&'a [u8]),
+    /// Octets that are never text: keys, nonces.
+    Hex(&'a [u8]),
+    /// Words.
+    Text(&'a str),
+    /// A number.
+    Number(u64),
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Bytes(bytes) => serializer.serialize_str(&text_or_hex(bytes)),
+            Self::Hex(bytes) => Hex(bytes).serialize(serializer),
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_u64(*number),
+        }
+    }
+}
+
+impl Serialize for Fields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut result = Ok(());
+        self.each(|name, value| {
+            if result.is_ok() {
+                result = map.serialize_entry(name, &value);
+            }
+        });
+        result?;
+        map.end()
+    }
+}
+
+/// Metadata properties as an object.
+#[derive(Clone, Copy, Debug)]
+pub struct Properties<'a>(pub &'a [Property]);
+
+/// Name and value.
+type Property = (Box<[u8]>, Box<[u8]>);
+
+impl Serialize for Properties<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        let mut result = Ok(());
+        for_each_property(self.0.iter().map(|(name, value)| (&**name, &**value)), |name, value| {
+            if result.is_ok() {
+                result = map.serialize_entry(name, &Value::Bytes(value));
+            }
+        });
+        result?;
+        map.end()
+    }
+}

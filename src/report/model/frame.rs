@@ -1,0 +1,102 @@
+//! `{"type":"frame"}`.
+
+use super::SCHEMA;
+use super::bytes::{Hex, Shown, text_of, text_or_hex};
+use super::fields::Fields;
+use crate::analyze::observer::ConnectionRef;
+use crate::base::time::Timestamp;
+use crate::report::settings::{Payload, Settings};
+use crate::zmtp::event::{Frame, FrameKind};
+use crate::zmtp::wire::command::{Body, Command};
+use crate::zmtp::wire::greeting::MechanismName;
+use serde::Serialize;
+use std::borrow::Cow;
+
+/// One greeting or frame.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // the contract names and explains the fields
+pub struct FrameModel<'a> {
+    pub r#type: &'static str,
+    pub schema: u32,
+    pub conn: u32,
+    pub dir: &'static str,
+    pub ts: Shown<Timestamp>,
+    pub packet: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<u16>,
+    pub offset: u64,
+    pub kind: &'static str,
+    pub name: Option<Cow<'a, str>>,
+    pub ordinal: Option<u64>,
+    pub part: Option<u64>,
+    pub more: bool,
+    pub long: bool,
+    pub length: u64,
+    pub missing: u64,
+    pub encrypted: bool,
+    pub hex: Option<Hex<'a>>,
+    pub text: Option<&'a str>,
+    pub fields: Option<Fields<'a>>,
+}
+
+impl<'a> FrameModel<'a> {
+    /// The row of `frame`.
+    pub fn new(connection: &ConnectionRef<'_>, frame: &'a Frame<'a>, settings: &Settings) -> Self {
+        let (mut name, mut ordinal, mut part, mut encrypted) = (None, None, None, false);
+        let (kind, fields) = match &frame.kind {
+            FrameKind::Greeting(greeting) => ("greeting", Some(Fields::Greeting(greeting))),
+            FrameKind::Command(command) => {
+                name = command.map(|command| text_or_hex(command.name));
+                ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
+            }
+            FrameKind::Part { ordinal: message, part: number, nonce } => {
+                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some());
+                ("message", nonce.map(Fields::Nonce))
+            }
+        };
+        let shown = shown_body(connection, frame, settings);
+        let cut = shown.is_some_and(|body| (body.len() as u64) < frame.length);
+        Self {
+            r#type: "frame",
+            schema: SCHEMA,
+            conn: connection.conn,
+            dir: frame.direction.abbreviation(),
+            ts: Shown(frame.end.at),
+            packet: frame.end.packet.number,
+            file: settings.several_files.then_some(frame.end.packet.file),
+            offset: frame.offset,
+            kind,
+            name,
+            ordinal,
+            part,
+            more: frame.flags.more(),
+            long: frame.flags.long(),
+            length: frame.length,
+            missing: frame.missing,
+            encrypted,
+            hex: shown.map(Hex),
+            text: shown.filter(|_| settings.payload != Payload::Hex).and_then(|body| text_of(body, cut)),
+            fields,
+        }
+    }
+}
+
+/// The leading bytes that may be shown; `None` if none were asked for or they hold a secret.
+pub fn shown_body<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
+    if settings.payload == Payload::None || (!settings.show_secrets && may_hold_password(connection, frame)) {
+        return None;
+    }
+    Some(&frame.head[..frame.head.len().min(settings.frame_body())])
+}
+
+/// Whether the frame is HELLO of PLAIN, or may be: damaged ones hold passwords too.
+fn may_hold_password(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
+    let FrameKind::Command(command) = frame.kind else { return false };
+    let greeting = connection.peers[frame.direction].greeting;
+    let plain = greeting.is_none_or(|greeting| greeting.mechanism == MechanismName::PLAIN);
+    match command {
+        Some(Command { body: Body::PlainHello(_), .. }) => true,
+        Some(Command { name: b"HELLO", .. }) | None => plain,
+        Some(_) => false,
+    }
+}

@@ -1,0 +1,256 @@
+//! The lines of `analyze`: `capture`, `connection_group`, `route`, `finding_group`.
+
+use super::bytes::Shown;
+use super::{Both, SCHEMA};
+use crate::base::endpoint::Endpoint;
+use crate::base::time::Timestamp;
+use crate::capture::packet::InputStats;
+use crate::correlate::path::Status;
+use crate::report::record::Record;
+use crate::report::route::{Route, quantile};
+use crate::report::summary::{FindingGroup, Group, GroupKey};
+use crate::report::view::CaptureFacts;
+use crate::zmtp::wire::greeting::{MechanismName, Version};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What was read, and what was left out of it.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // the names say it; `Health` explains them
+pub struct Capture<'a> {
+    pub r#type: &'static str,
+    pub schema: u32,
+    pub inputs: Vec<Input<'a>>,
+    pub start: Option<Shown<Timestamp>>,
+    pub end: Option<Shown<Timestamp>>,
+    pub duration_ns: Option<i64>,
+    pub stopped: bool,
+    pub packets: u64,
+    pub bytes: u64,
+    pub skipped: BTreeMap<String, u64>,
+    pub tcp_connections: u64,
+    pub zmtp_connections: u64,
+    pub other_connections: u64,
+    pub other_bytes: u64,
+    pub lost_bytes: u64,
+    pub retransmitted: u64,
+    pub out_of_order: u64,
+    pub conflicts: u64,
+    pub out_of_window: u64,
+    pub limit_gaps: u64,
+    pub late_segments: u64,
+    pub evicted: u64,
+    pub given_up_messages: u64,
+    pub anomalies_not_listed: u64,
+}
+
+/// One file or interface.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Input<'a> {
+    pub name: &'a str,
+    pub format: &'static str,
+    pub packets: u64,
+    pub filtered: u64,
+    pub dropped: Option<u64>,
+    pub warnings: &'a [String],
+}
+
+impl<'a> Input<'a> {
+    fn new(input: &'a InputStats) -> Self {
+        let InputStats { name, format, packets, filtered, dropped, warnings } = input;
+        Self { name, format, packets: *packets, filtered: *filtered, dropped: *dropped, warnings }
+    }
+}
+
+impl<'a> Capture<'a> {
+    /// The line of `facts`.
+    pub fn new(facts: &'a CaptureFacts, zmtp_connections: u64) -> Self {
+        let health = &facts.health;
+        Self {
+            r#type: "capture",
+            schema: SCHEMA,
+            inputs: facts.source.inputs.iter().map(Input::new).collect(),
+            start: facts.span.map(|(first, _)| Shown(first)),
+            end: facts.span.map(|(_, last)| Shown(last)),
+            duration_ns: facts.duration().map(|duration| duration.0),
+            stopped: facts.stopped,
+            packets: health.packets,
+            bytes: health.bytes,
+            skipped: health.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            tcp_connections: health.tcp_connections,
+            zmtp_connections,
+            other_connections: health.other_connections,
+            other_bytes: health.other_bytes,
+            lost_bytes: health.reassembly.lost_bytes,
+            retransmitted: health.reassembly.retransmitted,
+            out_of_order: health.reassembly.out_of_order,
+            conflicts: health.reassembly.conflicts,
+            out_of_window: health.reassembly.out_of_window,
+            limit_gaps: health.reassembly.limit_gaps,
+            late_segments: health.late_segments,
+            evicted: health.evicted,
+            given_up_messages: health.given_up_messages,
+            anomalies_not_listed: health.anomalies_not_listed,
+        }
+    }
+}
+
+/// Connections to the same server of the same kind.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)] // as in a connection
+pub struct ConnectionGroup<'a> {
+    pub r#type: &'static str,
+    pub schema: u32,
+    pub server: Shown<Endpoint>,
+    pub client_type: Option<&'a str>,
+    pub server_type: Option<&'a str>,
+    pub version: Option<Shown<Version>>,
+    pub mechanism: Option<Shown<MechanismName>>,
+    pub connections: u64,
+    /// Of these, connections whose handshake failed.
+    pub failed: u64,
+    pub messages: Both<u64>,
+    pub body_bytes: Both<u64>,
+    pub lost_bytes: u64,
+}
+
+impl<'a> ConnectionGroup<'a> {
+    /// The line of a group.
+    pub fn new(key: &'a GroupKey, group: &Group) -> Self {
+        Self {
+            r#type: "connection_group",
+            schema: SCHEMA,
+            server: Shown(key.server),
+            client_type: key.client_type.as_deref(),
+            server_type: key.server_type.as_deref(),
+            version: key.version.map(Shown),
+            mechanism: key.mechanism().map(Shown),
+            connections: group.connections,
+            failed: group.failed,
+            messages: Both::of(&group.messages, |count| *count),
+            body_bytes: Both::of(&group.body_bytes, |count| *count),
+            lost_bytes: group.lost_bytes,
+        }
+    }
+}
+
+/// Paths that took the same way.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct RouteModel<'a> {
+    pub r#type: &'static str,
+    pub schema: u32,
+    /// The way in words.
+    pub text: String,
+    /// The connections on the way of a request: who accepted each, and which way the request goes on it.
+    pub legs: Vec<LegModel>,
+    /// Connections on which requests began.
+    pub clients: usize,
+    pub client_type: Option<&'a str>,
+    /// Connections on which requests ended.
+    pub workers: usize,
+    pub worker_type: Option<&'a str>,
+    pub paths: u64,
+    pub complete: u64,
+    pub unanswered: u64,
+    pub broken: u64,
+    pub unrequested: u64,
+    pub latency_ns: Option<Latency>,
+    /// Median time from each hop to the next, along the request and back.
+    pub step_p50_ns: Vec<i64>,
+    /// The least of any path.
+    pub confidence: f64,
+}
+
+/// A leg of a route.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct LegModel {
+    pub server: Shown<Endpoint>,
+    pub dir: &'static str,
+}
+
+/// Latency of the complete paths.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct Latency {
+    pub min: i64,
+    pub p50: i64,
+    pub p90: i64,
+    pub p99: i64,
+    pub max: i64,
+}
+
+impl<'a> RouteModel<'a> {
+    /// The line of a route.
+    pub fn new(route: &Route, client_type: Option<&'a str>, worker_type: Option<&'a str>) -> Self {
+        let at = |share| quantile(&route.latency, share).unwrap_or_default().0;
+        let known = !route.latency.is_empty();
+        let leg =
+            |leg: &crate::report::route::Leg| LegModel { server: Shown(leg.server), dir: leg.direction.abbreviation() };
+        Self {
+            r#type: "route",
+            schema: SCHEMA,
+            text: route.text(client_type, worker_type),
+            legs: route.legs.iter().map(leg).collect(),
+            clients: route.clients.len(),
+            client_type,
+            workers: route.workers.len(),
+            worker_type,
+            paths: route.paths(),
+            complete: route.count(Status::Complete),
+            unanswered: route.count(Status::Unanswered),
+            broken: route.count(Status::Broken),
+            unrequested: route.count(Status::Unrequested),
+            latency_ns: known.then(|| Latency {
+                min: route.latency.min() as i64,
+                p50: at(0.5),
+                p90: at(0.9),
+                p99: at(0.99),
+                max: route.latency.max() as i64,
+            }),
+            step_p50_ns: route.steps.iter().filter_map(|step| quantile(step, 0.5)).map(|step| step.0).collect(),
+            confidence: route.confidence,
+        }
+    }
+}
+
+/// Findings of the same code.
+#[derive(Clone, Debug, Serialize)]
+#[allow(missing_docs)]
+pub struct FindingGroupModel<'a> {
+    pub r#type: &'static str,
+    pub schema: u32,
+    pub code: &'static str,
+    pub severity: &'static str,
+    pub count: u64,
+    /// Connections of the first ones.
+    pub conns: &'a [u32],
+    /// Packets of the first ones.
+    pub packets: Vec<u64>,
+    /// The text of the first.
+    pub text: &'a str,
+}
+
+impl<'a> FindingGroupModel<'a> {
+    /// The line of a group.
+    pub fn new(group: &'a FindingGroup) -> Self {
+        Self {
+            r#type: "finding_group",
+            schema: SCHEMA,
+            code: group.code,
+            severity: group.severity.name(),
+            count: group.count,
+            conns: &group.conns,
+            packets: group.packets.iter().map(|packet| packet.number).collect(),
+            text: &group.text,
+        }
+    }
+}
+
+// The overview has no CSV form: its lines have different columns.
+impl Record for Capture<'_> {}
+impl Record for ConnectionGroup<'_> {}
+impl Record for RouteModel<'_> {}
+impl Record for FindingGroupModel<'_> {}

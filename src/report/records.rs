@@ -1,0 +1,128 @@
+//! The views for programs: every result becomes a row of the contract.
+
+use super::model::connection::Connection;
+use super::model::finding::FindingModel;
+use super::model::frame::FrameModel;
+use super::model::message::MessageModel;
+use super::model::path::PathModel;
+use super::record::RecordWriter;
+use super::settings::{Settings, ViewKind};
+use super::summary::Summary;
+use super::view::{CaptureFacts, Gauge, View, selects_path};
+use crate::analyze::connection::ConnectionSummary;
+use crate::analyze::observer::{ConnectionRef, Interest, Observer};
+use crate::correlate::findings::Finding;
+use crate::correlate::path::Path;
+use crate::zmtp::event::{Frame, Message};
+use std::io::{self, Write};
+
+/// A view in jsonl, json or csv.
+pub struct Records {
+    kind: ViewKind,
+    settings: Settings,
+    writer: RecordWriter,
+    gauge: Gauge,
+    /// The overview has no rows before the end.
+    summary: Option<Summary>,
+}
+
+impl Records {
+    /// A view of this kind, writing to `out`.
+    pub fn new(kind: ViewKind, settings: Settings, out: Box<dyn Write>) -> Self {
+        let plural = match kind {
+            ViewKind::Analyze => "overview",
+            ViewKind::Connections => "connections",
+            ViewKind::Frames => "frames",
+            ViewKind::Messages => "messages",
+            ViewKind::Paths => "paths",
+            ViewKind::Findings => "findings",
+        };
+        Self {
+            kind,
+            writer: RecordWriter::new(out, settings.format, plural),
+            gauge: Gauge::new(settings.limit),
+            summary: (kind == ViewKind::Analyze).then(Summary::default),
+            settings,
+        }
+    }
+
+    fn wants(&self, kind: ViewKind, conn: u32) -> bool {
+        self.kind == kind && self.settings.selects(conn) && !self.gauge.is_done()
+    }
+}
+
+impl Observer for Records {
+    fn interest(&self) -> Interest {
+        Interest { paths: matches!(self.kind, ViewKind::Analyze | ViewKind::Paths | ViewKind::Findings) }
+    }
+
+    fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
+        if self.wants(ViewKind::Frames, connection.conn) {
+            self.gauge.row(self.writer.write(&FrameModel::new(connection, frame, &self.settings)));
+        }
+    }
+
+    fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
+        if self.wants(ViewKind::Messages, connection.conn) {
+            self.gauge.row(self.writer.write(&MessageModel::new(connection, message, key, &self.settings)));
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        if !selects_path(&self.settings, path) {
+            return;
+        }
+        if let Some(summary) = &mut self.summary {
+            summary.path(path);
+        } else if self.kind == ViewKind::Paths && !self.gauge.is_done() {
+            self.gauge.row(self.writer.write(&PathModel::new(path, self.settings.several_files)));
+        }
+    }
+
+    fn connection(&mut self, connection: &ConnectionSummary) {
+        if let Some(summary) = &mut self.summary {
+            if self.settings.selects(connection.conn) {
+                summary.connection(connection);
+            }
+        } else if self.wants(ViewKind::Connections, connection.conn) {
+            self.gauge.row(self.writer.write(&Connection::new(connection, self.settings.several_files)));
+        }
+    }
+
+    fn finding(&mut self, finding: &Finding) {
+        if self.settings.conns.is_some() && !finding.conns.iter().any(|&conn| self.settings.selects(conn)) {
+            return;
+        }
+        if let Some(summary) = &mut self.summary {
+            summary.finding(finding);
+        } else if self.kind == ViewKind::Findings && !self.gauge.is_done() {
+            self.gauge.row(self.writer.write(&FindingModel::new(finding, self.settings.several_files)));
+        }
+    }
+}
+
+impl View for Records {
+    fn is_done(&self) -> bool {
+        self.gauge.is_done()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gauge.check()?;
+        self.writer.flush()
+    }
+
+    fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()> {
+        self.gauge.check()?;
+        match self.kind {
+            ViewKind::Analyze => {
+                let summary = self.summary.take().unwrap_or_default();
+                summary.write(capture, &self.settings, &mut self.writer)
+            }
+            ViewKind::Connections => self.writer.finish::<Connection<'_>>(),
+            ViewKind::Frames => self.writer.finish::<FrameModel<'_>>(),
+            ViewKind::Messages => self.writer.finish::<MessageModel<'_>>(),
+            ViewKind::Paths => self.writer.finish::<PathModel<'_>>(),
+            ViewKind::Findings => self.writer.finish::<FindingModel<'_>>(),
+        }
+    }
+}

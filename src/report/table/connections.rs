@@ -1,0 +1,126 @@
+//! The table of connections.
+
+use super::boxed::{colored, number, rendered, table};
+use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
+use crate::analyze::observer::Observer;
+use crate::base::direction::PerDirection;
+use crate::flow::table::EndReason;
+use crate::report::model::connection::{end_reason, handshake, side, socket_type};
+use crate::report::settings::Settings;
+use crate::report::view::{CaptureFacts, Gauge, View};
+use crate::zmtp::session::{Peer, Traffic};
+use comfy_table::{Cell, Color};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+/// Rows of one table; a capture with more connections gets another one.
+const BATCH: usize = 10_000;
+
+const TITLES: [&str; 11] =
+    ["#", "client", "server", "types", "version", "mechanism", "messages →", "←", "bytes", "duration", "end"];
+
+/// Shows connections.
+pub struct ConnectionsTable {
+    settings: Settings,
+    out: Box<dyn Write>,
+    gauge: Gauge,
+    table: comfy_table::Table,
+}
+
+impl ConnectionsTable {
+    /// Writes to `out`.
+    pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
+        let gauge = Gauge::new(settings.limit);
+        Self { table: table(&TITLES, &settings), settings, out, gauge }
+    }
+
+    fn print(&mut self) -> io::Result<()> {
+        let full = std::mem::replace(&mut self.table, table(&TITLES, &self.settings));
+        self.out.write_all(rendered(&full).as_bytes())
+    }
+}
+
+impl Observer for ConnectionsTable {
+    fn connection(&mut self, connection: &ConnectionSummary) {
+        if !self.settings.selects(connection.conn) || self.gauge.is_done() {
+            return;
+        }
+        self.table.add_row(row(connection));
+        let full = self.table.row_count() >= BATCH;
+        let result = if full { self.print() } else { Ok(()) };
+        self.gauge.row(result);
+    }
+}
+
+impl View for ConnectionsTable {
+    fn is_done(&self) -> bool {
+        self.gauge.is_done()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gauge.check()?;
+        self.out.flush()
+    }
+
+    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
+        self.gauge.check()?;
+        self.print()?;
+        self.out.flush()
+    }
+}
+
+/// The table of these connections.
+pub fn list(connections: &[ConnectionSummary], settings: &Settings) -> String {
+    let mut table = table(&TITLES, settings);
+    table.add_rows(connections.iter().map(row));
+    rendered(&table)
+}
+
+fn row(connection: &ConnectionSummary) -> Vec<Cell> {
+    let ConnectionSummary { traffic, handshake: outcome, .. } = connection;
+    let bytes = |traffic: &Traffic| traffic.body_bytes;
+    vec![
+        number(connection.conn),
+        Cell::new(connection.client),
+        Cell::new(connection.server),
+        Cell::new(types(&connection.peers)),
+        Cell::new(connection.version.map_or("?".to_owned(), |version| version.to_string())),
+        Cell::new(connection.mechanism.map_or("?".to_owned(), |mechanism| mechanism.to_string())),
+        number(traffic.c2s.messages),
+        number(traffic.s2c.messages),
+        number(bytes(&traffic.c2s) + bytes(&traffic.s2c)),
+        number(connection.last.at - connection.start.at),
+        colored(ending(connection), (*outcome == HandshakeOutcome::Failed).then_some(Color::Red)),
+    ]
+}
+
+/// `REQ → ROUTER`.
+pub fn types(peers: &PerDirection<Peer>) -> String {
+    let name = |peer| socket_type(peer).unwrap_or("?".into());
+    format!("{} → {}", name(&peers.c2s), name(&peers.s2c))
+}
+
+/// How it ended, and what went wrong before.
+fn ending(connection: &ConnectionSummary) -> String {
+    let mut text = end_reason(connection.end.reason).to_owned();
+    if let Some(by) = connection.end.by {
+        text.push_str(" by ");
+        text.push_str(side(by));
+    }
+    if connection.end.reason == EndReason::Open {
+        "still open".clone_into(&mut text);
+    }
+    match connection.handshake {
+        HandshakeOutcome::Complete => {}
+        HandshakeOutcome::Unseen => text.push_str(", begins before the capture"),
+        outcome => {
+            text.push_str(", handshake ");
+            text.push_str(handshake(outcome));
+        }
+    }
+    let lost = connection.lost_bytes.c2s + connection.lost_bytes.s2c;
+    if lost > 0 {
+        let _ = write!(text, ", {lost} bytes lost");
+    }
+    text
+}

@@ -1,0 +1,157 @@
+//! One line a message, as it comes.
+
+use super::lines::{Cell, Column, Lines};
+use crate::analyze::observer::{ConnectionRef, Observer};
+use crate::base::direction::Direction;
+use crate::base::text::{hex, preview};
+use crate::base::time::Timestamp;
+use crate::report::model::message::{envelope_length, role_name};
+use crate::report::paint::Tone;
+use crate::report::settings::{Payload, Settings};
+use crate::report::view::{CaptureFacts, Gauge, View};
+use crate::zmtp::event::{Message, Part};
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+const COLUMNS: [Column; 8] = [
+    Column::right("time", 9),
+    Column::right("packet", 0),
+    Column::right("#", 1),
+    Column::left("route", 33),
+    Column::left("role", 7),
+    Column::right("parts", 0),
+    Column::right("bytes", 0),
+    Column::left("content", 0),
+];
+
+/// Shows messages.
+pub struct MessagesTable {
+    settings: Settings,
+    out: Box<dyn Write>,
+    gauge: Gauge,
+    lines: Lines,
+    /// When the connection of the first row began.
+    start: Option<Timestamp>,
+    text: String,
+}
+
+impl MessagesTable {
+    /// Writes to `out`.
+    pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
+        let lines = Lines::new(&COLUMNS, settings.width, settings.color);
+        Self { gauge: Gauge::new(settings.limit), lines, settings, out, start: None, text: String::new() }
+    }
+}
+
+impl Observer for MessagesTable {
+    fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, _key: u64) {
+        if !self.settings.selects(connection.conn) || self.gauge.is_done() {
+            return;
+        }
+        self.text.clear();
+        if self.start.is_none() {
+            self.lines.header(&mut self.text);
+        }
+        let flow = connection.flow;
+        let start = *self.start.get_or_insert(flow.first.at);
+        let tone = match message.direction {
+            Direction::ClientToServer => Tone::There,
+            Direction::ServerToClient => Tone::Back,
+        };
+        let route = format!("{} → {}", flow.sender(message.direction), flow.receiver(message.direction));
+        let time = if self.settings.live { message.end.at.time_of_day() } else { since(start, message.end.at) };
+        let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
+        let cells = [
+            Cell::from(time),
+            Cell::toned(message.end.packet.number.to_string(), Tone::Dim),
+            connection.conn.to_string().into(),
+            Cell::toned(route, tone),
+            role_name(connection, message).unwrap_or("").into(),
+            message.part_count.to_string().into(),
+            bytes.to_string().into(),
+            content(connection, message, &self.settings, self.lines.widest()).into(),
+        ];
+        self.lines.row(&cells, &mut self.text);
+        let result = self.out.write_all(self.text.as_bytes());
+        self.gauge.row(result);
+    }
+}
+
+impl View for MessagesTable {
+    fn is_done(&self) -> bool {
+        self.gauge.is_done()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gauge.check()?;
+        self.out.flush()
+    }
+
+    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// Seconds and microseconds since `start`.
+pub fn since(start: Timestamp, at: Timestamp) -> String {
+    let span = at - start;
+    let sign = if span.0 < 0 { "-" } else { "" };
+    let micros = span.0.unsigned_abs() / 1_000;
+    format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
+}
+
+/// The parts one after the other: the envelope in brackets, then the bodies.
+fn content(connection: &ConnectionRef<'_>, message: &Message<'_>, settings: &Settings, width: usize) -> String {
+    if message.encrypted {
+        return "(encrypted)".to_owned();
+    }
+    let envelope = envelope_length(connection, message);
+    let mut text = String::new();
+    if envelope > 0 {
+        let parts: Vec<_> = message.parts[..envelope].iter().map(|part| identity(message.head(part))).collect();
+        let _ = write!(text, "[{}]", parts.join(" "));
+    }
+    for part in &message.parts[envelope..] {
+        let room = width.saturating_sub(text.chars().count() + 1);
+        if room == 0 || settings.payload == Payload::None {
+            break;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&body(message, part, settings, room));
+    }
+    text
+}
+
+fn body(message: &Message<'_>, part: &Part, settings: &Settings, room: usize) -> String {
+    let head = message.head(part);
+    let head = &head[..head.len().min(settings.part_body())];
+    if part.length == 0 {
+        return "''".to_owned();
+    }
+    shown(head, part.length, settings.payload, room)
+}
+
+/// The first bytes of a body of `length`, in at most `room` columns or so.
+pub fn shown(head: &[u8], length: u64, payload: Payload, room: usize) -> String {
+    let cut = (head.len() as u64) < length;
+    let mut text = match payload {
+        Payload::None => return String::new(),
+        Payload::Hex => hex(&head[..head.len().min(room / 2)]),
+        Payload::Text => preview(head, room),
+    };
+    if cut && !text.ends_with('…') {
+        text.push('…');
+    }
+    text
+}
+
+/// An identity: text where it is text, hexadecimal otherwise, `''` for the delimiter.
+pub fn identity(bytes: &[u8]) -> String {
+    match crate::base::text::printable(bytes) {
+        _ if bytes.is_empty() => "''".to_owned(),
+        Some(text) => preview(text.as_bytes(), 64),
+        None => preview(hex(bytes).as_bytes(), 64),
+    }
+}

@@ -1,0 +1,98 @@
+//! One line a path, as it comes.
+
+use super::drawn::tone;
+use super::lines::{Cell, Column, Lines};
+use super::messages::since;
+use crate::analyze::observer::{Interest, Observer};
+use crate::base::time::Timestamp;
+use crate::correlate::path::{Hop, Path, Status};
+use crate::report::paint::Tone;
+use crate::report::settings::Settings;
+use crate::report::view::{CaptureFacts, Gauge, View, selects_path};
+use std::io::{self, Write};
+
+const COLUMNS: [Column; 8] = [
+    Column::right("#", 3),
+    Column::right("time", 9),
+    Column::right("packet", 0),
+    Column::left("status", 10),
+    Column::right("latency", 8),
+    Column::right("hops", 0),
+    Column::right("conf.", 5),
+    Column::left("route", 0),
+];
+
+/// Shows paths.
+pub struct PathsTable {
+    settings: Settings,
+    out: Box<dyn Write>,
+    gauge: Gauge,
+    lines: Lines,
+    start: Option<Timestamp>,
+    text: String,
+}
+
+impl PathsTable {
+    /// Writes to `out`.
+    pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
+        let lines = Lines::new(&COLUMNS, settings.width, settings.color);
+        Self { gauge: Gauge::new(settings.limit), lines, settings, out, start: None, text: String::new() }
+    }
+}
+
+impl Observer for PathsTable {
+    fn interest(&self) -> Interest {
+        Interest { paths: true }
+    }
+
+    fn path(&mut self, path: &Path) {
+        if !selects_path(&self.settings, path) || self.gauge.is_done() {
+            return;
+        }
+        self.text.clear();
+        if self.start.is_none() {
+            self.lines.header(&mut self.text);
+        }
+        let begin = path.hops().next().map(|hop| hop.position).unwrap_or_default();
+        let start = *self.start.get_or_insert(begin.at);
+        let time = if self.settings.live { begin.at.time_of_day() } else { since(start, begin.at) };
+        let cells = [
+            Cell::from(path.number.to_string()),
+            time.into(),
+            Cell::toned(begin.packet.number.to_string(), Tone::Dim),
+            Cell::toned(path.status.name(), tone(path.status)),
+            path.latency.map(|latency| latency.to_string()).unwrap_or_default().into(),
+            format!("{}+{}", path.request.len(), path.reply.len()).into(),
+            format!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0).into(),
+            route(path).into(),
+        ];
+        self.lines.row(&cells, &mut self.text);
+        let result = self.out.write_all(self.text.as_bytes());
+        self.gauge.row(result);
+    }
+}
+
+impl View for PathsTable {
+    fn is_done(&self) -> bool {
+        self.gauge.is_done()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.gauge.check()?;
+        self.out.flush()
+    }
+
+    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
+        self.flush()
+    }
+}
+
+/// `127.0.0.1:50112 → 127.0.0.1:5555 ⇒ 127.0.0.1:5556 → 127.0.0.1:40022`: a double arrow goes through a node.
+pub fn route(path: &Path) -> String {
+    let (hops, mark): (&[Hop], _) = match path.status {
+        Status::Unrequested => (&path.reply, "← "),
+        _ => (&path.request, ""),
+    };
+    let legs: Vec<_> = hops.iter().map(|hop| format!("{} → {}", hop.source, hop.destination)).collect();
+    format!("{mark}{}", legs.join(" ⇒ "))
+}

@@ -1,0 +1,321 @@
+//! Sessions fed with bytes that were written down by hand from the RFCs and from libzmq's traffic.
+
+use super::anomaly::Anomaly;
+use super::event::{EventSink, Frame, FrameKind, Message};
+use super::handshake::Progress;
+use super::session::{Peer, Session};
+use super::wire::greeting::MechanismName;
+use super::wire::socket_type::SocketType;
+use crate::base::chunk::{Chunk, Data, PacketId, Position};
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::limits::Limits;
+use crate::base::time::Timestamp;
+use Direction::{ClientToServer as C2s, ServerToClient as S2c};
+
+/// What a session told, as short texts.
+#[derive(Default)]
+struct Log {
+    frames: Vec<String>,
+    messages: Vec<String>,
+    codes: Vec<&'static str>,
+}
+
+impl EventSink for Log {
+    fn frame(&mut self, _: PerDirection<&Peer>, frame: &Frame<'_>) {
+        let kind = match &frame.kind {
+            FrameKind::Greeting(greeting) => format!("greeting {} {}", greeting.version, greeting.mechanism),
+            FrameKind::Command(Some(command)) => String::from_utf8_lossy(command.name).into_owned(),
+            FrameKind::Command(None) => "command?".to_owned(),
+            FrameKind::Part { ordinal, part, .. } => format!("part {ordinal}.{part}"),
+        };
+        let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
+        self.frames.push(format!(
+            "{} @{} {kind} {}{missing}",
+            frame.direction.abbreviation(),
+            frame.offset,
+            frame.length
+        ));
+    }
+
+    fn message(&mut self, _: PerDirection<&Peer>, message: &Message<'_>) {
+        let parts: Vec<_> =
+            message.parts.iter().map(|part| String::from_utf8_lossy(message.head(part)).into_owned()).collect();
+        self.messages.push(format!("{} {} {}", message.direction.abbreviation(), message.ordinal, parts.join("|")));
+    }
+
+    fn peer(&mut self, _: Direction, _: &Peer) {}
+
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        self.codes.push(anomaly.code);
+    }
+}
+
+/// A session, and how far each direction got.
+#[derive(Default)]
+struct Talk {
+    session: Session,
+    offsets: PerDirection<u64>,
+    packets: u64,
+    log: Log,
+    limits: Limits,
+}
+
+impl Talk {
+    fn send(&mut self, direction: Direction, data: Data<'_>) {
+        self.packets += 1;
+        let packet = PacketId { file: 0, number: self.packets };
+        let position = Position { packet, at: Timestamp(self.packets as i64) };
+        let chunk = Chunk { position, offset: self.offsets[direction], data };
+        self.offsets[direction] += data.length();
+        self.session.chunk(direction, &chunk, &self.limits, &mut self.log);
+    }
+
+    fn bytes(&mut self, direction: Direction, bytes: &[u8]) {
+        self.send(direction, Data::Bytes(bytes));
+    }
+
+    /// Both greetings and READYs of a NULL connection.
+    fn connected(client: &str, server: &str) -> Self {
+        let mut talk = Self::default();
+        for (direction, socket_type) in [(C2s, client), (S2c, server)] {
+            talk.bytes(direction, &greeting("NULL"));
+            talk.bytes(direction, &ready(socket_type));
+        }
+        talk.log = Log::default();
+        talk
+    }
+}
+
+fn greeting(mechanism: &str) -> Vec<u8> {
+    let mut octets = vec![0xFF, 0, 0, 0, 0, 0, 0, 0, 1, 0x7F, 3, 1];
+    octets.extend(mechanism.bytes());
+    octets.resize(64, 0);
+    octets
+}
+
+fn frame(flags: u8, body: &[u8]) -> Vec<u8> {
+    let mut octets = vec![flags, body.len() as u8];
+    octets.extend(body);
+    octets
+}
+
+fn property(name: &str, value: &[u8]) -> Vec<u8> {
+    let mut octets = vec![name.len() as u8];
+    octets.extend(name.bytes());
+    octets.extend((value.len() as u32).to_be_bytes());
+    octets.extend(value);
+    octets
+}
+
+fn ready(socket_type: &str) -> Vec<u8> {
+    let mut body = b"\x05READY".to_vec();
+    body.extend(property("Socket-Type", socket_type.as_bytes()));
+    frame(4, &body)
+}
+
+#[test]
+fn request_and_reply_over_null() {
+    let mut talk = Talk::default();
+    // As libzmq sends it: 10, 1 and 53 octets of greeting.
+    let octets = greeting("NULL");
+    for direction in [C2s, S2c] {
+        for piece in [&octets[..10], &octets[10..11], &octets[11..]] {
+            talk.bytes(direction, piece);
+        }
+    }
+    talk.bytes(C2s, &ready("REQ"));
+    talk.bytes(S2c, &ready("REP"));
+    assert_eq!(talk.session.handshake(), Progress::Complete);
+    talk.bytes(C2s, &[1, 0, 0, 5, b'h', b'e', b'l', b'l', b'o']);
+    talk.bytes(S2c, &[1, 0, 0, 5, b'w', b'o', b'r', b'l', b'd']);
+    assert_eq!(talk.log.messages, ["c2s 0 |hello", "s2c 0 |world"]);
+    assert_eq!(
+        talk.log.frames,
+        [
+            "c2s @0 greeting 3.1 NULL 64",
+            "s2c @0 greeting 3.1 NULL 64",
+            "c2s @64 READY 25",
+            "s2c @64 READY 25",
+            "c2s @91 part 0.0 0",
+            "c2s @93 part 0.1 5",
+            "s2c @91 part 0.0 0",
+            "s2c @93 part 0.1 5",
+        ]
+    );
+    assert_eq!(talk.session.peer(C2s).socket_type, Some(SocketType::REQ));
+    let traffic = talk.session.traffic(C2s);
+    assert_eq!((traffic.messages, traffic.frames, traffic.commands, traffic.body_bytes), (1, 2, 1, 5));
+    assert!(talk.log.codes.is_empty(), "{:?}", talk.log.codes);
+}
+
+#[test]
+fn the_answer_does_not_depend_on_how_the_bytes_were_cut() {
+    let mut stream = greeting("NULL");
+    stream.extend(ready("DEALER"));
+    for number in 0..20_u8 {
+        stream.extend(frame(1, &[number; 3]));
+        stream.extend(frame(4, b"\x04PING\0\x0a"));
+        stream.extend([2, 0, 0, 0, 0, 0, 0, 1, 44]);
+        stream.extend([number; 300]);
+    }
+    let told = |cuts: &dyn Fn(usize) -> usize| {
+        let mut talk = Talk::default();
+        let mut rest = &stream[..];
+        let mut piece = 0;
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(cuts(piece).clamp(1, rest.len()));
+            talk.bytes(C2s, now);
+            (rest, piece) = (later, piece + 1);
+        }
+        (talk.log.frames, talk.log.messages, talk.session.traffic(C2s))
+    };
+    let whole = told(&|_| usize::MAX);
+    assert_eq!(whole.1.len(), 20);
+    assert_eq!(whole.2.commands, 21);
+    assert_eq!(told(&|_| 1), whole, "byte by byte");
+    for seed in 1..50_usize {
+        assert_eq!(told(&|piece| (piece * seed * 7919) % 23 + 1), whole, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_command_between_the_parts_of_a_message_neither_ends_nor_joins_it() {
+    let mut talk = Talk::connected("DEALER", "ROUTER");
+    talk.bytes(C2s, &frame(1, b"one"));
+    talk.bytes(C2s, &frame(4, b"\x04PING\0\0"));
+    talk.bytes(C2s, &frame(0, b"two"));
+    assert_eq!(talk.log.messages, ["c2s 0 one|two"]);
+}
+
+#[test]
+fn a_gap_inside_a_body_costs_only_its_bytes() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.bytes(C2s, &[0, 10, b'a', b'b']);
+    talk.send(C2s, Data::Gap(5));
+    talk.bytes(C2s, b"xyz");
+    talk.bytes(C2s, &frame(0, b"next"));
+    assert_eq!(talk.log.messages, ["c2s 0 ab", "c2s 1 next"], "the head ends where the gap begins");
+    assert_eq!(talk.log.frames[0], "c2s @92 part 0.0 10 -5");
+    assert_eq!(talk.session.traffic(C2s).undecoded_bytes, 0);
+}
+
+#[test]
+fn a_gap_over_a_header_loses_the_direction_and_says_so() {
+    let mut talk = Talk::connected("REQ", "REP");
+    talk.bytes(C2s, &[1, 0, 1, 5, b'h']);
+    talk.send(C2s, Data::Gap(5));
+    talk.bytes(C2s, &frame(0, b"unknown"));
+    assert!(talk.log.messages.is_empty(), "nothing is invented: {:?}", talk.log.messages);
+    assert_eq!(talk.log.codes, ["sync-lost"]);
+    let traffic = talk.session.traffic(C2s);
+    assert_eq!((traffic.undecoded_bytes, traffic.broken_messages), (9, 1));
+    talk.bytes(S2c, &[1, 0, 0, 2, b'o', b'k']);
+    assert_eq!(talk.log.messages, ["s2c 0 |ok"], "the other direction is unharmed");
+}
+
+#[test]
+fn a_length_beyond_the_specification_is_told_and_not_believed() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.bytes(C2s, &[2, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 1, 2, 3]);
+    assert_eq!(talk.log.codes, ["frame-length"]);
+    assert_eq!(talk.session.traffic(C2s).undecoded_bytes, 3);
+}
+
+#[test]
+fn the_largest_frame_is_streamed_not_buffered() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    let mut header = vec![2];
+    header.extend((i64::MAX as u64).to_be_bytes());
+    talk.bytes(C2s, &header);
+    let piece = vec![7; 65536];
+    for _ in 0..1000 {
+        talk.bytes(C2s, &piece);
+    }
+    talk.send(C2s, Data::Gap(i64::MAX as u64 - 1000 * 65536));
+    talk.bytes(C2s, &frame(0, b"after"));
+    assert_eq!(talk.log.messages.len(), 2);
+    assert_eq!(talk.log.messages[1], "c2s 1 after");
+    let limit = talk.limits.head_bytes;
+    assert!(talk.log.messages[0].len() <= "c2s 0 ".len() + limit);
+}
+
+#[test]
+fn plain_refused_by_libzmq() {
+    let mut talk = Talk::default();
+    talk.bytes(C2s, &greeting("PLAIN"));
+    talk.bytes(S2c, &greeting("PLAIN"));
+    talk.bytes(C2s, &frame(4, b"\x05HELLO\x05admin\x05wrong"));
+    talk.bytes(S2c, &frame(4, b"\x5eRROR\x03400"));
+    assert_eq!(talk.session.handshake(), Progress::Failed);
+    assert_eq!(talk.log.codes, ["handshake-refused", "caret-rror"]);
+}
+
+#[test]
+fn plain_accepted() {
+    let mut talk = Talk::default();
+    talk.bytes(C2s, &greeting("PLAIN"));
+    talk.bytes(S2c, &greeting("PLAIN"));
+    talk.bytes(C2s, &frame(4, b"\x05HELLO\x05admin\x06secret"));
+    talk.bytes(S2c, &frame(4, b"\x07WELCOME"));
+    let mut initiate = b"\x08INITIATE".to_vec();
+    initiate.extend(property("Socket-Type", b"DEALER"));
+    initiate.extend(property("Identity", b"me"));
+    talk.bytes(C2s, &frame(4, &initiate));
+    assert_eq!(talk.session.handshake(), Progress::Partial);
+    talk.bytes(S2c, &ready("ROUTER"));
+    assert_eq!(talk.session.handshake(), Progress::Complete);
+    assert_eq!(talk.session.peer(C2s).identity.as_deref(), Some(&b"me"[..]));
+    assert_eq!(talk.session.mechanism(), Some(MechanismName::PLAIN));
+    assert!(talk.log.codes.is_empty(), "{:?}", talk.log.codes);
+}
+
+#[test]
+fn peers_that_do_not_fit_are_told() {
+    let mut talk = Talk::default();
+    talk.bytes(C2s, &greeting("NULL"));
+    talk.bytes(S2c, &greeting("CURVE"));
+    assert_eq!(talk.log.codes, ["mechanism-mismatch"]);
+    assert_eq!(talk.session.mechanism(), None);
+    let mut talk = Talk::default();
+    for (direction, socket_type) in [(C2s, "REQ"), (S2c, "PUB")] {
+        talk.bytes(direction, &greeting("NULL"));
+        talk.bytes(direction, &ready(socket_type));
+    }
+    assert_eq!(talk.log.codes, ["socket-type-mismatch"]);
+}
+
+#[test]
+fn curve_traffic_is_counted_and_known_to_be_encrypted() {
+    let mut talk = Talk::default();
+    talk.bytes(C2s, &greeting("CURVE"));
+    talk.bytes(S2c, &greeting("CURVE"));
+    let mut message = b"\x07MESSAGE".to_vec();
+    message.extend(3_u64.to_be_bytes());
+    message.extend([0xEE; 20]);
+    talk.bytes(C2s, &frame(0, &message));
+    assert_eq!(talk.session.traffic(C2s).messages, 1);
+    assert!(talk.log.frames.contains(&"c2s @64 part 0.0 36".to_owned()), "{:?}", talk.log.frames);
+}
+
+#[test]
+fn reserved_flags_are_told_once_and_ignored_as_libzmq_does() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.bytes(C2s, &frame(0x80, b"a"));
+    talk.bytes(C2s, &frame(0x40, b"b"));
+    assert_eq!(talk.log.messages, ["c2s 0 a", "c2s 1 b"]);
+    assert_eq!(talk.log.codes, ["reserved-flags"]);
+}
+
+#[test]
+fn more_parts_than_the_limit_are_counted_not_kept() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.limits.parts = 3;
+    for _ in 0..9 {
+        talk.bytes(C2s, &frame(1, b"x"));
+    }
+    talk.bytes(C2s, &frame(0, b"end"));
+    assert_eq!(talk.log.messages, ["c2s 0 x|x|x"]);
+    assert_eq!((talk.session.traffic(C2s).frames, talk.session.traffic(C2s).body_bytes), (10, 12));
+    talk.bytes(C2s, &frame(0, b"next"));
+    assert_eq!(talk.log.messages[1], "c2s 1 next");
+}
