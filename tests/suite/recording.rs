@@ -1,6 +1,6 @@
 //! Everything that an analysis tells, kept as values that can be compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use zmtpscope::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use zmtpscope::analyze::engine::Analyzer;
@@ -58,7 +58,7 @@ pub struct MessageRecord {
     pub offset: u64,
     pub start: Position,
     pub end: Position,
-    pub available: Timestamp,
+    pub available: Position,
     pub parts: Vec<Part>,
     pub part_count: u64,
     pub heads: Vec<u8>,
@@ -120,6 +120,7 @@ impl Recording {
             }
             for message in &mut stream.messages {
                 (message.start, message.end) = (map(message.start), map(message.end));
+                message.available = map(message.available);
             }
         }
         for connection in &mut self.connections {
@@ -146,6 +147,31 @@ impl Recording {
             connection.last = Position::default();
         }
         self
+    }
+
+    /// The same without what depends on the packet with which a gap was given up: patience is counted in packets, so it is
+    /// another one where packets come in other pieces or another order.
+    pub fn without_gap_proofs(mut self) -> Self {
+        let damaged: BTreeSet<u64> = self.messages().filter(|(_, m)| m.is_damaged()).map(|(_, m)| m.key).collect();
+        for stream in self.streams.values_mut() {
+            for frame in stream.frames.iter_mut().filter(|frame| frame.missing > 0) {
+                frame.end = Position::default();
+            }
+            for message in stream.messages.iter_mut().filter(|message| message.is_damaged()) {
+                message.end = Position::default();
+            }
+        }
+        for path in &mut self.paths {
+            for hop in path.request.iter_mut().chain(&mut path.reply).filter(|hop| damaged.contains(&hop.key)) {
+                hop.position = Position::default();
+                path.latency = None;
+            }
+        }
+        for finding in self.findings.iter_mut().filter(|finding| finding.code == "sync-lost") {
+            (finding.at, finding.packets) = (None, Vec::new());
+        }
+        self.findings.sort_by_key(|finding| (finding.conns.clone(), finding.code, finding.text.clone()));
+        self.without_last_packets()
     }
 
     /// All messages, with their stream.

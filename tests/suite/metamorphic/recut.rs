@@ -42,7 +42,10 @@ fn assert_cuts_do_not_matter(how: &str, mut borders: impl FnMut(usize) -> Vec<us
         let packets = fixture.packets();
         let pieces: Vec<_> = packets.iter().flat_map(|packet| cut(packet, &borders(payload_length(packet)))).collect();
         assert!(pieces.len() > packets.len(), "{}: nothing was cut", fixture.name);
-        let (whole, recut) = (analyze(&packets), analyze(&pieces));
+        let (mut whole, mut recut) = (analyze(&packets), analyze(&pieces));
+        if fixture.is_lossy() {
+            (whole, recut) = (whole.without_gap_proofs(), recut.without_gap_proofs());
+        }
         whole.assert_same(&recut, &format!("{} {how}", fixture.name));
         assert_eq!(whole.health.reassembly.bytes, recut.health.reassembly.bytes, "{} {how}: bytes", fixture.name);
     }
