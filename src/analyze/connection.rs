@@ -40,7 +40,7 @@ pub struct ConnectionSummary {
     pub midstream: bool,
     /// The version both speak.
     pub version: Option<Version>,
-    /// The mechanism both offer.
+    /// The mechanism that the client offers; a mismatch is a finding.
     pub mechanism: Option<MechanismName>,
     /// How far the handshake got.
     pub handshake: HandshakeOutcome,

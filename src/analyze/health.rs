@@ -19,7 +19,7 @@ pub struct Health {
     pub other_connections: u64,
     /// Octets of those.
     pub other_bytes: u64,
-    /// Segments of connections that were over.
+    /// Segments with data of connections that were over.
     pub late_segments: u64,
     /// Connections given up because there were too many at once.
     pub evicted: u64,

@@ -18,6 +18,9 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Live: a path is reported once nothing was added to it for so long.
 const SETTLED: Duration = Duration::from_secs(1);
 
+/// Live: how often the window is looked through.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
 /// Joins messages of many connections into paths.
 #[derive(Debug)]
 pub struct Correlator {
@@ -28,6 +31,8 @@ pub struct Correlator {
     answer_time: Duration,
     paths: u64,
     given_up: u64,
+    /// When the window was last looked through for lack of packets.
+    looked: Timestamp,
 }
 
 /// Which paths a look at the window reports.
@@ -50,6 +55,7 @@ impl Correlator {
             answer_time: limits.answer_time,
             paths: 0,
             given_up: 0,
+            looked: Timestamp::default(),
         }
     }
 
@@ -84,8 +90,12 @@ impl Correlator {
         }
     }
 
-    /// Time passes.
+    /// Time passes. Cheap to call often.
     pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
+        if now - self.looked < LOOK_EVERY {
+            return;
+        }
+        self.looked = now;
         self.resolve(Report::Before(now + Duration(-SETTLED.0)), on);
     }
 

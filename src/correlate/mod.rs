@@ -24,4 +24,6 @@ pub mod nodes;
 pub mod path;
 pub mod scene;
 pub mod sockets;
+#[cfg(test)]
+mod tests;
 pub mod window;

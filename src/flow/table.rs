@@ -101,7 +101,7 @@ pub struct TableStats {
     pub flows: u64,
     /// Given up because there were too many at once.
     pub evicted: u64,
-    /// Segments of connections that were over: late retransmissions, or resets that answer them.
+    /// Segments with data of connections that were over: late retransmissions.
     pub late_segments: u64,
 }
 
@@ -146,7 +146,7 @@ impl<H: StreamHandler> FlowTable<H> {
             Flow { info, reassemblers: PerDirection::default(), fin_by: None, handler: Some(handler) }
         });
         if flow.handler.is_none() {
-            self.stats.late_segments += 1;
+            self.stats.late_segments += u64::from(!segment.payload.is_empty());
             return;
         }
         flow.segment(segment, position, &self.limits, context);

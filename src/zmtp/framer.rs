@@ -7,8 +7,8 @@ use crate::base::chunk::{Chunk, Data, Position};
 /// What the framer finds, in order: `Greeting (Header Body* End)*`, ended by `Desync`, after which all is `Skipped`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// The 64 octets of the greeting.
-    Greeting(&'a [u8; GREETING_LENGTH]),
+    /// The 64 octets of the greeting, and where the last of them was found.
+    Greeting(&'a [u8; GREETING_LENGTH], Position),
     /// A frame begins.
     Header(FrameHeader),
     /// The next octets of its body.
@@ -85,7 +85,7 @@ impl Framer {
                     *have += taken;
                     bytes = &bytes[taken..];
                     if *have == GREETING_LENGTH {
-                        on(*at, Item::Greeting(octets));
+                        on(*at, Item::Greeting(octets, here.position));
                         self.state = State::between_frames(here);
                     }
                 }

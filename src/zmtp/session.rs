@@ -107,13 +107,13 @@ impl Session {
         versions.into_iter().flatten().min()
     }
 
-    /// The mechanism, if the peers that were heard agree on it.
+    /// The mechanism: what the client offers, or the server where the client was not heard. Whether both offer the same
+    /// is an anomaly's matter.
     pub fn mechanism(&self) -> Option<MechanismName> {
-        let of = |direction| self.peer(direction).greeting.map(|greeting| greeting.mechanism);
-        match (of(Direction::ClientToServer), of(Direction::ServerToClient)) {
-            (Some(a), Some(b)) => (a == b).then_some(a),
-            (a, b) => a.or(b),
-        }
+        Direction::BOTH
+            .into_iter()
+            .find_map(|direction| self.peer(direction).greeting)
+            .map(|greeting| greeting.mechanism)
     }
 }
 
@@ -134,7 +134,7 @@ impl State {
             }
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, limits, sink),
-            Item::Greeting(octets) => self.greeting(direction, at, octets, sink),
+            Item::Greeting(octets, end) => self.greeting(direction, at, end, octets, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Desync(why) => {
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
@@ -154,7 +154,14 @@ impl State {
         }
     }
 
-    fn greeting(&mut self, direction: Direction, at: At, octets: &[u8; GREETING_LENGTH], sink: &mut impl EventSink) {
+    fn greeting(
+        &mut self,
+        direction: Direction,
+        at: At,
+        end: Position,
+        octets: &[u8; GREETING_LENGTH],
+        sink: &mut impl EventSink,
+    ) {
         let Ok((_, parsed)) = greeting(octets) else {
             // Only a stream that is ZMTP by the user's word gets here.
             let text = "the stream does not begin with a ZMTP 3 greeting";
@@ -168,7 +175,7 @@ impl State {
                 direction,
                 offset: at.offset,
                 start: at.position,
-                end: at.position,
+                end,
                 flags: FrameFlags::default(),
                 length: GREETING_LENGTH as u64,
                 missing: 0,

@@ -275,7 +275,7 @@ fn peers_that_do_not_fit_are_told() {
     talk.bytes(C2s, &greeting("NULL"));
     talk.bytes(S2c, &greeting("CURVE"));
     assert_eq!(talk.log.codes, ["mechanism-mismatch"]);
-    assert_eq!(talk.session.mechanism(), None);
+    assert_eq!(talk.session.mechanism(), Some(MechanismName::NULL), "what the client asked for");
     let mut talk = Talk::default();
     for (direction, socket_type) in [(C2s, "REQ"), (S2c, "PUB")] {
         talk.bytes(direction, &greeting("NULL"));

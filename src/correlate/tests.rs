@@ -1,0 +1,290 @@
+//! The correlator on traffic written down by hand: what `RFC 28` sockets would send.
+
+use super::correlator::Correlator;
+use super::path::{Evidence, Path, Status};
+use crate::base::chunk::{PacketId, Position};
+use crate::base::direction::Direction;
+use crate::base::endpoint::Endpoint;
+use crate::base::limits::Limits;
+use crate::base::time::{Duration, Timestamp};
+use crate::zmtp::event::{Message, Part};
+use crate::zmtp::session::Peer;
+use crate::zmtp::wire::socket_type::SocketType as S;
+use Direction::{ClientToServer as C2s, ServerToClient as S2c};
+use std::net::Ipv4Addr;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Connections and messages as they happen, 10 µs apart unless said otherwise.
+struct Stage {
+    correlator: Correlator,
+    conns: u32,
+    now: i64,
+    packets: u64,
+    ordinals: std::collections::BTreeMap<(u32, Direction), u64>,
+    paths: Vec<Path>,
+}
+
+impl Stage {
+    fn new(limits: &Limits) -> Self {
+        let correlator = Correlator::new(limits);
+        Self {
+            correlator,
+            conns: 0,
+            now: 0,
+            packets: 0,
+            ordinals: std::collections::BTreeMap::new(),
+            paths: Vec::new(),
+        }
+    }
+
+    /// A connection to `port`, with the types and the client's identity.
+    fn connect(&mut self, port: u16, client: S, server: S, identity: &[u8]) -> u32 {
+        let conn = self.conns;
+        self.conns += 1;
+        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
+        self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port));
+        for (direction, socket_type, identity) in [(C2s, client, identity), (S2c, server, &b""[..])] {
+            let introduced = Some(self.position());
+            let peer =
+                Peer { socket_type: Some(socket_type), identity: Some(identity.into()), introduced, ..Peer::default() };
+            self.correlator.peer(conn, direction, &peer);
+        }
+        conn
+    }
+
+    fn position(&mut self) -> Position {
+        self.packets += 1;
+        self.now += 10_000;
+        Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.now) }
+    }
+
+    fn send(&mut self, conn: u32, direction: Direction, parts: &[&[u8]]) {
+        let position = self.position();
+        let ordinal = self.ordinals.entry((conn, direction)).or_default();
+        let mut heads = Vec::new();
+        let described: Vec<Part> = parts
+            .iter()
+            .map(|part| {
+                let start = heads.len();
+                heads.extend_from_slice(part);
+                Part { length: part.len() as u64, missing: 0, hash: xxh3_64(part), head: start..heads.len() }
+            })
+            .collect();
+        let message = Message {
+            direction,
+            ordinal: *ordinal,
+            offset: 0,
+            start: position,
+            end: position,
+            available: position.at,
+            part_count: described.len() as u64,
+            parts: &described,
+            heads: &heads,
+            encrypted: false,
+        };
+        *ordinal += 1;
+        self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
+    }
+
+    fn finish(mut self) -> Vec<Path> {
+        self.correlator.finish(&mut |path| self.paths.push(path.clone()));
+        self.paths
+    }
+}
+
+/// The connections of a path's hops, request then reply.
+fn route(path: &Path) -> (Vec<u32>, Vec<u32>) {
+    let conns = |hops: &[super::path::Hop]| hops.iter().map(|hop| hop.conn).collect();
+    (conns(&path.request), conns(&path.reply))
+}
+
+fn id(number: u8) -> [u8; 5] {
+    [0, 0x6b, 0x8b, 0x45, number]
+}
+
+#[test]
+fn a_request_answered_where_it_arrived() {
+    let mut stage = Stage::new(&Limits::default());
+    let conn = stage.connect(5555, S::REQ, S::REP, b"");
+    stage.send(conn, C2s, &[b"", b"question"]);
+    stage.send(conn, S2c, &[b"", b"answer"]);
+    stage.send(conn, C2s, &[b"", b"question"]);
+    let paths = stage.finish();
+    assert_eq!(paths.iter().map(|p| p.status).collect::<Vec<_>>(), [Status::Complete, Status::Unanswered]);
+    assert_eq!(paths[0].latency, Some(Duration::from_micros(10)));
+    assert_eq!(paths[0].reply[0].evidence, Evidence::Order);
+    assert_eq!(paths[1].latency, None);
+}
+
+/// Two clients with equal requests behind a proxy with two workers, over and over.
+fn proxied(first: &[u8], second: &[u8]) -> Vec<Path> {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.connect(5555, S::REQ, S::ROUTER, first), stage.connect(5555, S::REQ, S::ROUTER, second)];
+    let workers = [stage.connect(5556, S::REP, S::DEALER, b""), stage.connect(5556, S::REP, S::DEALER, b"")];
+    let assigned = [id(0x67), id(0x68)];
+    let ids: [&[u8]; 2] = if first.is_empty() { [&assigned[0], &assigned[1]] } else { [first, second] };
+    for round in 0..5 {
+        for client in [0, 1] {
+            stage.send(clients[client], C2s, &[b"", b"same"]);
+        }
+        for client in [0, 1] {
+            stage.send(workers[(client + round) % 2], S2c, &[ids[client], b"", b"same"]);
+        }
+        for client in [1, 0] {
+            stage.send(workers[(client + round) % 2], C2s, &[ids[client], b"", b"same"]);
+        }
+        for client in [1, 0] {
+            stage.send(clients[client], S2c, &[b"", b"same"]);
+        }
+    }
+    stage.finish()
+}
+
+#[test]
+fn assigned_identities_are_found_without_any_difference_in_content() {
+    let paths = proxied(b"", b"");
+    assert_eq!(paths.len(), 10);
+    for (number, path) in paths.iter().enumerate() {
+        let client = (number % 2) as u32;
+        let worker = 2 + (client + (number / 2) as u32) % 2;
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]), "{path:?}");
+        assert_eq!(path.status, Status::Complete);
+        let expected = id(0x67 + client as u8);
+        assert_eq!(path.request[1].identity.as_deref(), Some(&expected[..]));
+        assert_eq!(path.reply[0].identity.as_deref(), Some(&expected[..]), "the reply will lose it");
+        assert_eq!((&path.request[0].identity, &path.reply[1].identity), (&None, &None));
+        assert_eq!(path.request[1].evidence, Evidence::Assigned);
+        assert!(path.confidence >= 0.9, "{}", path.confidence);
+    }
+}
+
+#[test]
+fn announced_identities_are_known_from_the_handshake() {
+    let paths = proxied(b"alice", b"bob");
+    assert_eq!(paths.len(), 10);
+    for (number, path) in paths.iter().enumerate() {
+        assert_eq!(path.request[1].conn, 2 + (number as u32 % 2 + (number / 2) as u32) % 2);
+        assert_eq!(path.request[1].evidence, Evidence::Announced);
+        let expected: &[u8] = [&b"alice"[..], b"bob"][number % 2];
+        assert_eq!(path.request[1].identity.as_deref(), Some(expected));
+    }
+}
+
+#[test]
+fn the_same_identity_on_two_routers_names_two_different_connections() {
+    let mut stage = Stage::new(&Limits::default());
+    let one = (stage.connect(5555, S::REQ, S::ROUTER, b""), stage.connect(5556, S::REP, S::DEALER, b""));
+    let two = (stage.connect(6555, S::REQ, S::ROUTER, b""), stage.connect(6556, S::REP, S::DEALER, b""));
+    for _ in 0..20 {
+        for (client, worker) in [one, two] {
+            stage.send(client, C2s, &[b"", b"same"]);
+            stage.send(worker, S2c, &[&id(0x67), b"", b"same"]);
+            stage.send(worker, C2s, &[&id(0x67), b"", b"same"]);
+            stage.send(client, S2c, &[b"", b"same"]);
+        }
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 40);
+    for (number, path) in paths.iter().enumerate() {
+        let (client, worker) = [one, two][number % 2];
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]));
+    }
+}
+
+#[test]
+fn a_chain_of_proxies_is_followed_to_its_end() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+    let between = stage.connect(5556, S::DEALER, S::ROUTER, b"");
+    let worker = stage.connect(5557, S::REP, S::DEALER, b"");
+    let (near, far) = (id(1), id(1));
+    for _ in 0..3 {
+        stage.send(client, C2s, &[b"", b"x"]);
+        stage.send(between, C2s, &[&near, b"", b"x"]);
+        stage.send(worker, S2c, &[&far, &near, b"", b"x"]);
+        stage.send(worker, C2s, &[&far, &near, b"", b"y"]);
+        stage.send(between, S2c, &[&near, b"", b"y"]);
+        stage.send(client, S2c, &[b"", b"y"]);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 3);
+    for path in &paths {
+        assert_eq!(route(path), (vec![client, between, worker], vec![worker, between, client]));
+        assert_eq!(path.latency, Some(Duration::from_micros(50)));
+    }
+}
+
+#[test]
+fn what_entered_a_node_and_never_left_is_broken() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+    let worker = stage.connect(5556, S::REP, S::DEALER, b"");
+    for number in 0..4 {
+        let body = [b'a' + number];
+        stage.send(client, C2s, &[b"", &body]);
+        stage.send(worker, S2c, &[&id(1), b"", &body]);
+        stage.send(worker, C2s, &[&id(1), b"", &body]);
+        if number != 1 {
+            stage.send(client, S2c, &[b"", &body]);
+        }
+    }
+    stage.send(client, C2s, &[b"", b"dropped"]);
+    let statuses: Vec<_> =
+        stage.finish().iter().map(|path| (path.status, path.request.len(), path.reply.len())).collect();
+    let complete = (Status::Complete, 2, 2);
+    assert_eq!(statuses, [complete, (Status::Broken, 2, 1), complete, complete, (Status::Broken, 1, 0)]);
+}
+
+#[test]
+fn a_reply_without_a_request_is_unrequested() {
+    let mut stage = Stage::new(&Limits::default());
+    let conn = stage.connect(5555, S::REQ, S::REP, b"");
+    stage.send(conn, S2c, &[b"", b"late"]);
+    let paths = stage.finish();
+    assert_eq!((paths[0].status, paths[0].request.len(), paths[0].reply.len()), (Status::Unrequested, 0, 1));
+}
+
+#[test]
+fn publishing_makes_no_paths() {
+    let mut stage = Stage::new(&Limits::default());
+    let conn = stage.connect(5555, S::SUB, S::PUB, b"");
+    stage.send(conn, S2c, &[b"topic", b"news"]);
+    let pair = stage.connect(5556, S::DEALER, S::ROUTER, b"");
+    stage.send(pair, C2s, &[b"one way"]);
+    assert!(stage.finish().is_empty(), "a DEALER that nobody answers may be a one-way pipe");
+}
+
+#[test]
+fn a_window_that_is_full_reports_what_is_done_and_keeps_what_is_not() {
+    let limits = Limits { window_messages: 64, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    let slow = stage.connect(5555, S::REQ, S::REP, b"");
+    let fast = stage.connect(5555, S::REQ, S::REP, b"");
+    stage.send(slow, C2s, &[b"", b"slow"]);
+    for _ in 0..500 {
+        stage.send(fast, C2s, &[b"", b"q"]);
+        stage.send(fast, S2c, &[b"", b"a"]);
+    }
+    assert!(stage.paths.len() > 400, "reported on the way: {}", stage.paths.len());
+    stage.send(slow, S2c, &[b"", b"done"]);
+    assert_eq!(stage.correlator.given_up(), 0);
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 501);
+    assert!(paths.iter().all(|path| path.status == Status::Complete));
+    let numbers: Vec<u64> = paths.iter().map(|path| path.number).collect();
+    assert_eq!(numbers, (0..501).collect::<Vec<_>>());
+}
+
+#[test]
+fn memory_is_bounded_when_nothing_is_ever_answered() {
+    let limits = Limits { window_messages: 64, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    let conns: Vec<u32> = (0..10).map(|_| stage.connect(5555, S::REQ, S::REP, b"")).collect();
+    for number in 0..1000 {
+        stage.send(conns[number % 10], C2s, &[b"", b"anyone there?"]);
+    }
+    assert!(stage.correlator.given_up() > 0, "and it is counted");
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 1000, "every one is reported");
+    assert!(paths.iter().all(|path| path.status == Status::Unanswered));
+}
