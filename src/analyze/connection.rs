@@ -15,7 +15,7 @@ pub enum HandshakeOutcome {
     Complete,
     /// A peer sent ERROR, or the connection closed before the handshake was complete.
     Failed,
-    /// The capture ends before the handshake does.
+    /// The capture ends before the handshake does, or does not hold all of it.
     Partial,
     /// The capture begins after it.
     Unseen,
@@ -58,11 +58,13 @@ impl ConnectionSummary {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
         let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
+        let lost_bytes = PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes);
+        let all_seen = lost_bytes == PerDirection::default();
         let handshake = match session.handshake() {
             Progress::Complete => HandshakeOutcome::Complete,
             Progress::Failed => HandshakeOutcome::Failed,
             Progress::Partial if !flow.syn && !greeted => HandshakeOutcome::Unseen,
-            Progress::Partial if closed => HandshakeOutcome::Failed,
+            Progress::Partial if closed && all_seen => HandshakeOutcome::Failed,
             Progress::Partial => HandshakeOutcome::Partial,
         };
         Self {
@@ -78,7 +80,7 @@ impl ConnectionSummary {
             handshake,
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),
-            lost_bytes: PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes),
+            lost_bytes,
         }
     }
 }

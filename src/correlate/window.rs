@@ -1,6 +1,6 @@
 //! The messages under correlation: small records, in causal order as far as the capture shows it.
 
-use crate::base::chunk::Position;
+use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
 use crate::zmtp::event::Message;
@@ -23,8 +23,10 @@ pub struct Record {
     pub ordinal: u64,
     /// Where its last octet was found.
     pub position: Position,
-    /// When all of it had been captured.
+    /// When the receiver could have all of it.
     pub available: Timestamp,
+    /// The packet with which that was so.
+    available_packet: PacketId,
     /// Its parts, in the window's list.
     parts: Range<u32>,
 }
@@ -81,7 +83,8 @@ impl Window {
             direction: message.direction,
             ordinal: message.ordinal,
             position: message.end,
-            available: message.available,
+            available: message.available.at,
+            available_packet: message.available.packet,
             parts: first..self.parts.len() as u32,
         });
     }
@@ -96,9 +99,9 @@ impl Window {
         self.records.is_empty()
     }
 
-    /// Puts the records in the order of their capture: by time, ties by packet.
+    /// Puts the records in the order of their capture: by time, ties by packet. Messages of one direction keep their order.
     pub fn sort(&mut self) {
-        self.records.sort_by_key(|r| (r.available, r.position.packet, r.conn, r.direction, r.ordinal));
+        self.records.sort_by_key(|r| (r.available, r.available_packet, r.conn, r.direction, r.ordinal));
     }
 
     /// All records, in order.

@@ -109,6 +109,11 @@ impl Reassembler {
         self.base.is_some_and(|base| self.relative(base, sequence) <= 0)
     }
 
+    /// Whether the FIN was seen; bytes before it may be missing.
+    pub fn fin_seen(&self) -> bool {
+        self.end.is_some()
+    }
+
     /// A segment.
     pub fn segment(
         &mut self,

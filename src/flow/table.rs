@@ -13,7 +13,7 @@ use rustc_hash::FxHashMap;
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// Both sides sent FIN and all bytes before it were handed on.
+    /// Both sides sent FIN.
     Fin,
     /// One side sent RST.
     Reset,
@@ -272,7 +272,10 @@ impl<H: StreamHandler> Flow<H> {
         self.reassemblers = PerDirection::default();
     }
 
+    /// Nothing more comes. Where both sides sent FIN it ended so, although bytes before a FIN are missing.
     fn close(mut self, end: End, context: &mut H::Context) {
+        let closed = self.reassemblers.iter().all(|(_, r)| r.fin_seen());
+        let end = if closed { End { reason: EndReason::Fin, by: self.fin_by } } else { end };
         self.end(end, context);
     }
 }

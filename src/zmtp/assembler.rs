@@ -8,7 +8,6 @@ use super::event::Part;
 use super::wire::frame::FrameHeader;
 use crate::base::chunk::{Data, Position};
 use crate::base::limits::Limits;
-use crate::base::time::Timestamp;
 use std::fmt;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -80,8 +79,17 @@ pub struct OpenMessage {
     pub start: Position,
     /// Stream offset of its first octet.
     pub offset: u64,
-    /// The latest capture time of any of its octets.
-    pub available: Timestamp,
+    /// The latest place of any of its octets, or of any before it in this direction: TCP hands nothing on sooner.
+    pub available: Option<Position>,
+}
+
+impl OpenMessage {
+    /// An octet of it was found. (A gap is found when it is given up, long after its octets were sent: it does not count.)
+    fn reach(&mut self, position: Position) {
+        if self.available.is_none_or(|latest| (latest.at, latest.packet) < (position.at, position.packet)) {
+            self.available = Some(position);
+        }
+    }
 }
 
 /// The frames and messages of one direction.
@@ -103,9 +111,8 @@ impl Assembler {
             if self.message.part_count == 0 {
                 self.message.start = start;
                 self.message.offset = offset;
-                self.message.available = start.at;
             }
-            self.message.available = self.message.available.max(start.at);
+            self.message.reach(start);
             self.message.heads.len()
         };
         self.frame = Some(OpenFrame { header, start, offset, missing: 0, hash: BodyHash::default(), head_start });
@@ -115,8 +122,8 @@ impl Assembler {
     pub fn body(&mut self, data: Data<'_>, position: Position, limits: &Limits) {
         let Some(frame) = &mut self.frame else { return };
         let is_command = frame.header.flags.command();
-        if !is_command {
-            self.message.available = self.message.available.max(position.at);
+        if !is_command && matches!(data, Data::Bytes(_)) {
+            self.message.reach(position);
         }
         match data {
             Data::Gap(length) => frame.missing += length,

@@ -7,7 +7,6 @@ use super::wire::frame::FrameFlags;
 use super::wire::greeting::Greeting;
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
-use crate::base::time::Timestamp;
 use std::ops::Range;
 
 /// A whole greeting or frame.
@@ -77,8 +76,9 @@ pub struct Message<'a> {
     pub start: Position,
     /// Where its last octet was found.
     pub end: Position,
-    /// When all of it had been captured: later than `end` where an earlier octet came late.
-    pub available: Timestamp,
+    /// Where the receiver could have all of it at the earliest: later than `end` where an octet of it, or of a message
+    /// before it in this direction, came late.
+    pub available: Position,
     /// The parts; no more than [`crate::base::limits::Limits::parts`].
     pub parts: &'a [Part],
     /// How many parts it has.

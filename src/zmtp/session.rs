@@ -227,7 +227,7 @@ impl State {
                 offset: message.offset,
                 start: message.start,
                 end,
-                available: message.available,
+                available: message.available.unwrap_or(end),
                 parts: &message.parts,
                 part_count: message.part_count,
                 heads: &message.heads,

@@ -1,0 +1,133 @@
+//! The captures in `fixtures/`, and the truth beside each.
+
+use crate::packets::{OwnedPacket, read};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use zmtpscope::capture::file::FileSource;
+
+/// One capture with its truth.
+pub struct Fixture {
+    /// Without extension.
+    pub name: String,
+    /// The capture as it is on disk.
+    pub path: PathBuf,
+    /// What is known about it.
+    pub truth: Truth,
+}
+
+impl Fixture {
+    /// Its packets.
+    pub fn packets(&self) -> Vec<OwnedPacket> {
+        read(FileSource::open(&self.path).expect("a fixture is a capture"))
+    }
+
+    /// Its bytes on disk.
+    pub fn bytes(&self) -> Vec<u8> {
+        std::fs::read(&self.path).expect("a fixture can be read")
+    }
+
+    /// Whether packets were taken out of it after the capture.
+    pub fn is_lossy(&self) -> bool {
+        !self.truth.lost_packets.is_empty()
+    }
+}
+
+/// All fixtures, by name.
+pub fn all() -> Vec<Fixture> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .expect("the fixtures are part of the repository")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".truth.json").map(str::to_owned))
+        .collect();
+    names.sort();
+    assert!(names.len() >= 13, "fixtures are missing: {names:?}");
+    names.into_iter().map(|name| load(&folder, name)).collect()
+}
+
+/// The fixture of this name.
+pub fn named(name: &str) -> Fixture {
+    all().into_iter().find(|fixture| fixture.name == name).unwrap_or_else(|| panic!("there is no fixture {name}"))
+}
+
+fn load(folder: &Path, name: String) -> Fixture {
+    let text = std::fs::read_to_string(folder.join(format!("{name}.truth.json"))).expect("it was just listed");
+    let truth: Truth = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}.truth.json: {error}"));
+    Fixture { path: folder.join(&truth.capture), name, truth }
+}
+
+/// `NAME.truth.json`, as far as it is used; what each field means is in `fixtures/README.md`.
+#[derive(Debug, Deserialize)]
+pub struct Truth {
+    /// File name of the capture.
+    pub capture: String,
+    /// How many packets it holds.
+    pub packets: u64,
+    /// TCP connections by their first packet.
+    pub connections: Vec<TrueConnection>,
+    /// What the applications asked, and how it travelled.
+    pub requests: Vec<TrueRequest>,
+    /// 0-based numbers, in the original, of packets that were taken out.
+    #[serde(default)]
+    pub lost_packets: Vec<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TrueConnection {
+    pub client: String,
+    pub server: String,
+    pub opened_ts: i64,
+    pub zmtp: Option<String>,
+    pub mechanism: Option<String>,
+    pub closed: [Option<String>; 2],
+    pub client_side: TrueSide,
+    pub server_side: TrueSide,
+    /// Only where packets were taken out: whether none of them was before the first message.
+    #[serde(default = "is_true")]
+    pub handshake_visible: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TrueSide {
+    pub version: Option<String>,
+    pub socket_type: Option<String>,
+    pub identity: Option<String>,
+    pub messages: u64,
+    pub frames: u64,
+    pub payload_bytes: u64,
+    pub commands: std::collections::BTreeMap<String, u64>,
+    pub fully_parsed: bool,
+    /// Only where packets were taken out.
+    pub messages_visible: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TrueRequest {
+    pub token: String,
+    pub complete: bool,
+    pub request_hops: Vec<TrueHop>,
+    pub reply_hops: Vec<TrueHop>,
+}
+
+impl TrueRequest {
+    /// All hops, request first.
+    pub fn hops(&self) -> impl Iterator<Item = &TrueHop> {
+        self.request_hops.iter().chain(&self.reply_hops)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TrueHop {
+    pub src: String,
+    pub dst: String,
+    pub ordinal: u64,
+    pub ts: i64,
+    pub pkt: u64,
+    pub frames_hex: Vec<String>,
+    /// Only where packets were taken out.
+    #[serde(default = "is_true")]
+    pub visible: bool,
+}
+
+fn is_true() -> bool {
+    true
+}

@@ -1,0 +1,18 @@
+//! Everything that is tested from outside, in one binary; modules by purpose.
+//!
+//! * [`architecture`]: what the source may and may not say;
+//! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
+//! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
+//! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`live`]: real libzmq peers on loopback, sniffed.
+//!
+//! The rest is what they share: [`fixture`], [`packets`], [`recording`].
+
+#![allow(unreachable_pub)] // A binary: nothing in it can be reached from outside.
+
+mod architecture;
+mod fixture;
+mod metamorphic;
+mod packets;
+mod recording;
+mod truth;
