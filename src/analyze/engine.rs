@@ -235,7 +235,7 @@ impl<O: Observer> Engine<O> {
     fn close(&mut self, connection: &OpenConnection, flow: &FlowInfo, end: End) {
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
-            correlator.ended(connection.conn, by_server);
+            correlator.ended(connection.conn, flow.last.at, by_server);
         }
         self.ended.push(ConnectionSummary::new(connection.conn, flow, end, &connection.session));
     }

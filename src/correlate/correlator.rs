@@ -71,8 +71,8 @@ impl Correlator {
     }
 
     /// A connection is over.
-    pub fn ended(&mut self, conn: u32, by_server: bool) {
-        self.sockets.disconnect(conn, by_server);
+    pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
+        self.sockets.disconnect(conn, at, by_server);
     }
 
     /// A message is complete.

@@ -80,6 +80,8 @@ pub struct Socket {
 struct Bound {
     socket: SocketId,
     open: u32,
+    /// When the latest of its connections ended, and whether the server ended it.
+    closed: Timestamp,
     server_closed: bool,
 }
 
@@ -104,17 +106,19 @@ impl Sockets {
     }
 
     fn accept(&mut self, endpoint: Endpoint, opened: Timestamp) -> SocketId {
-        if let Some(bound) = self.bound.get_mut(&endpoint)
-            && !(bound.open == 0 && bound.server_closed)
-        {
-            if bound.open == 0 {
-                self.all[bound.socket as usize].eras.push(opened);
+        if let Some(bound) = self.bound.get_mut(&endpoint) {
+            // Connections may be told of in another order than they were opened and closed in.
+            let was_alone = bound.open == 0 && opened > bound.closed;
+            if !(was_alone && bound.server_closed) {
+                if was_alone {
+                    self.all[bound.socket as usize].eras.push(opened);
+                }
+                bound.open += 1;
+                return bound.socket;
             }
-            bound.open += 1;
-            return bound.socket;
         }
         let socket = self.create();
-        self.bound.insert(endpoint, Bound { socket, open: 1, server_closed: false });
+        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: false });
         socket
     }
 
@@ -133,13 +137,15 @@ impl Sockets {
     }
 
     /// A connection is over.
-    pub fn disconnect(&mut self, conn: u32, by_server: bool) {
+    pub fn disconnect(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         let connection = &self.connections[conn as usize];
         if let Some(bound) = self.bound.get_mut(&connection.server)
             && bound.socket == connection.sockets.s2c
         {
             bound.open = bound.open.saturating_sub(1);
-            bound.server_closed = by_server;
+            if at >= bound.closed {
+                (bound.closed, bound.server_closed) = (at, by_server);
+            }
         }
     }
 

@@ -77,7 +77,7 @@ impl Stage {
             offset: 0,
             start: position,
             end: position,
-            available: position.at,
+            available: position,
             part_count: described.len() as u64,
             parts: &described,
             heads: &heads,
@@ -85,6 +85,12 @@ impl Stage {
         };
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
+    }
+
+    /// The client ends a connection.
+    fn close(&mut self, conn: u32) {
+        let at = self.position().at;
+        self.correlator.ended(conn, at, false);
     }
 
     fn finish(mut self) -> Vec<Path> {
@@ -303,8 +309,8 @@ fn a_restarted_proxy_numbers_its_peers_anew() {
             stage.send(client, S2c, &[b"", b"same"]);
         }
         // The peers close first, as they do when their applications end.
-        stage.correlator.ended(client, false);
-        stage.correlator.ended(worker, false);
+        stage.close(client);
+        stage.close(worker);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 60);
@@ -321,7 +327,7 @@ fn short_lived_clients_of_a_proxy_that_stays() {
         stage.send(worker, S2c, &[&id(number), b"", b"same"]);
         stage.send(worker, C2s, &[&id(number), b"", b"same"]);
         stage.send(client, S2c, &[b"", b"same"]);
-        stage.correlator.ended(client, false);
+        stage.close(client);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 100);

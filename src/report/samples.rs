@@ -169,7 +169,7 @@ pub(crate) fn with_message(parts: &[&[u8]], with: impl FnOnce(&ConnectionRef<'_>
         offset: 91,
         start: position(12, 5_000),
         end: position(12, 5_000),
-        available: position(12, 5_000).at,
+        available: position(12, 5_000),
         parts: &described,
         part_count: parts.len() as u64,
         heads: &heads,
