@@ -76,7 +76,7 @@ impl Stage {
             offset: 0,
             start: position,
             end: position,
-            available: position.at,
+            available: position,
             part_count: described.len() as u64,
             parts: &described,
             heads: &heads,
