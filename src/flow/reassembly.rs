@@ -149,9 +149,7 @@ impl Reassembler {
             }
             return;
         }
-        if ahead > 0 {
-            self.stats.out_of_order += 1;
-        } else if self.pending.is_empty() {
+        if ahead <= 0 && self.pending.is_empty() {
             // The common case: nothing waits, and this continues the stream. Handed on without a copy.
             self.remember(offset, payload);
             let fresh = &payload[((self.next - offset) as usize).min(payload.len())..];
@@ -160,12 +158,18 @@ impl Reassembler {
             return;
         }
         let before = self.next.saturating_sub(offset).min(end - offset);
+        let held = (self.pending.bytes(), self.pending.len());
         let mut conflict = false;
         for (at, data) in [(offset, Data::Bytes(payload)), (payload_end, Data::Gap(u64::from(cut)))] {
             let seen = (offset + before).saturating_sub(at).min(data.length());
             conflict |= self.pending.insert(position, at + seen, split(data, seen).1);
         }
         self.stats.conflicts += u64::from(conflict);
+        if end > offset && held == (self.pending.bytes(), self.pending.len()) {
+            self.stats.retransmitted += 1;
+        } else if ahead > 0 {
+            self.stats.out_of_order += 1;
+        }
         self.drain(on);
         while self.pending.bytes() > limits.pending_bytes || self.pending.len() > limits.pending_segments {
             self.stats.limit_gaps += 1;

@@ -229,6 +229,10 @@ impl<H: StreamHandler> Flow<H> {
         if segment.flags.syn {
             reassemblers[direction].start(sequence);
             info.syn |= !segment.flags.ack;
+            // Where the SYN of the other side is not in the capture, its acknowledgement tells its number.
+            if let Some(acknowledgement) = segment.acknowledgement {
+                reassemblers[direction.reverse()].start(acknowledgement.wrapping_sub(1));
+            }
             sequence = sequence.wrapping_add(1);
         }
         if let Some(acknowledgement) = segment.acknowledgement {

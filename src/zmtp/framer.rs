@@ -1,14 +1,14 @@
 //! One direction of a stream cut into greeting and frames. Holds no more than a greeting or a header.
 
 use super::wire::frame::{FrameHeader, LARGEST_BODY, LONGEST_HEADER, frame_header};
-use super::wire::greeting::GREETING_LENGTH;
+use super::wire::greeting::{GREETING_LENGTH, Greeting, greeting};
 use crate::base::chunk::{Chunk, Data, Position};
 
 /// What the framer finds, in order: `Greeting (Header Body* End)*`, ended by `Desync`, after which all is `Skipped`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// The 64 octets of the greeting, and where the last of them was found.
-    Greeting(&'a [u8; GREETING_LENGTH], Position),
+    Greeting(Greeting, &'a [u8; GREETING_LENGTH], Position),
     /// A frame begins.
     Header(FrameHeader),
     /// The next octets of its body.
@@ -24,6 +24,8 @@ pub enum Item<'a> {
 /// Why synchronisation was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Desync {
+    /// The first octets are no greeting: what follows, if it is ZMTP at all, began earlier.
+    Greeting,
     /// Octets of a greeting or header are not in the capture.
     Gap(u64),
     /// A length above 2^63 − 1.
@@ -85,8 +87,14 @@ impl Framer {
                     *have += taken;
                     bytes = &bytes[taken..];
                     if *have == GREETING_LENGTH {
-                        on(*at, Item::Greeting(octets, here.position));
-                        self.state = State::between_frames(here);
+                        if let Ok((_, parsed)) = greeting(octets) {
+                            on(*at, Item::Greeting(parsed, octets, here.position));
+                            self.state = State::between_frames(here);
+                        } else {
+                            on(*at, Item::Desync(Desync::Greeting));
+                            on(*at, Item::Skipped(GREETING_LENGTH as u64));
+                            self.state = State::Lost;
+                        }
                     }
                 }
                 State::Header { octets, have, at } if *have == 0 => {

@@ -7,7 +7,7 @@ use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress};
 use super::wire::command::{self, Body, Command, Quirk};
 use super::wire::frame::FrameFlags;
-use super::wire::greeting::{GREETING_LENGTH, Greeting, MechanismName, Version, greeting};
+use super::wire::greeting::{GREETING_LENGTH, Greeting, MechanismName, Version};
 use super::wire::metadata::Metadata;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
@@ -134,11 +134,16 @@ impl State {
             }
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, limits, sink),
-            Item::Greeting(octets, end) => self.greeting(direction, at, end, octets, sink),
+            Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Desync(why) => {
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
                 let remark = match why {
+                    // Only where the other side's greeting, or the user, says that this is ZMTP.
+                    Desync::Greeting => {
+                        let text = "the stream does not begin with a ZMTP 3 greeting, and so cannot be decoded";
+                        Remark::new("greeting", Severity::Error, text)
+                    }
                     Desync::Gap(length) => {
                         let text =
                             format!("{length} bytes are not in the capture, and with them where the next frame begins");
@@ -159,15 +164,10 @@ impl State {
         direction: Direction,
         at: At,
         end: Position,
+        parsed: Greeting,
         octets: &[u8; GREETING_LENGTH],
         sink: &mut impl EventSink,
     ) {
-        let Ok((_, parsed)) = greeting(octets) else {
-            // Only a stream that is ZMTP by the user's word gets here.
-            let text = "the stream does not begin with a ZMTP 3 greeting";
-            tell(Remark::new("greeting", Severity::Error, text), direction, at, sink);
-            return;
-        };
         self.peers[direction].greeting = Some(parsed);
         sink.frame(
             self.peers.as_ref(),

@@ -3,6 +3,7 @@
 use crate::fixture;
 use crate::packets::{OwnedPacket, analyze};
 use std::collections::BTreeSet;
+use zmtpscope::correlate::path::Path;
 
 #[test]
 fn packets_lost_at_random() {
@@ -49,6 +50,54 @@ fn a_connection_not_captured() {
             for path in &found.paths {
                 let joined: BTreeSet<_> = path.hops().filter_map(|hop| tokens.get(&hop.key)).collect();
                 assert!(joined.len() <= 1, "{what}: {path:#?} joins {joined:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_gap_given_up_late_does_not_make_its_message_late() {
+    // A reply with a hole in its body was taken for later than the next reply, and both were given to the wrong request.
+    let packets = fixture::named("mtu1500-long-headers").packets();
+    let whole = analyze(&packets);
+    let middle_of_a_body = |packet: &&OwnedPacket| {
+        let holds_no_header = |payload: &[u8]| payload.len() > 1000 && !payload.starts_with(&[1]);
+        packet.segment().is_some_and(|segment| holds_no_header(segment.payload))
+    };
+    let candidates: Vec<&OwnedPacket> = packets.iter().filter(middle_of_a_body).collect();
+    assert!(candidates.len() > 10, "{} candidates", candidates.len());
+    for lost in candidates {
+        let found = analyze(packets.iter().filter(|packet| *packet != lost));
+        let damaged = found.messages().filter(|(_, message)| message.is_damaged()).count();
+        assert!(damaged <= 1, "{:?}", lost.position);
+        for path in &found.paths {
+            let keys = |path: &Path| path.hops().map(|hop| hop.key).collect::<Vec<_>>();
+            let first = path.hops().next().expect("a path has a hop").key;
+            let original =
+                whole.paths.iter().map(keys).find(|keys| keys.contains(&first)).expect("nothing is invented");
+            assert!(keys(path).iter().all(|key| original.contains(key)), "{:?}", lost.position);
+        }
+    }
+}
+
+#[test]
+fn a_lost_syn_does_not_shift_its_stream() {
+    // The SYN and the greeting of one side lost, its next 64 bytes were taken for the greeting, and what followed for frames.
+    for fixture in fixture::all().iter().filter(|fixture| !fixture.is_lossy()) {
+        let packets = fixture.packets();
+        let whole = analyze(&packets);
+        for connection in &whole.connections {
+            for bytes in [0, 1, 10, 64, 65, 100] {
+                let mut left_out = 0;
+                let kept = packets.iter().filter(|packet| {
+                    let Some(segment) = packet.segment() else { return true };
+                    let is_its = (segment.source, segment.destination) == (connection.client, connection.server);
+                    let early = is_its && (segment.flags.syn || left_out < bytes);
+                    left_out += if early { segment.payload.len() } else { 0 };
+                    !early
+                });
+                let what = format!("{} without the first {bytes} bytes of {}", fixture.name, connection.client);
+                super::assert_nothing_invented(&analyze(kept), &whole, &what);
             }
         }
     }

@@ -1,9 +1,10 @@
 //! A capture that ends early: no panic, and what was seen until then is the beginning of what the whole holds.
 
 use crate::fixture;
-use crate::packets::{OwnedPacket, analyze, read};
+use crate::packets::{OwnedPacket, analyze, analyze_with, read};
 use crate::recording::{FrameRecord, Recording};
 use std::io::Cursor;
+use zmtpscope::analyze::engine::Options;
 use zmtpscope::capture::file::FileSource;
 
 /// Above this size a file is not cut at each byte, but at each packet only.
@@ -93,11 +94,14 @@ fn cut_before_each_packet() {
     for fixture in fixture::all() {
         let packets = fixture.packets();
         let whole = analyze(&packets);
+        let ports: Vec<u16> = whole.connections.iter().map(|connection| connection.server.port).collect();
         let step = if packets.len() > 150 { 3 } else { 1 };
         for start in (0..packets.len()).step_by(step) {
-            let part = analyze(&packets[start..]);
             let what = format!("{} from packet {start} on", fixture.name);
-            super::assert_nothing_invented(&part, &whole, &what);
+            super::assert_nothing_invented(&analyze(&packets[start..]), &whole, &what);
+            // The same if the user says that it is ZMTP, although it does not begin as such.
+            let told = analyze_with(Options { ports: ports.clone(), ..Options::default() }, &packets[start..]);
+            super::assert_nothing_invented(&told, &whole, &what);
         }
     }
 }
