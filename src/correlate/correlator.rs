@@ -12,7 +12,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Live: a path is reported once nothing was added to it for so long.

@@ -9,7 +9,7 @@ use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashMap;
 

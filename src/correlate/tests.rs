@@ -8,7 +8,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::{Message, Part};
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::net::Ipv4Addr;

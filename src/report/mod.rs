@@ -5,6 +5,8 @@
 
 pub mod community_id;
 pub mod csv;
+pub mod facts;
+pub mod gauge;
 pub mod model;
 pub mod paint;
 pub mod record;

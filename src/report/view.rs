@@ -1,39 +1,15 @@
 //! What a command shows: an [`Observer`] that writes.
 
+use super::facts::{CaptureFacts, Counts};
 use super::records::Records;
 use super::settings::{Format, Settings, ViewKind};
 use super::table;
 use crate::analyze::connection::ConnectionSummary;
-use crate::analyze::health::Health;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
-use crate::base::time::{Duration, Timestamp};
-use crate::capture::packet::SourceStats;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::zmtp::event::{Frame, Message};
 use std::io::{self, Write};
-
-/// What is known about the capture as a whole when all of it was read.
-#[derive(Clone, Debug, Default)]
-pub struct CaptureFacts {
-    /// What was seen and what was left out.
-    pub health: Health,
-    /// The files or the interface.
-    pub source: SourceStats,
-    /// Times of the earliest and the latest packet.
-    pub span: Option<(Timestamp, Timestamp)>,
-    /// It was not read to its end, by the user's wish.
-    pub stopped: bool,
-    /// How much was found in it.
-    pub counts: Counts,
-}
-
-impl CaptureFacts {
-    /// From the earliest packet to the latest.
-    pub fn duration(&self) -> Option<Duration> {
-        self.span.map(|(first, last)| last - first)
-    }
-}
 
 /// Shows results as they come, the rest when there are no more. Observers cannot fail: the first error of writing is
 /// kept, and given by the next [`View::flush`] or [`View::finish`].
@@ -52,17 +28,6 @@ pub trait View: Observer {
 pub struct AnyView {
     view: Box<dyn View>,
     counts: Counts,
-}
-
-/// How many results there were, shown or not.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// ZMTP connections.
-    pub connections: u64,
-    /// Messages.
-    pub messages: u64,
-    /// Paths, where they were asked for.
-    pub paths: u64,
 }
 
 impl AnyView {
@@ -129,44 +94,6 @@ impl Observer for AnyView {
 
     fn finding(&mut self, finding: &Finding) {
         self.view.finding(finding);
-    }
-}
-
-/// Counts rows up to the limit, and keeps the first error.
-#[derive(Debug, Default)]
-pub struct Gauge {
-    limit: Option<u64>,
-    rows: u64,
-    error: Option<io::Error>,
-}
-
-impl Gauge {
-    /// For so many rows, or any number.
-    pub fn new(limit: Option<u64>) -> Self {
-        Self { limit, rows: 0, error: None }
-    }
-
-    /// Whether no further row is to be written.
-    pub fn is_done(&self) -> bool {
-        self.error.is_some() || self.limit.is_some_and(|limit| self.rows >= limit)
-    }
-
-    /// One row was written, or not.
-    pub fn row(&mut self, result: io::Result<()>) {
-        self.rows += 1;
-        self.note(result);
-    }
-
-    /// Something was written, or not.
-    pub fn note(&mut self, result: io::Result<()>) {
-        if let Err(error) = result {
-            self.error.get_or_insert(error);
-        }
-    }
-
-    /// The first error, if there was one.
-    pub fn check(&mut self) -> io::Result<()> {
-        self.error.take().map_or(Ok(()), Err)
     }
 }
 
