@@ -7,8 +7,8 @@ use crate::analyze::engine::{Analyzer, Options};
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::error::CaptureError;
 use crate::capture::packet::{Next, PacketSource};
+use crate::report::any_view::AnyView;
 use crate::report::facts::CaptureFacts;
-use crate::report::view::AnyView;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
