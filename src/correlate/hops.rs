@@ -97,7 +97,7 @@ impl Links {
 
     /// Requests that nothing passed on, answered where they arrived.
     fn at_workers(&mut self, scene: &Scene<'_>, nodes: &Nodes) {
-        let mut outstanding: FxHashMap<(u32, u64), VecDeque<Rank>> = FxHashMap::default();
+        let mut outstanding: FxHashMap<(u32, u64), Outstanding> = FxHashMap::default();
         for (rank, record) in scene.window.records().iter().enumerate() {
             let rank = rank as Rank;
             if !scene.sockets.is_request_reply(record.conn) {
@@ -107,18 +107,28 @@ impl Links {
             if scene.is_request[rank as usize] {
                 let passed_on = self.is_cause[rank as usize];
                 if !passed_on && !nodes.is_frontend(scene.sockets.receiver(record)) {
-                    outstanding.entry(envelope).or_default().push_back(rank);
+                    outstanding.entry(envelope).or_default().requests.push_back(rank);
                 }
             } else if self.cause[rank as usize].is_none()
                 && let Some(waiting) = outstanding.get_mut(&envelope)
             {
-                let several = waiting.len() > 1 && !answers_in_order(scene, record.conn);
-                if let Some(request) = waiting.pop_front() {
-                    self.join(scene, request, rank, Evidence::Order, if several { ANY_ORDER } else { CERTAIN });
+                waiting.doubtful |= waiting.requests.len() > 1 && !answers_in_order(scene, record.conn);
+                if let Some(request) = waiting.requests.pop_front() {
+                    let confidence = if waiting.doubtful { ANY_ORDER } else { CERTAIN };
+                    self.join(scene, request, rank, Evidence::Order, confidence);
                 }
+                waiting.doubtful &= !waiting.requests.is_empty();
             }
         }
     }
+}
+
+/// The requests with one envelope that a worker has not answered.
+#[derive(Debug, Default)]
+struct Outstanding {
+    requests: VecDeque<Rank>,
+    /// One of several was answered, and it is not known which: so it stays until all are.
+    doubtful: bool,
 }
 
 /// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
@@ -165,15 +175,12 @@ fn pair_in_order(
     // What came in last may not have gone out yet.
     let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last.1 < next.1));
     if causal && effects.len() <= causes.len() && rest_is_later {
-        for (number, (effect, cause)) in effects.iter().zip(causes).enumerate() {
-            let alone = causes.get(number + 1).is_none_or(|next| effect.1 < next.1)
-                && (number == 0 || effects[number - 1].1 < cause.1);
-            let conn = |rank: Rank| scene.window.record(rank).conn;
-            let neighbours = [number.wrapping_sub(1), number + 1];
-            let in_line = neighbours.iter().filter_map(|&n| effects.get(n)).all(|n| conn(n.1) == conn(effect.1))
-                && neighbours.iter().filter_map(|&n| causes.get(n)).all(|n| conn(n.1) == conn(cause.1));
-            let confidence = if alone || in_line { CERTAIN } else { OVERTAKING };
-            pairs.push((cause.1, effect.1, confidence));
+        let pairs_in_order: Vec<(Rank, Rank)> =
+            causes.iter().zip(effects).map(|(cause, effect)| (cause.1, effect.1)).collect();
+        // While the node owes nothing, nothing can be mistaken for what comes next.
+        for busy in pairs_in_order.chunk_by(|(_, effect), (next_cause, _)| next_cause < effect) {
+            let confidence = if keeps_order(scene, busy) { CERTAIN } else { OVERTAKING };
+            pairs.extend(busy.iter().map(|&(cause, effect)| (cause, effect, confidence)));
         }
         return;
     }
@@ -187,4 +194,10 @@ fn pair_in_order(
             next = before;
         }
     }
+}
+
+/// Whether all these messages came in on one connection and went out on one.
+fn keeps_order(scene: &Scene<'_>, pairs: &[(Rank, Rank)]) -> bool {
+    let conns = |&(cause, effect): &(Rank, Rank)| [cause, effect].map(|rank| scene.window.record(rank).conn);
+    pairs.iter().all(|pair| conns(pair) == conns(&pairs[0]))
 }
