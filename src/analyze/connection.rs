@@ -5,7 +5,8 @@ use crate::base::direction::PerDirection;
 use crate::base::endpoint::Endpoint;
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::handshake::Progress;
-use crate::zmtp::session::{Peer, Session, Traffic};
+use crate::zmtp::peer::Peer;
+use crate::zmtp::session::{Session, Traffic};
 use crate::zmtp::wire::greeting::{MechanismName, Version};
 
 /// How far the handshake got, judged when the connection is over.

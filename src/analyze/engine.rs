@@ -15,7 +15,8 @@ use crate::decap;
 use crate::flow::table::{End, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
-use crate::zmtp::session::{Peer, Session};
+use crate::zmtp::peer::Peer;
+use crate::zmtp::session::Session;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -201,7 +202,7 @@ impl<O: Observer> Engine<O> {
             let conn = self.conns;
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
-                correlator.connection(conn, flow.client, flow.server);
+                correlator.connection(conn, flow.client, flow.server, flow.first.at);
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
             self.open.insert(flow.id, OpenConnection { conn, session: Session::default(), endpoints_hash });
@@ -235,7 +236,7 @@ impl<O: Observer> Engine<O> {
     fn close(&mut self, connection: &OpenConnection, flow: &FlowInfo, end: End) {
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
-            correlator.ended(connection.conn, by_server);
+            correlator.ended(connection.conn, flow.last.at, by_server);
         }
         self.ended.push(ConnectionSummary::new(connection.conn, flow, end, &connection.session));
     }

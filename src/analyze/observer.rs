@@ -7,7 +7,7 @@ use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::flow::table::FlowInfo;
 use crate::zmtp::event::{Frame, Message};
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 
 /// The connection that a frame or message belongs to.
 #[derive(Clone, Copy, Debug)]

@@ -9,6 +9,9 @@ use crate::report::settings::{Format, Settings, ViewKind};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+/// Narrower terminals are taken to be this wide.
+const NARROWEST: usize = 20;
+
 /// What the analysis is to do.
 pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs) -> Options {
     let mut limits = Limits::default();
@@ -46,13 +49,17 @@ pub(crate) fn tell_unused(dissect: &DissectArgs, quiet: bool) {
     }
 }
 
-/// Columns of the terminal on stdout, `None` if it is none.
+/// Columns to write: what `COLUMNS` says, else those of the terminal on stdout, `None` if it is none.
 fn terminal_width() -> Option<usize> {
+    let wanted = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse::<usize>().ok());
+    if let Some(columns) = wanted.filter(|&columns| columns > 0) {
+        return Some(columns.max(NARROWEST));
+    }
     if !std::io::stdout().is_terminal() {
         return None;
     }
     let (width, _) = terminal_size::terminal_size()?;
-    Some(usize::from(width.0).max(20))
+    Some(usize::from(width.0).max(NARROWEST))
 }
 
 fn colored(color: ColorArg) -> bool {

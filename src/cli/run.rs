@@ -7,7 +7,8 @@ use crate::analyze::engine::{Analyzer, Options};
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::error::CaptureError;
 use crate::capture::packet::{Next, PacketSource};
-use crate::report::view::{AnyView, CaptureFacts};
+use crate::report::any_view::AnyView;
+use crate::report::facts::CaptureFacts;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -94,6 +95,9 @@ pub(crate) fn run(
             }
             if now - flushed >= FLUSH_EVERY {
                 flushed = now;
+                if let Some((_, latest)) = facts.span {
+                    analyzer.tick(latest);
+                }
                 analyzer.observer().flush()?;
             }
         }

@@ -5,8 +5,9 @@ use super::args::SniffArgs;
 use super::output::{data, say};
 use super::run::{Control, run as run_loop};
 use super::{input, resolve};
+use crate::report::any_view::AnyView;
+use crate::report::facts::CaptureFacts;
 use crate::report::settings::ViewKind;
-use crate::report::view::{AnyView, CaptureFacts};
 use std::fmt::Write;
 
 /// Sniffs until stopped.

@@ -5,8 +5,8 @@ use super::args::ViewArgs;
 use super::output::{data, say};
 use super::run::{Control, run as run_loop};
 use super::{input, resolve};
+use crate::report::any_view::AnyView;
 use crate::report::settings::ViewKind;
-use crate::report::view::AnyView;
 use std::time::Instant;
 
 /// Shows the view of this kind.

@@ -12,7 +12,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Live: a path is reported once nothing was added to it for so long.
@@ -60,8 +60,8 @@ impl Correlator {
     }
 
     /// A connection got its number; they come in order, from 0.
-    pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
-        self.sockets.connect(conn, client, server);
+    pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
+        self.sockets.connect(conn, client, server, opened);
     }
 
     /// A peer introduced itself.
@@ -71,8 +71,8 @@ impl Correlator {
     }
 
     /// A connection is over.
-    pub fn ended(&mut self, conn: u32, by_server: bool) {
-        self.sockets.disconnect(conn, by_server);
+    pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
+        self.sockets.disconnect(conn, at, by_server);
     }
 
     /// A message is complete.

@@ -1,6 +1,6 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
-use super::identities::TaggedMessage;
+use super::identities::{Name, Tagged, TaggedMessage};
 use super::nodes::{Nodes, group};
 use super::path::Evidence;
 use super::scene::Scene;
@@ -66,24 +66,31 @@ impl Links {
             by_conn.entry(record.conn).or_default().push(rank as Rank);
         }
         for (router, backends) in nodes.by_frontend(scene) {
-            let Some(names) = nodes.names(router) else { continue };
-            for (identity, messages) in group(scene, &backends, Rank::MAX) {
-                let Some(name) = names.get(&identity) else { continue };
-                let (mut arrived, mut departed) = (Vec::new(), Vec::new());
-                for &rank in name.conns.iter().filter_map(|conn| by_conn.get(conn)).flatten() {
-                    let list = if scene.is_request[rank as usize] { &mut arrived } else { &mut departed };
-                    list.push((scene.content(rank), rank));
-                }
-                let content = |tagged: &[TaggedMessage]| tagged.iter().map(|m| (m.suffix, m.rank)).collect::<Vec<_>>();
-                let (mut forwarded, mut returned) = (content(&messages.requests), content(&messages.replies));
-                let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-                for (causes, effects) in [(&mut arrived, &mut forwarded), (&mut returned, &mut departed)] {
-                    causes.sort_unstable();
-                    effects.sort_unstable();
-                    for (cause, effect, confidence) in pair_by_content(scene, causes, effects) {
-                        self.join(scene, cause, effect, evidence, confidence * name.confidence);
+            for (frontend, tagged) in group(scene, router, &backends, Rank::MAX) {
+                for (identity, messages) in tagged {
+                    if let Some(name) = nodes.names(frontend).and_then(|names| names.get(&identity)) {
+                        self.through_node(scene, name, &messages, &by_conn);
                     }
                 }
+            }
+        }
+    }
+
+    /// What passed a node under one name.
+    fn through_node(&mut self, scene: &Scene<'_>, name: &Name, messages: &Tagged, by_conn: &FxHashMap<u32, Vec<Rank>>) {
+        let (mut arrived, mut departed) = (Vec::new(), Vec::new());
+        for &rank in name.conns.iter().filter_map(|conn| by_conn.get(conn)).flatten() {
+            let list = if scene.is_request[rank as usize] { &mut arrived } else { &mut departed };
+            list.push((scene.content(rank), rank));
+        }
+        let content = |tagged: &[TaggedMessage]| tagged.iter().map(|m| (m.suffix, m.rank)).collect::<Vec<_>>();
+        let (mut forwarded, mut returned) = (content(&messages.requests), content(&messages.replies));
+        let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
+        for (causes, effects) in [(&mut arrived, &mut forwarded), (&mut returned, &mut departed)] {
+            causes.sort_unstable();
+            effects.sort_unstable();
+            for (cause, effect, confidence) in pair_by_content(scene, causes, effects) {
+                self.join(scene, cause, effect, evidence, confidence * name.confidence);
             }
         }
     }

@@ -6,7 +6,7 @@
 //! decides where the messages alone do not.
 
 use super::scene::Scene;
-use super::sockets::SocketId;
+use super::sockets::{Connection, Frontend};
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -30,6 +30,9 @@ const SECOND_LOOK: usize = 48;
 
 /// How many candidates get a second look.
 const FINALISTS: usize = 6;
+
+/// A name that is at least so sure is not looked for again.
+const SURE: f64 = 0.99;
 
 /// A difference in cost that leaves no doubt.
 const CLEAR_MARGIN: f64 = 6.0;
@@ -83,23 +86,35 @@ pub struct Fit {
 }
 
 impl Fit {
+    /// Adds another's messages.
+    pub fn add(&mut self, other: Self) {
+        self.cost += other.cost;
+        self.explained += other.explained;
+        self.messages += other.messages;
+    }
+
     /// Cost of a message.
     pub fn mean(&self) -> f64 {
         self.cost / (self.messages.max(1) as f64)
     }
 }
 
-/// Finds what identities name on `router`; `known` are kept as they are.
-pub fn name(scene: &Scene<'_>, router: SocketId, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
+/// Finds what identities name on a ROUTER. What is known of assigned ones is kept; announced ones may have moved to
+/// another connection since.
+pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
     let mut names = Names::new();
-    let announced = announced(scene, router);
+    let announced = announced(scene, frontend);
     let mut open = Vec::new();
     for (&identity, messages) in tagged {
-        let certain = known.get(&identity).filter(|name| name.confidence >= 0.99);
-        let name = certain.cloned().or_else(|| {
-            let conns = announced.get(&identity)?.clone();
-            Some(Name { conns, announced: true, confidence: 0.999 })
-        });
+        let before = known.get(&identity).filter(|name| name.confidence >= SURE);
+        let name = match announced.get(&identity) {
+            Some(now) => {
+                let mut conns = before.map_or_else(Vec::new, |name| name.conns.clone());
+                conns.extend(now.iter().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
+                Some(Name { conns, announced: true, confidence: 0.999 })
+            }
+            None => before.cloned(),
+        };
         match name {
             Some(name) => {
                 names.insert(identity, name);
@@ -107,10 +122,11 @@ pub fn name(scene: &Scene<'_>, router: SocketId, tagged: &BTreeMap<u64, Tagged>,
             None => open.push((identity, messages)),
         }
     }
-    let taken: FxHashSet<u32> = names.values().flat_map(|name| name.conns.iter().copied()).collect();
-    let conns = scene.routers.get(&router).into_iter().flatten().copied();
+    let taken: FxHashSet<u32> =
+        known.values().chain(names.values()).flat_map(|name| name.conns.iter().copied()).collect();
+    let conns = scene.routers.get(&frontend).into_iter().flatten().copied();
     let anonymous: Vec<u32> = conns.filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
-    for (identity, choice) in assign(scene, router, &open, &anonymous) {
+    for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
         names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
     }
     names
@@ -121,18 +137,15 @@ pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> 
     let mut fit = Fit::default();
     for (identity, messages) in tagged {
         let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
-        let Fit { cost, explained, messages } = fit_of(scene, messages, conns, usize::MAX);
-        fit.cost += cost;
-        fit.explained += explained;
-        fit.messages += messages;
+        fit.add(fit_of(scene, messages, conns, usize::MAX));
     }
     fit
 }
 
 /// The connections of a ROUTER by the identity that they announced.
-fn announced(scene: &Scene<'_>, router: SocketId) -> FxHashMap<u64, Vec<u32>> {
+fn announced(scene: &Scene<'_>, frontend: Frontend) -> FxHashMap<u64, Vec<u32>> {
     let mut announced: FxHashMap<u64, Vec<u32>> = FxHashMap::default();
-    for &conn in scene.routers.get(&router).into_iter().flatten() {
+    for &conn in scene.routers.get(&frontend).into_iter().flatten() {
         if let Some(identity) = peer_identity(scene, conn) {
             announced.entry(identity).or_default().push(conn);
         }
@@ -193,11 +206,11 @@ impl Candidates {
 }
 
 /// Gives each identity a connection of its own.
-fn assign(scene: &Scene<'_>, router: SocketId, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
     let candidates: Vec<Candidates> = open
         .iter()
         .map(|(identity, messages)| {
-            let ranked = rank_candidates(scene, router, messages, anonymous);
+            let ranked = rank_candidates(scene, frontend, messages, anonymous);
             Candidates { identity: *identity, ranked }
         })
         .collect();
@@ -215,7 +228,7 @@ fn assign(scene: &Scene<'_>, router: SocketId, open: &[(u64, &Tagged)], anonymou
             None => {}
         }
     }
-    let order = HandshakeOrder::learn(scene, router, &candidates, &chosen);
+    let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
     if let Some(order) = &order {
         undecided.retain(|(_, candidate)| {
             let predicted = order.predict(scene, candidate.identity);
@@ -241,8 +254,8 @@ fn assign(scene: &Scene<'_>, router: SocketId, open: &[(u64, &Tagged)], anonymou
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(scene: &Scene<'_>, router: SocketId, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, router, messages) };
+fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
+    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
@@ -258,11 +271,13 @@ fn rank_candidates(scene: &Scene<'_>, router: SocketId, messages: &Tagged, anony
 }
 
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
-fn nearest(scene: &Scene<'_>, router: SocketId, messages: &Tagged) -> Vec<u32> {
+fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in scene.socket_arrivals.all_before(router, forward.suffix, forward.rank).take(4 * CANDIDATES) {
+        for arrival in
+            scene.socket_arrivals.all_before(frontend.socket, forward.suffix, forward.rank).take(4 * CANDIDATES)
+        {
             let conn = scene.window.record(arrival).conn;
             if is_anonymous(scene, conn) && seen.insert(conn) {
                 conns.push(conn);
@@ -332,11 +347,11 @@ impl HandshakeOrder {
     /// Learns the first number from the identities that are certain; `None` if they are not numbered.
     fn learn(
         scene: &Scene<'_>,
-        router: SocketId,
+        frontend: Frontend,
         candidates: &[Candidates],
         chosen: &BTreeMap<u64, Choice>,
     ) -> Option<Self> {
-        let order = anonymous_in_order(scene, router);
+        let order = anonymous_in_order(scene, frontend);
         let place: FxHashMap<u32, u32> = order.iter().enumerate().map(|(at, &conn)| (conn, at as u32)).collect();
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;
@@ -368,14 +383,16 @@ fn number(scene: &Scene<'_>, identity: u64) -> Option<u32> {
 }
 
 /// All anonymous connections of a ROUTER, in the order of their handshakes.
-fn anonymous_in_order(scene: &Scene<'_>, router: SocketId) -> Vec<u32> {
+fn anonymous_in_order(scene: &Scene<'_>, frontend: Frontend) -> Vec<u32> {
     let introduced = |conn: &u32| {
         let connection = scene.sockets.connection(*conn);
-        let peer_sends = if connection.sockets.s2c == router { &connection.peers.c2s } else { &connection.peers.s2c };
-        peer_sends.introduced.filter(|_| peer_sends.identity.is_none())
+        let Connection { sockets, peers, opened, .. } = connection;
+        let peer = if sockets.s2c == frontend.socket { &peers.c2s } else { &peers.s2c };
+        let of_this_era = scene.sockets.frontend(frontend.socket, *opened) == frontend;
+        peer.introduced.filter(|_| peer.identity.is_none() && of_this_era)
     };
-    let mut order: Vec<_> =
-        scene.sockets.socket(router).connections.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
+    let conns = &scene.sockets.socket(frontend.socket).connections;
+    let mut order: Vec<_> = conns.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
     order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
     order.into_iter().map(|(_, conn)| conn).collect()
 }

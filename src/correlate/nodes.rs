@@ -6,9 +6,9 @@
 
 use super::identities::{Fit, Names, Tagged, TaggedMessage, fit, name};
 use super::scene::{Scene, Traffic};
-use super::sockets::SocketId;
+use super::sockets::{Frontend, SocketId};
 use super::window::Rank;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep in an envelope an identity is looked for. Plain proxies put it first; Majordomo (RFC 7) puts three parts
 /// before it.
@@ -41,27 +41,41 @@ pub struct Backend {
 #[derive(Debug, Default)]
 pub struct Nodes {
     backends: BTreeMap<SocketId, Backend>,
-    names: BTreeMap<SocketId, Names>,
+    frontends: BTreeSet<SocketId>,
+    names: BTreeMap<Frontend, Names>,
 }
 
 impl Nodes {
     /// Learns from a window of messages.
     pub fn learn(&mut self, scene: &Scene<'_>) {
+        let present: BTreeSet<SocketId> = scene.routers.keys().map(|frontend| frontend.socket).collect();
         for (&socket, traffic) in &scene.backends {
-            if self.backends.get(&socket).is_some_and(|backend| backend.settled) {
+            let known = self.backends.get(&socket);
+            if known.is_some_and(|backend| backend.settled && present.contains(&backend.frontend)) {
                 continue;
             }
-            match choose(scene, socket, traffic, &self.names) {
-                Some(backend) => self.backends.insert(socket, backend),
-                None => self.backends.remove(&socket),
-            };
+            if let Some(backend) = choose(scene, socket, traffic, &present, &self.names) {
+                self.backends.insert(socket, backend);
+            }
         }
+        self.frontends = self.backends.values().map(|backend| backend.frontend).collect();
+        let mut names = BTreeMap::new();
         for (router, backends) in self.by_frontend(scene) {
-            let tagged = group(scene, &backends, Rank::MAX);
-            let known = self.names.entry(router).or_default();
-            let names = name(scene, router, &tagged, known);
-            known.extend(names);
+            for (frontend, tagged) in group(scene, router, &backends, Rank::MAX) {
+                let mut known = self.names.remove(&frontend).unwrap_or_default();
+                let found = name(scene, frontend, &tagged, &known);
+                known.extend(found);
+                names.insert(frontend, known);
+            }
         }
+        // What was known of earlier eras is of no more use, but that of the latest is, even if it was silent.
+        for (frontend, known) in std::mem::take(&mut self.names) {
+            let newer = Frontend { era: u32::MAX, ..frontend };
+            if names.range(frontend..=newer).next().is_none() {
+                names.insert(frontend, known);
+            }
+        }
+        self.names = names;
     }
 
     /// The back end that this socket is, if it is one.
@@ -71,12 +85,12 @@ impl Nodes {
 
     /// Whether messages that arrive at this socket are passed on.
     pub fn is_frontend(&self, socket: SocketId) -> bool {
-        self.names.contains_key(&socket)
+        self.frontends.contains(&socket)
     }
 
     /// What the identities of a ROUTER name.
-    pub fn names(&self, router: SocketId) -> Option<&Names> {
-        self.names.get(&router)
+    pub fn names(&self, frontend: Frontend) -> Option<&Names> {
+        self.names.get(&frontend)
     }
 
     /// The back ends that have messages in this window, by front end.
@@ -91,17 +105,22 @@ impl Nodes {
     }
 }
 
-/// The messages up to `last` of the back ends of one ROUTER, by the identity that they carry.
-pub fn group(scene: &Scene<'_>, backends: &[(SocketId, Backend)], last: Rank) -> BTreeMap<u64, Tagged> {
-    let mut tagged: BTreeMap<u64, Tagged> = BTreeMap::new();
+/// The messages up to `last` of the back ends of one ROUTER, by the identity that they carry, for each of its eras.
+pub fn group(
+    scene: &Scene<'_>,
+    router: SocketId,
+    backends: &[(SocketId, Backend)],
+    last: Rank,
+) -> BTreeMap<Frontend, BTreeMap<u64, Tagged>> {
+    let mut tagged: BTreeMap<Frontend, BTreeMap<u64, Tagged>> = BTreeMap::new();
+    let frontend = |rank: Rank| scene.sockets.frontend(router, scene.window.record(rank).available);
     for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.requests) {
-        tagged.entry(identity).or_default().requests.push(message);
+        let era = tagged.entry(frontend(message.rank)).or_default();
+        era.entry(identity).or_default().requests.push(message);
     }
     for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.replies) {
-        // A reply to nobody that asked is none of this ROUTER's.
-        if let Some(messages) = tagged.get_mut(&identity) {
-            messages.replies.push(message);
-        }
+        let era = tagged.entry(frontend(message.rank)).or_default();
+        era.entry(identity).or_default().replies.push(message);
     }
     tagged
 }
@@ -130,27 +149,30 @@ fn choose(
     scene: &Scene<'_>,
     socket: SocketId,
     traffic: &Traffic,
-    names: &BTreeMap<SocketId, Names>,
+    routers: &BTreeSet<SocketId>,
+    names: &BTreeMap<Frontend, Names>,
 ) -> Option<Backend> {
     let requests = &traffic.requests[..traffic.requests.len().min(SAMPLE)];
     let last = requests.last().copied()?;
     let nothing_known = Names::new();
     let mut best: Option<(f64, Backend)> = None;
     for depth in 0..DEPTHS {
-        let backend = |frontend| Backend { frontend, depth, settled: requests.len() >= ENOUGH };
-        let tagged = group(scene, &[(socket, backend(socket))], last);
-        if tagged.values().map(|messages| messages.requests.len()).sum::<usize>() * 2 < requests.len() {
+        if requests.iter().filter(|&&rank| scene.tag(rank, depth).is_some()).count() * 2 < requests.len() {
             continue;
         }
-        for &router in scene.routers.keys() {
+        for &router in routers {
             if !is_worth_a_look(scene, socket, router, depth, requests) {
                 continue;
             }
-            let names = name(scene, router, &tagged, names.get(&router).unwrap_or(&nothing_known));
-            let fit = fit(scene, &tagged, &names);
-            let cost = fit.mean() + COST_OF_DEPTH * depth as f64;
-            if explains_most(&fit) && best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, backend(router)));
+            let backend = Backend { frontend: router, depth, settled: requests.len() >= ENOUGH };
+            let mut total = Fit::default();
+            for (frontend, tagged) in group(scene, router, &[(socket, backend)], last) {
+                let names = name(scene, frontend, &tagged, names.get(&frontend).unwrap_or(&nothing_known));
+                total.add(fit(scene, &tagged, &names));
+            }
+            let cost = total.mean() + COST_OF_DEPTH * depth as f64;
+            if explains_most(&total) && best.is_none_or(|(least, _)| cost < least) {
+                best = Some((cost, backend));
             }
         }
     }

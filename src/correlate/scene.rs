@@ -1,7 +1,7 @@
 //! One window of messages, looked up by socket and connection.
 
 use super::index::SuffixIndex;
-use super::sockets::{SocketId, Sockets};
+use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
@@ -29,7 +29,7 @@ pub struct Scene<'a> {
     /// What each socket that can be the back end of a node sent and received.
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
-    pub routers: BTreeMap<SocketId, Vec<u32>>,
+    pub routers: BTreeMap<Frontend, Vec<u32>>,
 }
 
 /// What passed through one socket.
@@ -47,7 +47,7 @@ impl<'a> Scene<'a> {
         let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
         let sockets = &*sockets;
         let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
-        let mut routers: BTreeMap<SocketId, Vec<u32>> = BTreeMap::new();
+        let mut routers: BTreeMap<Frontend, Vec<u32>> = BTreeMap::new();
         let mut place = vec![0; window.len()];
         let mut counts: FxHashMap<(SocketId, bool), u32> = FxHashMap::default();
         let mut next_place = |socket, request| {
@@ -70,7 +70,8 @@ impl<'a> Scene<'a> {
                     socket_arrivals.push((receiver, suffix, rank));
                     place[rank as usize] = next_place(receiver, true);
                     if seen.insert(record.conn) {
-                        routers.entry(receiver).or_default().push(record.conn);
+                        let opened = sockets.connection(record.conn).opened;
+                        routers.entry(sockets.frontend(receiver, opened)).or_default().push(record.conn);
                     }
                 }
             } else {

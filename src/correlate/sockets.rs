@@ -8,12 +8,22 @@ use super::window::Record;
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
-use crate::zmtp::session::Peer;
+use crate::base::time::Timestamp;
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashMap;
 
 /// Number of a socket.
 pub type SocketId = u32;
+
+/// A socket between two moments in which nothing was connected to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Frontend {
+    /// Which socket.
+    pub socket: SocketId,
+    /// How many times it had lost all its connections before.
+    pub era: u32,
+}
 
 /// A connection as the correlator knows it.
 #[derive(Debug)]
@@ -26,6 +36,8 @@ pub struct Connection {
     pub sockets: PerDirection<SocketId>,
     /// What each peer said of itself.
     pub peers: PerDirection<PeerRecord>,
+    /// Its first packet.
+    pub opened: Timestamp,
     /// The direction in which requests flow, once known.
     pub requests: Option<Direction>,
     /// Whether any message of it was joined to another: it takes part in request/reply.
@@ -56,6 +68,9 @@ pub struct Sockets {
 pub struct Socket {
     /// Its connections.
     pub connections: Vec<u32>,
+    /// When it was first without any connection and then got one again, and so on. Its process may have been another
+    /// one since, so names that a ROUTER gave do not outlive an era.
+    eras: Vec<Timestamp>,
     /// Its type, as any of its connections told.
     pub socket_type: Option<SocketType>,
 }
@@ -65,14 +80,16 @@ pub struct Socket {
 struct Bound {
     socket: SocketId,
     open: u32,
+    /// When the latest of its connections ended, and whether the server ended it.
+    closed: Timestamp,
     server_closed: bool,
 }
 
 impl Sockets {
     /// A connection; they come in the order of their numbers, from 0.
-    pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint) {
+    pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
         debug_assert_eq!(conn as usize, self.connections.len(), "connections are numbered in order");
-        let accepting = self.accept(server);
+        let accepting = self.accept(server, opened);
         let connecting = self.create();
         for socket in [connecting, accepting] {
             self.all[socket as usize].connections.push(conn);
@@ -82,20 +99,26 @@ impl Sockets {
             server,
             sockets: PerDirection { c2s: connecting, s2c: accepting },
             peers: PerDirection::default(),
+            opened,
             requests: None,
             joined: false,
         });
     }
 
-    fn accept(&mut self, endpoint: Endpoint) -> SocketId {
-        if let Some(bound) = self.bound.get_mut(&endpoint)
-            && !(bound.open == 0 && bound.server_closed)
-        {
-            bound.open += 1;
-            return bound.socket;
+    fn accept(&mut self, endpoint: Endpoint, opened: Timestamp) -> SocketId {
+        if let Some(bound) = self.bound.get_mut(&endpoint) {
+            // Connections may be told of in another order than they were opened and closed in.
+            let was_alone = bound.open == 0 && opened > bound.closed;
+            if !(was_alone && bound.server_closed) {
+                if was_alone {
+                    self.all[bound.socket as usize].eras.push(opened);
+                }
+                bound.open += 1;
+                return bound.socket;
+            }
         }
         let socket = self.create();
-        self.bound.insert(endpoint, Bound { socket, open: 1, server_closed: false });
+        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: false });
         socket
     }
 
@@ -114,13 +137,15 @@ impl Sockets {
     }
 
     /// A connection is over.
-    pub fn disconnect(&mut self, conn: u32, by_server: bool) {
+    pub fn disconnect(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         let connection = &self.connections[conn as usize];
         if let Some(bound) = self.bound.get_mut(&connection.server)
             && bound.socket == connection.sockets.s2c
         {
             bound.open = bound.open.saturating_sub(1);
-            bound.server_closed = by_server;
+            if at >= bound.closed {
+                (bound.closed, bound.server_closed) = (at, by_server);
+            }
         }
     }
 
@@ -137,6 +162,12 @@ impl Sockets {
     /// One socket.
     pub fn socket(&self, socket: SocketId) -> &Socket {
         &self.all[socket as usize]
+    }
+
+    /// A ROUTER as it was at a time.
+    pub fn frontend(&self, socket: SocketId, at: Timestamp) -> Frontend {
+        let era = self.socket(socket).eras.partition_point(|&start| start <= at) as u32;
+        Frontend { socket, era }
     }
 
     /// The socket that sent a message.

@@ -8,7 +8,7 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::{Message, Part};
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::net::Ipv4Addr;
@@ -42,7 +42,8 @@ impl Stage {
         let conn = self.conns;
         self.conns += 1;
         let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
-        self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port));
+        let opened = self.position().at;
+        self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
         for (direction, socket_type, identity) in [(C2s, client, identity), (S2c, server, &b""[..])] {
             let introduced = Some(self.position());
             let peer =
@@ -84,6 +85,12 @@ impl Stage {
         };
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
+    }
+
+    /// The client ends a connection.
+    fn close(&mut self, conn: u32) {
+        let at = self.position().at;
+        self.correlator.ended(conn, at, false);
     }
 
     fn finish(mut self) -> Vec<Path> {
@@ -287,4 +294,42 @@ fn memory_is_bounded_when_nothing_is_ever_answered() {
     let paths = stage.finish();
     assert_eq!(paths.len(), 1000, "every one is reported");
     assert!(paths.iter().all(|path| path.status == Status::Unanswered));
+}
+
+#[test]
+fn a_restarted_proxy_numbers_its_peers_anew() {
+    let mut stage = Stage::new(&Limits::default());
+    for _ in 0..3 {
+        let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+        let worker = stage.connect(5556, S::REP, S::DEALER, b"");
+        for _ in 0..20 {
+            stage.send(client, C2s, &[b"", b"same"]);
+            stage.send(worker, S2c, &[&id(1), b"", b"same"]);
+            stage.send(worker, C2s, &[&id(1), b"", b"same"]);
+            stage.send(client, S2c, &[b"", b"same"]);
+        }
+        // The peers close first, as they do when their applications end.
+        stage.close(client);
+        stage.close(worker);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 60);
+    assert!(paths.iter().all(|path| path.status == Status::Complete && path.request.len() == 2), "{paths:?}");
+}
+
+#[test]
+fn short_lived_clients_of_a_proxy_that_stays() {
+    let mut stage = Stage::new(&Limits { window_messages: 64, ..Limits::default() });
+    let worker = stage.connect(5556, S::REP, S::DEALER, b"");
+    for number in 0..100 {
+        let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+        stage.send(client, C2s, &[b"", b"same"]);
+        stage.send(worker, S2c, &[&id(number), b"", b"same"]);
+        stage.send(worker, C2s, &[&id(number), b"", b"same"]);
+        stage.send(client, S2c, &[b"", b"same"]);
+        stage.close(client);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 100);
+    assert!(paths.iter().all(|path| path.status == Status::Complete && path.request.len() == 2), "{paths:?}");
 }

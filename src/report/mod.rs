@@ -3,13 +3,18 @@
 //! Invariants: what is written for programs is defined in [`model`] alone; every byte of the wire that reaches a table
 //! went through [`crate::base::text`]; nothing is kept that grows with the number of frames, messages or paths.
 
+pub mod any_view;
 pub mod community_id;
 pub mod csv;
+pub mod facts;
+pub mod gauge;
 pub mod model;
 pub mod paint;
 pub mod record;
 pub mod records;
 pub mod route;
+#[cfg(test)]
+mod samples;
 pub mod settings;
 pub mod summary;
 pub mod table;

@@ -1,14 +1,17 @@
 //! The views for programs: every result becomes a row of the contract.
 
+use super::facts::CaptureFacts;
+use super::gauge::Gauge;
 use super::model::connection::Connection;
 use super::model::finding::FindingModel;
 use super::model::frame::FrameModel;
 use super::model::message::MessageModel;
+use super::model::overview::{Capture, ConnectionGroup, FindingGroupModel, RouteModel};
 use super::model::path::PathModel;
 use super::record::RecordWriter;
 use super::settings::{Settings, ViewKind};
 use super::summary::Summary;
-use super::view::{CaptureFacts, Gauge, View, selects_path};
+use super::view::{View, selects_path};
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::correlate::findings::Finding;
@@ -116,7 +119,7 @@ impl View for Records {
         match self.kind {
             ViewKind::Analyze => {
                 let summary = self.summary.take().unwrap_or_default();
-                summary.write(capture, &self.settings, &mut self.writer)
+                write_overview(summary, capture, &mut self.writer)
             }
             ViewKind::Connections => self.writer.finish::<Connection<'_>>(),
             ViewKind::Frames => self.writer.finish::<FrameModel<'_>>(),
@@ -125,4 +128,19 @@ impl View for Records {
             ViewKind::Findings => self.writer.finish::<FindingModel<'_>>(),
         }
     }
+}
+
+fn write_overview(mut summary: Summary, capture: &CaptureFacts, writer: &mut RecordWriter) -> io::Result<()> {
+    writer.write(&Capture::new(capture, summary.connections))?;
+    for (key, group) in &summary.groups {
+        writer.write(&ConnectionGroup::new(key, group))?;
+    }
+    let (routes, _) = summary.routes();
+    for (route, client, worker) in &routes {
+        writer.write(&RouteModel::new(route, client.as_deref(), worker.as_deref()))?;
+    }
+    for group in summary.findings() {
+        writer.write(&FindingGroupModel::new(group))?;
+    }
+    writer.finish::<Capture<'_>>()
 }

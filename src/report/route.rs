@@ -118,7 +118,7 @@ impl Route {
         self.confidence = self.confidence.min(path.confidence);
         if path.status == Status::Complete {
             if let Some(latency) = path.latency {
-                self.latency.saturating_record(latency.0.max(0) as u64);
+                record(&mut self.latency, latency);
             }
             if path.request.len() == path.reply.len() {
                 self.add_steps(path);
@@ -138,7 +138,7 @@ impl Route {
                 self.steps.push(histogram());
             }
             let step = pair[1].position.at - pair[0].position.at;
-            self.steps[at].saturating_record(step.0.max(0) as u64);
+            record(&mut self.steps[at], step);
         }
     }
 
@@ -213,6 +213,12 @@ fn histogram() -> Histogram<u64> {
     let mut histogram = Histogram::new(3).expect("3 significant digits are allowed");
     histogram.auto(true);
     histogram
+}
+
+/// Adds a value. What was captured before its cause counts as 0.
+fn record(histogram: &mut Histogram<u64>, value: Duration) {
+    // It fails for values beyond its largest bucket only, and grows instead.
+    let _ = histogram.record(value.0.max(0) as u64);
 }
 
 /// The value below which `share` of the recorded ones are; `None` if there are none.

@@ -1,11 +1,7 @@
 //! The overview's content: connections grouped, paths grouped by route, findings grouped by code.
 
 use super::model::connection::socket_type;
-use super::model::overview::{Capture, ConnectionGroup, FindingGroupModel, RouteModel};
-use super::record::RecordWriter;
 use super::route::{Route, Routes};
-use super::settings::Settings;
-use super::view::CaptureFacts;
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::base::chunk::PacketId;
 use crate::base::direction::{Direction, PerDirection};
@@ -18,7 +14,6 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::io;
 
 /// Connections are listed one by one up to so many.
 pub const LISTED: usize = 12;
@@ -175,21 +170,5 @@ impl Summary {
         let mut types = conns.iter().map(|conn| self.types.get(conn).and_then(|types| types[direction].as_ref()));
         let first = types.next()??;
         types.all(|other| other == Some(first)).then(|| first.clone())
-    }
-
-    /// The overview for programs.
-    pub fn write(mut self, capture: &CaptureFacts, _settings: &Settings, writer: &mut RecordWriter) -> io::Result<()> {
-        writer.write(&Capture::new(capture, self.connections))?;
-        for (key, group) in &self.groups {
-            writer.write(&ConnectionGroup::new(key, group))?;
-        }
-        let (routes, _) = self.routes();
-        for (route, client, worker) in &routes {
-            writer.write(&RouteModel::new(route, client.as_deref(), worker.as_deref()))?;
-        }
-        for group in self.findings() {
-            writer.write(&FindingGroupModel::new(group))?;
-        }
-        writer.finish::<Capture<'_>>()
     }
 }

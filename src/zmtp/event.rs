@@ -1,7 +1,7 @@
 //! What a session tells: frames, messages, peers, anomalies. All borrowed; a sink copies what it keeps.
 
 use super::anomaly::Anomaly;
-use super::session::Peer;
+use super::peer::Peer;
 use super::wire::command::Command;
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::Greeting;

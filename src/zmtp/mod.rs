@@ -11,6 +11,7 @@ pub mod assembler;
 pub mod event;
 pub mod framer;
 pub mod handshake;
+pub mod peer;
 pub mod probe;
 pub mod role;
 pub mod session;

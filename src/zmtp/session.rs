@@ -5,6 +5,7 @@ use super::assembler::{Assembler, OpenFrame};
 use super::event::{EventSink, Frame, FrameKind, Message};
 use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress};
+use super::peer::Peer;
 use super::wire::command::{self, Body, Command, Quirk};
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::{GREETING_LENGTH, Greeting, MechanismName, Version};
@@ -14,31 +15,6 @@ use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::text::preview;
-
-/// Names and values of metadata.
-pub type Properties = Vec<(Box<[u8]>, Box<[u8]>)>;
-
-/// What is known about one peer of a connection.
-#[derive(Clone, Debug, Default)]
-pub struct Peer {
-    /// Its greeting.
-    pub greeting: Option<Greeting>,
-    /// Its socket type, where it is one that an RFC has; the property holds it otherwise.
-    pub socket_type: Option<SocketType>,
-    /// The identity it announced; empty is not the same as none.
-    pub identity: Option<Box<[u8]>>,
-    /// All metadata properties, in order: names and values.
-    pub properties: Properties,
-    /// Where it introduced itself.
-    pub introduced: Option<Position>,
-}
-
-impl Peer {
-    /// The version it offered.
-    pub fn version(&self) -> Option<Version> {
-        self.greeting.map(|greeting| greeting.version)
-    }
-}
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

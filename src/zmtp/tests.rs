@@ -3,7 +3,8 @@
 use super::anomaly::Anomaly;
 use super::event::{EventSink, Frame, FrameKind, Message};
 use super::handshake::Progress;
-use super::session::{Peer, Session};
+use super::peer::Peer;
+use super::session::Session;
 use super::wire::greeting::MechanismName;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Data, PacketId, Position};

@@ -10,7 +10,7 @@ use crate::base::text::preview;
 use crate::base::time::Timestamp;
 use crate::flow::table::EndReason;
 use crate::report::community_id::community_id;
-use crate::zmtp::session::Peer;
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::greeting::{MechanismName, Version};
 use crate::zmtp::wire::socket_type::SocketType;
 use serde::Serialize;

@@ -7,7 +7,7 @@ use crate::analyze::observer::ConnectionRef;
 use crate::base::time::Timestamp;
 use crate::report::settings::{Payload, Settings};
 use crate::zmtp::event::{Frame, FrameKind};
-use crate::zmtp::wire::command::{Body, Command};
+use crate::zmtp::wire::command::Body;
 use crate::zmtp::wire::greeting::MechanismName;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -46,7 +46,7 @@ impl<'a> FrameModel<'a> {
         let (kind, fields) = match &frame.kind {
             FrameKind::Greeting(greeting) => ("greeting", Some(Fields::Greeting(greeting))),
             FrameKind::Command(command) => {
-                name = command.map(|command| text_or_hex(command.name));
+                name = command_name(connection, frame, settings).map(text_or_hex);
                 ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
             }
             FrameKind::Part { ordinal: message, part: number, nonce } => {
@@ -89,14 +89,21 @@ pub fn shown_body<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, setting
     Some(&frame.head[..frame.head.len().min(settings.frame_body())])
 }
 
-/// Whether the frame is HELLO of PLAIN, or may be: damaged ones hold passwords too.
+/// The name of a command; `None` if it has none, or if it may hold a secret.
+pub fn command_name<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
+    let FrameKind::Command(Some(command)) = frame.kind else { return None };
+    let damaged = matches!(command.body, Body::Unknown(_)) && may_hold_password(connection, frame);
+    (settings.show_secrets || !damaged).then_some(command.name)
+}
+
+/// Whether the frame is HELLO of PLAIN, or may be: a damaged one holds a password too, and its name may reach into it.
 fn may_hold_password(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
     let FrameKind::Command(command) = frame.kind else { return false };
     let greeting = connection.peers[frame.direction].greeting;
     let plain = greeting.is_none_or(|greeting| greeting.mechanism == MechanismName::PLAIN);
-    match command {
-        Some(Command { body: Body::PlainHello(_), .. }) => true,
-        Some(Command { name: b"HELLO", .. }) | None => plain,
+    match command.map(|command| &command.body) {
+        Some(Body::PlainHello(_)) => true,
+        Some(Body::Unknown(_) | Body::Malformed(_)) | None => plain,
         Some(_) => false,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::report::settings::Settings;
 use comfy_table::presets::NOTHING;
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table};
 
 /// A table with these titles.
 pub fn table(titles: &[&str], settings: &Settings) -> Table {
@@ -43,8 +43,18 @@ pub fn colored(word: impl std::fmt::Display, color: Option<Color>) -> Cell {
     }
 }
 
-/// The table's lines without trailing spaces, with a line feed at the end.
-pub fn rendered(table: &Table) -> String {
+/// The table's lines without trailing spaces, with a line feed at the end. The columns at `whole`, which hold endpoints,
+/// are not wrapped where they leave half of the terminal to the others.
+pub fn rendered(mut table: Table, whole: &[usize], settings: &Settings) -> String {
+    let widths = table.column_max_content_widths();
+    let needed: usize = whole.iter().filter_map(|&at| widths.get(at)).map(|&width| usize::from(width) + 2).sum();
+    if settings.width.is_some_and(|width| needed <= width / 2) {
+        for &at in whole {
+            if let Some(column) = table.column_mut(at) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
+    }
     let mut text = table.trim_fmt();
     text.push('\n');
     text

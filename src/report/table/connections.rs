@@ -5,10 +5,14 @@ use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::analyze::observer::Observer;
 use crate::base::direction::PerDirection;
 use crate::flow::table::EndReason;
+use crate::report::facts::CaptureFacts;
+use crate::report::gauge::Gauge;
 use crate::report::model::connection::{end_reason, handshake, side, socket_type};
 use crate::report::settings::Settings;
-use crate::report::view::{CaptureFacts, Gauge, View};
-use crate::zmtp::session::{Peer, Traffic};
+use crate::report::view::View;
+use crate::zmtp::peer::Peer;
+use crate::zmtp::session::Traffic;
+use crate::zmtp::wire::greeting::{MechanismName, Version};
 use comfy_table::{Cell, Color};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -16,8 +20,10 @@ use std::io::{self, Write};
 /// Rows of one table; a capture with more connections gets another one.
 const BATCH: usize = 10_000;
 
-const TITLES: [&str; 11] =
-    ["#", "client", "server", "types", "version", "mechanism", "messages →", "←", "bytes", "duration", "end"];
+const TITLES: [&str; 9] = ["#", "client", "server", "types", "protocol", "messages", "bytes", "duration", "end"];
+
+/// Columns that hold endpoints.
+const ENDPOINTS: [usize; 2] = [1, 2];
 
 /// Shows connections.
 pub struct ConnectionsTable {
@@ -36,7 +42,7 @@ impl ConnectionsTable {
 
     fn print(&mut self) -> io::Result<()> {
         let full = std::mem::replace(&mut self.table, table(&TITLES, &self.settings));
-        self.out.write_all(rendered(&full).as_bytes())
+        self.out.write_all(rendered(full, &ENDPOINTS, &self.settings).as_bytes())
     }
 }
 
@@ -73,7 +79,7 @@ impl View for ConnectionsTable {
 pub fn list(connections: &[ConnectionSummary], settings: &Settings) -> String {
     let mut table = table(&TITLES, settings);
     table.add_rows(connections.iter().map(row));
-    rendered(&table)
+    rendered(table, &ENDPOINTS, settings)
 }
 
 fn row(connection: &ConnectionSummary) -> Vec<Cell> {
@@ -84,14 +90,18 @@ fn row(connection: &ConnectionSummary) -> Vec<Cell> {
         Cell::new(connection.client),
         Cell::new(connection.server),
         Cell::new(types(&connection.peers)),
-        Cell::new(connection.version.map_or("?".to_owned(), |version| version.to_string())),
-        Cell::new(connection.mechanism.map_or("?".to_owned(), |mechanism| mechanism.to_string())),
-        number(traffic.c2s.messages),
-        number(traffic.s2c.messages),
+        Cell::new(protocol(connection.version, connection.mechanism)),
+        number(format!("{} → {} ←", traffic.c2s.messages, traffic.s2c.messages)),
         number(bytes(&traffic.c2s) + bytes(&traffic.s2c)),
         number(connection.last.at - connection.start.at),
         colored(ending(connection), (*outcome == HandshakeOutcome::Failed).then_some(Color::Red)),
     ]
+}
+
+/// `3.1 NULL`.
+pub fn protocol(version: Option<Version>, mechanism: Option<MechanismName>) -> String {
+    let version = version.map_or("?".to_owned(), |version| version.to_string());
+    format!("{version} {}", mechanism.map_or("?".to_owned(), |mechanism| mechanism.to_string()))
 }
 
 /// `REQ → ROUTER`.

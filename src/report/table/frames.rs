@@ -9,16 +9,18 @@ use super::lines::{Cell, Column, Lines, fitting};
 use super::messages::{identity, shown, since};
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Observer};
-use crate::base::direction::{Direction, PerDirection};
+use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::preview;
 use crate::base::time::Timestamp;
+use crate::report::facts::CaptureFacts;
+use crate::report::gauge::Gauge;
 use crate::report::model::fields::{Fields, Value};
-use crate::report::model::frame::shown_body;
+use crate::report::model::frame::{command_name, shown_body};
 use crate::report::model::message::envelope_length;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
-use crate::report::view::{CaptureFacts, Gauge, View};
+use crate::report::view::View;
 use crate::zmtp::event::{Frame, FrameKind, Message};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -38,6 +40,19 @@ const COLUMNS: [Column; 8] = [
     Column::left("content", 0),
 ];
 
+/// Live, rows of different connections are mixed.
+const LIVE_COLUMNS: [Column; 9] = [
+    Column::right("time", 15),
+    Column::right("packet", 0),
+    Column::right("#", 1),
+    Column::left("route", 33),
+    Column::left("kind", 8),
+    Column::left("flags", 0),
+    Column::right("length", 0),
+    Column::left("what", 16),
+    Column::left("content", 0),
+];
+
 /// Shows frames.
 pub struct FramesTable {
     settings: Settings,
@@ -46,8 +61,8 @@ pub struct FramesTable {
     conversations: BTreeMap<u32, Conversation>,
     collected: usize,
     any: bool,
-    /// The connection whose rows were written last.
-    last: Option<u32>,
+    /// Live, all rows are of one table.
+    live: Option<Lines>,
 }
 
 /// The rows of one connection that are not written yet.
@@ -85,38 +100,60 @@ impl FramesTable {
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
         Self {
             gauge: Gauge::new(settings.limit),
+            live: settings.live.then(|| Lines::new(&LIVE_COLUMNS, settings.width, settings.color)),
             settings,
             out,
             conversations: BTreeMap::new(),
             collected: 0,
             any: false,
-            last: None,
         }
     }
 
-    /// Writes what was collected of one connection.
+    /// Writes what was collected of one connection as rows among those of others.
+    fn print_live(&mut self, conn: u32) {
+        let Some((lines, conversation)) = self.live.as_mut().zip(self.conversations.get_mut(&conn)) else { return };
+        let mut text = String::new();
+        if !std::mem::replace(&mut self.any, true) {
+            lines.header(&mut text);
+        }
+        self.collected -= conversation.rows.len();
+        for row in conversation.rows.drain(..) {
+            let (client, server) = (conversation.client, conversation.server);
+            let route = match row.direction {
+                Direction::ClientToServer => format!("{client} → {server}"),
+                Direction::ServerToClient => format!("{server} → {client}"),
+            };
+            let time = Cell::toned(row.at.time_of_day(), Tone::Dim);
+            let [_, packet, _, kind, flags, length, what, content] = row.cells(conversation.start);
+            let cells = [time, packet, conn.to_string().into(), route.into(), kind, flags, length, what, content];
+            lines.row(&cells, &mut text);
+        }
+        let result = self.out.write_all(text.as_bytes());
+        self.gauge.note(result);
+    }
+
+    /// Writes what was collected of one connection as its table.
     fn print(&mut self, conn: u32, facts: &str) {
+        if self.settings.live {
+            self.print_live(conn);
+            return;
+        }
         let Some(conversation) = self.conversations.get_mut(&conn) else { return };
         if conversation.rows.is_empty() {
             return;
         }
         let mut text = String::new();
-        if self.last != Some(conn) {
-            if std::mem::replace(&mut self.any, true) {
-                text.push('\n');
-            }
-            text.push_str(&title(conn, conversation, facts, &self.settings));
+        if std::mem::replace(&mut self.any, true) {
+            text.push('\n');
         }
-        self.last = Some(conn);
+        text.push_str(&title(conn, conversation, facts, &self.settings));
         let mut lines = Lines::new(&COLUMNS, self.settings.width, self.settings.color);
         let rows: Vec<_> = conversation.rows.drain(..).map(|row| row.cells(conversation.start)).collect();
         self.collected -= rows.len();
         for cells in &rows {
             lines.measure(cells);
         }
-        if !self.settings.live {
-            lines.header(&mut text);
-        }
+        lines.header(&mut text);
         for cells in &rows {
             lines.row(cells, &mut text);
         }
@@ -150,7 +187,7 @@ impl Observer for FramesTable {
         self.gauge.row(Ok(()));
         let whole = !matches!(frame.kind, FrameKind::Part { .. });
         if self.settings.live && whole {
-            self.print(connection.conn, &facts(connection));
+            self.print_live(connection.conn);
         } else if self.collected >= COLLECTED {
             self.print_all();
         }
@@ -160,7 +197,7 @@ impl Observer for FramesTable {
         let Some(conversation) = self.conversations.get_mut(&connection.conn) else { return };
         conversation.message(message, envelope_length(connection, message));
         if self.settings.live {
-            self.print(connection.conn, &facts(connection));
+            self.print_live(connection.conn);
         }
     }
 
@@ -230,11 +267,6 @@ fn title(conn: u32, conversation: &Conversation, facts: &str, settings: &Setting
     format!("{}\n", painted(&words, Tone::Strong, settings.color))
 }
 
-fn facts(connection: &ConnectionRef<'_>) -> String {
-    let peers = PerDirection::from_fn(|direction| connection.peers[direction].clone());
-    types(&peers)
-}
-
 fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -> Row {
     let (kind, what, content) = match &frame.kind {
         FrameKind::Greeting(greeting) => {
@@ -242,7 +274,8 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
         }
         FrameKind::Command(None) => ("command", What::Words("no name".to_owned()), body(connection, frame, settings)),
         FrameKind::Command(Some(command)) => {
-            let name = What::Words(preview(command.name, 32));
+            let name = command_name(connection, frame, settings);
+            let name = What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32)));
             match Fields::of_command(command, settings.show_secrets) {
                 Some(known) => ("command", name, fields(&known)),
                 None => ("command", name, String::new()),

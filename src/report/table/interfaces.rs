@@ -22,7 +22,7 @@ pub fn list(interfaces: &[Interface], settings: &Settings) -> String {
             colored(usable, Some(color)),
         ]);
     }
-    rendered(&table)
+    rendered(table, &[0], settings)
 }
 
 fn state(interface: &Interface) -> &'static str {

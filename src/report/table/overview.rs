@@ -10,11 +10,13 @@ use crate::analyze::observer::{Interest, Observer};
 use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::{Path, Status};
+use crate::report::facts::CaptureFacts;
+use crate::report::gauge::Gauge;
 use crate::report::paint::{Tone, painted};
 use crate::report::route::{Route, quantile};
 use crate::report::settings::Settings;
 use crate::report::summary::{LISTED, Summary};
-use crate::report::view::{CaptureFacts, Gauge, View, selects_path};
+use crate::report::view::{View, selects_path};
 use comfy_table::{Cell, Color};
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -171,7 +173,7 @@ fn connection_table(summary: &Summary, settings: &Settings, text: &mut String) {
         text.push_str(&connections::list(&summary.listed, settings));
         return;
     }
-    let titles = ["connections", "server", "types", "version", "mechanism", "messages →", "←", "bytes", ""];
+    let titles = ["connections", "server", "types", "protocol", "messages", "bytes", ""];
     let mut table = table(&titles, settings);
     for (key, group) in &summary.groups {
         let name = |name: &Option<std::borrow::Cow<'static, str>>| name.clone().unwrap_or("?".into());
@@ -180,15 +182,13 @@ fn connection_table(summary: &Summary, settings: &Settings, text: &mut String) {
             number(group.connections),
             Cell::new(key.server),
             Cell::new(format!("{} → {}", name(&key.client_type), name(&key.server_type))),
-            Cell::new(key.version.map_or("?".to_owned(), |version| version.to_string())),
-            Cell::new(key.mechanism().map_or("?".to_owned(), |mechanism| mechanism.to_string())),
-            number(group.messages.c2s),
-            number(group.messages.s2c),
+            Cell::new(connections::protocol(key.version, key.mechanism())),
+            number(format!("{} → {} ←", group.messages.c2s, group.messages.s2c)),
             number(group.body_bytes.c2s + group.body_bytes.s2c),
             colored(failed, Some(Color::Red)),
         ]);
     }
-    text.push_str(&rendered(&table));
+    text.push_str(&rendered(table, &[1], settings));
 }
 
 fn routes(summary: &mut Summary, settings: &Settings, text: &mut String) {

@@ -6,9 +6,11 @@ use super::messages::since;
 use crate::analyze::observer::{Interest, Observer};
 use crate::base::time::Timestamp;
 use crate::correlate::path::{Hop, Path, Status};
+use crate::report::facts::CaptureFacts;
+use crate::report::gauge::Gauge;
 use crate::report::paint::Tone;
 use crate::report::settings::Settings;
-use crate::report::view::{CaptureFacts, Gauge, View, selects_path};
+use crate::report::view::{View, selects_path};
 use std::io::{self, Write};
 
 const COLUMNS: [Column; 8] = [

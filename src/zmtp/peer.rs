@@ -1,0 +1,30 @@
+//! What the two ends of a connection say of themselves: greeting and metadata.
+
+use super::wire::greeting::{Greeting, Version};
+use super::wire::socket_type::SocketType;
+use crate::base::chunk::Position;
+
+/// Names and values of metadata.
+pub type Properties = Vec<(Box<[u8]>, Box<[u8]>)>;
+
+/// What is known about one peer of a connection.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// Its greeting.
+    pub greeting: Option<Greeting>,
+    /// Its socket type, where it is one that an RFC has; the property holds it otherwise.
+    pub socket_type: Option<SocketType>,
+    /// The identity it announced; empty is not the same as none.
+    pub identity: Option<Box<[u8]>>,
+    /// All metadata properties, in order: names and values.
+    pub properties: Properties,
+    /// Where it introduced itself.
+    pub introduced: Option<Position>,
+}
+
+impl Peer {
+    /// The version it offered.
+    pub fn version(&self) -> Option<Version> {
+        self.greeting.map(|greeting| greeting.version)
+    }
+}
