@@ -6,13 +6,19 @@
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
-//! The rest is what they share: [`fixture`], [`packets`], [`recording`].
+//! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
 
 #![allow(unreachable_pub)] // A binary: nothing in it can be reached from outside.
 
 mod architecture;
+mod conversation;
 mod fixture;
+mod formats;
+mod hostile;
+#[cfg(feature = "libpcap")]
+mod live;
 mod metamorphic;
 mod packets;
+mod program;
 mod recording;
 mod truth;
