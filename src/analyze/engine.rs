@@ -1,4 +1,4 @@
-//! One analysis: packets in, results to an observer, the rest in an [`Outcome`].
+//! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
 use super::gate::{Decision, Gate};
