@@ -190,8 +190,8 @@ impl<O: Observer> Engine<O> {
     /// Numbers and opens the connections whose turn it is.
     fn pass_gate(&mut self) {
         while let Some(decision) = self.gate.next(self.now, &self.options.limits) {
-            let held = match decision {
-                Decision::Open(held) => held,
+            let (held, preambles) = match decision {
+                Decision::Open(held, preambles) => (held, preambles),
                 Decision::Leave(held) => {
                     self.health.other_connections += 1;
                     self.health.other_bytes += held.bytes();
@@ -205,7 +205,7 @@ impl<O: Observer> Engine<O> {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
-            self.open.insert(flow.id, OpenConnection { conn, session: Session::default(), endpoints_hash });
+            self.open.insert(flow.id, OpenConnection { conn, session: Session::new(preambles), endpoints_hash });
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
             }

@@ -10,12 +10,9 @@ use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
-use crate::zmtp::probe::{Verdict, probe, probe_at_end};
+use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Octets of each direction that the probe looks at.
-const PROBED: usize = 64;
 
 /// A piece of a stream, kept.
 #[derive(Debug)]
@@ -46,6 +43,8 @@ pub struct Held {
     heads: PerDirection<Vec<u8>>,
     bytes: usize,
     verdict: Verdict,
+    /// The user says that it is ZMTP.
+    by_request: bool,
 }
 
 /// The connections that wait.
@@ -64,8 +63,8 @@ pub struct Gate {
 /// What became of a connection.
 #[derive(Debug)]
 pub enum Decision {
-    /// It speaks ZMTP: number it and replay what was held.
-    Open(Held),
+    /// It speaks ZMTP, and begins so in each direction: number it and replay what was held.
+    Open(Held, PerDirection<Preamble>),
     /// It does not.
     Leave(Held),
 }
@@ -73,9 +72,9 @@ pub enum Decision {
 impl Gate {
     /// A TCP connection appeared. `is_zmtp`: the user says that it speaks ZMTP.
     pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
-        let verdict = if is_zmtp { Verdict::Zmtp } else { Verdict::NeedMore };
-        let (chunks, heads) = (Vec::new(), PerDirection::default());
-        self.queue.insert(flow.id, Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict });
+        let (chunks, heads, verdict) = (Vec::new(), PerDirection::default(), Verdict::NeedMore);
+        let held = Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict, by_request: is_zmtp };
+        self.queue.insert(flow.id, held);
     }
 
     /// Whether this connection waits here.
@@ -92,9 +91,7 @@ impl Gate {
     pub fn end(&mut self, flow: &FlowInfo, end: End) {
         self.change(flow, |held| {
             held.end = Some(end);
-            if held.verdict == Verdict::NeedMore {
-                held.verdict = probe_at_end(&held.heads.c2s, &held.heads.s2c);
-            }
+            held.judge(true);
         });
     }
 
@@ -157,22 +154,22 @@ impl Held {
             Data::Gap(length) => Piece::Gap(length),
         };
         self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
+        // A hole, and the rest of the heads will never come.
+        self.judge(self.bytes > limits.held_bytes || matches!(chunk.data, Data::Gap(_)));
+    }
+
+    fn judge(&mut self, is_final: bool) {
         if self.verdict == Verdict::NeedMore {
-            let heads = [probe(&self.heads.c2s), probe(&self.heads.s2c)];
-            let too_much = self.bytes > limits.held_bytes || matches!(chunk.data, Data::Gap(_));
-            self.verdict = if heads.contains(&Verdict::NotZmtp) || too_much && !heads.contains(&Verdict::Zmtp) {
-                Verdict::NotZmtp
-            } else if heads.contains(&Verdict::Zmtp) {
-                Verdict::Zmtp
-            } else {
-                Verdict::NeedMore
+            self.verdict = match probe(&self.heads, is_final) {
+                Verdict::NotZmtp if self.by_request => Verdict::V3,
+                verdict => verdict,
             };
         }
     }
 
     fn decide(self) -> Decision {
         match self.verdict {
-            Verdict::Zmtp => Decision::Open(self),
+            Verdict::Zmtp(preambles) => Decision::Open(self, preambles),
             Verdict::NotZmtp | Verdict::NeedMore => Decision::Leave(self),
         }
     }

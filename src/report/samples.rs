@@ -50,7 +50,8 @@ pub(crate) fn peer(kind: SocketType, identity: Option<&[u8]>) -> Peer {
     let greeting = Greeting {
         padding: 1,
         version: Version::V3_1,
-        mechanism: MechanismName::NULL,
+        mechanism: Some(MechanismName::NULL),
+        socket_type: None,
         as_server: 0,
         filler_is_zero: true,
     };
@@ -58,6 +59,7 @@ pub(crate) fn peer(kind: SocketType, identity: Option<&[u8]>) -> Peer {
     properties.extend(identity.map(|identity| (b"Identity"[..].into(), identity.into())));
     Peer {
         greeting: Some(greeting),
+        version: Some(Version::V3_1),
         socket_type: Some(kind),
         identity: identity.map(Into::into),
         properties,

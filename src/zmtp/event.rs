@@ -39,6 +39,8 @@ pub enum FrameKind<'a> {
     Greeting(&'a Greeting),
     /// A command; `None` if its body does not hold a name.
     Command(Option<&'a Command<'a>>),
+    /// The identity with which a peer of ZMTP 1.0 or 2.0 begins: no message, though it looks like one.
+    Identity,
     /// A part of a message.
     Part {
         /// Number of the message in its direction.

@@ -1,14 +1,17 @@
-//! One direction of a stream cut into greeting and frames. Holds no more than a greeting or a header.
+//! One direction of a stream cut into greeting and frames, in any version's grammar. Holds no more than a greeting or a
+//! header.
 
-use super::wire::frame::{FrameHeader, LARGEST_BODY, LONGEST_HEADER, frame_header};
-use super::wire::greeting::{GREETING_LENGTH, Greeting, greeting};
+use super::probe::{Framing, Preamble};
+use super::wire::frame::{FrameHeader, LARGEST_BODY, frame_header};
+use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
+use super::wire::legacy;
 use crate::base::chunk::{Chunk, Data, Position};
 
 /// What the framer finds, in order: `Greeting (Header Body* End)*`, ended by `Desync`, after which all is `Skipped`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
-    /// The 64 octets of the greeting, and where the last of them was found.
-    Greeting(Greeting, &'a [u8; GREETING_LENGTH], Position),
+    /// The greeting, its octets, and where the last of them was found.
+    Greeting(Greeting, &'a [u8], Position),
     /// A frame begins.
     Header(FrameHeader),
     /// The next octets of its body.
@@ -30,7 +33,12 @@ pub enum Desync {
     Gap(u64),
     /// A length above 2^63 − 1.
     Length(u64),
+    /// A length of 0, which ZMTP 1.0 does not allow.
+    NoLength,
 }
+
+/// Octets of the longest header of any version: 1.0 has one more than those since.
+const LONGEST_HEADER: usize = 10;
 
 /// Where an item was found: the packet, and the stream offset of its first octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +51,7 @@ pub struct At {
 
 #[derive(Debug)]
 enum State {
-    Greeting { octets: [u8; GREETING_LENGTH], have: usize, at: At },
+    Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
     Body { remaining: u64 },
     Lost,
@@ -52,18 +60,29 @@ enum State {
 /// The framer of one direction.
 #[derive(Debug)]
 pub struct Framer {
+    framing: Framing,
     state: State,
 }
 
 impl Default for Framer {
-    /// Expects a greeting.
     fn default() -> Self {
-        let at = At { position: Position::default(), offset: 0 };
-        Self { state: State::Greeting { octets: [0; GREETING_LENGTH], have: 0, at } }
+        Self::new(Preamble::Greeting)
     }
 }
 
 impl Framer {
+    /// For a direction that begins so.
+    pub fn new(preamble: Preamble) -> Self {
+        let at = At { position: Position::default(), offset: 0 };
+        let greeting = |length| State::Greeting { octets: [0; GREETING_LENGTH], have: 0, length, at };
+        let (framing, state) = match preamble {
+            Preamble::Greeting => (Framing::V3, greeting(GREETING_LENGTH)),
+            Preamble::ShortGreeting(framing) => (framing, greeting(SHORT_GREETING_LENGTH)),
+            Preamble::Frames => (Framing::V1, State::between_frames(at)),
+        };
+        Self { framing, state }
+    }
+
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
     /// is that of the piece.
     pub fn push(&mut self, chunk: &Chunk<'_>, on: &mut impl FnMut(At, Item<'_>)) {
@@ -78,44 +97,50 @@ impl Framer {
         while !bytes.is_empty() {
             let here = At { position: chunk.position, offset: end - bytes.len() as u64 };
             match &mut self.state {
-                State::Greeting { octets, have, at } => {
+                State::Greeting { octets, have, length, at } => {
                     if *have == 0 {
                         *at = here;
                     }
-                    let taken = bytes.len().min(GREETING_LENGTH - *have);
+                    let taken = bytes.len().min(*length - *have);
                     octets[*have..*have + taken].copy_from_slice(&bytes[..taken]);
                     *have += taken;
                     bytes = &bytes[taken..];
-                    if *have == GREETING_LENGTH {
-                        if let Ok((_, parsed)) = greeting(octets) {
+                    if have == length {
+                        let octets = &octets[..*length];
+                        let parse = if *length == GREETING_LENGTH { greeting } else { short_greeting };
+                        if let Ok((_, parsed)) = parse(octets) {
                             on(*at, Item::Greeting(parsed, octets, here.position));
                             self.state = State::between_frames(here);
                         } else {
                             on(*at, Item::Desync(Desync::Greeting));
-                            on(*at, Item::Skipped(GREETING_LENGTH as u64));
+                            on(*at, Item::Skipped(*length as u64));
                             self.state = State::Lost;
                         }
                     }
                 }
-                State::Header { octets, have, at } if *have == 0 => {
-                    if let Ok((rest, header)) = frame_header(bytes) {
+                State::Header { octets, have, at } if *have == 0 => match header(self.framing, bytes) {
+                    Parsed::Header(rest, header) => {
                         bytes = rest;
                         self.begin(here, header, on);
-                    } else {
+                    }
+                    Parsed::Incomplete => {
                         octets[..bytes.len()].copy_from_slice(bytes);
                         *have = bytes.len();
                         *at = here;
                         bytes = &[];
                     }
-                }
+                    Parsed::NoLength => self.lose(here, Desync::NoLength, on),
+                },
                 // A header that straddles pieces: octet by octet, until it is whole.
                 State::Header { octets, have, at } => {
                     octets[*have] = bytes[0];
                     *have += 1;
                     bytes = &bytes[1..];
-                    if let Ok((_, header)) = frame_header(&octets[..*have]) {
-                        let at = *at;
-                        self.begin(at, header, on);
+                    let at = *at;
+                    match header(self.framing, &octets[..*have]) {
+                        Parsed::Header(_, header) => self.begin(at, header, on),
+                        Parsed::Incomplete => {}
+                        Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
                 }
                 State::Body { remaining } => {
@@ -145,15 +170,18 @@ impl Framer {
             self.end_if_complete(here, on);
         }
         if length > 0 && !matches!(self.state, State::Lost) {
-            self.state = State::Lost;
-            on(here, Item::Desync(Desync::Gap(length)));
+            self.lose(here, Desync::Gap(length), on);
         }
+    }
+
+    fn lose(&mut self, at: At, why: Desync, on: &mut impl FnMut(At, Item<'_>)) {
+        self.state = State::Lost;
+        on(at, Item::Desync(why));
     }
 
     fn begin(&mut self, at: At, header: FrameHeader, on: &mut impl FnMut(At, Item<'_>)) {
         if header.length > LARGEST_BODY {
-            self.state = State::Lost;
-            on(at, Item::Desync(Desync::Length(header.length)));
+            self.lose(at, Desync::Length(header.length), on);
             return;
         }
         self.state = State::Body { remaining: header.length };
@@ -172,5 +200,30 @@ impl Framer {
 impl State {
     fn between_frames(at: At) -> Self {
         Self::Header { octets: [0; LONGEST_HEADER], have: 0, at }
+    }
+}
+
+/// What the octets of a header say so far.
+enum Parsed<'a> {
+    /// It is whole, and this follows it.
+    Header(&'a [u8], FrameHeader),
+    /// More octets are needed.
+    Incomplete,
+    /// It cannot be one.
+    NoLength,
+}
+
+fn header(framing: Framing, octets: &[u8]) -> Parsed<'_> {
+    let parsed = match framing {
+        Framing::V1 => legacy::frame_header(octets),
+        Framing::V2 | Framing::V3 => frame_header(octets),
+    };
+    match parsed {
+        Ok((rest, header)) if framing == Framing::V2 => {
+            Parsed::Header(rest, FrameHeader { flags: header.flags.without_command(), ..header })
+        }
+        Ok((rest, header)) => Parsed::Header(rest, header),
+        Err(nom::Err::Incomplete(_)) => Parsed::Incomplete,
+        Err(_) => Parsed::NoLength,
     }
 }

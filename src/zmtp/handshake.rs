@@ -37,6 +37,12 @@ impl Handshake {
             !self.failed && if by_both { self.ready.c2s && self.ready.s2c } else { self.ready.c2s || self.ready.s2c };
     }
 
+    /// A peer of ZMTP 1.0 or 2.0 sent its identity, which is all of the handshake there.
+    pub fn identity(&mut self, direction: Direction) {
+        self.ready[direction] = true;
+        self.complete = self.ready.c2s && self.ready.s2c;
+    }
+
     /// How far it got.
     pub fn progress(&self) -> Progress {
         match (self.failed, self.complete) {

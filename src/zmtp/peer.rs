@@ -1,6 +1,6 @@
 //! What the two ends of a connection say of themselves: greeting and metadata.
 
-use super::wire::greeting::{Greeting, Version};
+use super::wire::greeting::{Greeting, MechanismName, Version};
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::Position;
 
@@ -10,8 +10,10 @@ pub type Properties = Vec<(Box<[u8]>, Box<[u8]>)>;
 /// What is known about one peer of a connection.
 #[derive(Clone, Debug, Default)]
 pub struct Peer {
-    /// Its greeting.
+    /// Its greeting; ZMTP 1.0 has none.
     pub greeting: Option<Greeting>,
+    /// What it speaks on this connection.
+    pub version: Option<Version>,
     /// Its socket type, where it is one that an RFC has; the property holds it otherwise.
     pub socket_type: Option<SocketType>,
     /// The identity it announced; empty is not the same as none.
@@ -23,8 +25,8 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// The version it offered.
-    pub fn version(&self) -> Option<Version> {
-        self.greeting.map(|greeting| greeting.version)
+    /// The mechanism that it offers.
+    pub fn mechanism(&self) -> Option<MechanismName> {
+        self.greeting.and_then(|greeting| greeting.mechanism)
     }
 }

@@ -6,9 +6,10 @@ use super::event::{EventSink, Frame, FrameKind, Message};
 use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress};
 use super::peer::Peer;
+use super::probe::Preamble;
 use super::wire::command::{self, Body, Command, Quirk};
 use super::wire::frame::FrameFlags;
-use super::wire::greeting::{GREETING_LENGTH, Greeting, MechanismName, Version};
+use super::wire::greeting::{Greeting, MechanismName, Version};
 use super::wire::metadata::Metadata;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
@@ -35,6 +36,8 @@ pub struct Traffic {
 
 #[derive(Debug, Default)]
 struct Side {
+    /// Before ZMTP 3.0 the first frame of a peer is its identity: it is still to come.
+    identity_is_next: bool,
     assembler: Assembler,
     traffic: Traffic,
     reserved_flags_told: bool,
@@ -56,6 +59,19 @@ struct State {
 }
 
 impl Session {
+    /// A connection that begins so in each direction.
+    pub fn new(preambles: PerDirection<Preamble>) -> Self {
+        let mut session = Self::default();
+        for (direction, &preamble) in preambles.iter() {
+            session.framers[direction] = Framer::new(preamble);
+            session.state.sides[direction].identity_is_next = preamble != Preamble::Greeting;
+            if preamble == Preamble::Frames {
+                session.state.peers[direction].version = Some(Version::V1_0);
+            }
+        }
+        session
+    }
+
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { framers, state } = self;
@@ -79,17 +95,14 @@ impl Session {
 
     /// The version both speak: the lower of the two.
     pub fn version(&self) -> Option<Version> {
-        let versions = Direction::BOTH.map(|direction| self.peer(direction).version());
+        let versions = Direction::BOTH.map(|direction| self.peer(direction).version);
         versions.into_iter().flatten().min()
     }
 
     /// The mechanism: what the client offers, or the server where the client was not heard. Whether both offer the same
     /// is an anomaly's matter.
     pub fn mechanism(&self) -> Option<MechanismName> {
-        Direction::BOTH
-            .into_iter()
-            .find_map(|direction| self.peer(direction).greeting)
-            .map(|greeting| greeting.mechanism)
+        Direction::BOTH.into_iter().find_map(|direction| self.peer(direction).mechanism())
     }
 }
 
@@ -117,13 +130,17 @@ impl State {
                 let remark = match why {
                     // Only where the other side's greeting, or the user, says that this is ZMTP.
                     Desync::Greeting => {
-                        let text = "the stream does not begin with a ZMTP 3 greeting, and so cannot be decoded";
+                        let text = "the stream does not begin with a greeting, and so cannot be decoded";
                         Remark::new("greeting", Severity::Error, text)
                     }
                     Desync::Gap(length) => {
                         let text =
                             format!("{length} bytes are not in the capture, and with them where the next frame begins");
                         Remark::new("sync-lost", Severity::Warning, text)
+                    }
+                    Desync::NoLength => {
+                        let text = "a frame of length 0, which ZMTP 1.0 does not have: not ZMTP from here on";
+                        Remark::new("frame-length", Severity::Error, text)
                     }
                     Desync::Length(length) => {
                         let text = format!("a frame claims {length} bytes, more than 2^63-1: not ZMTP from here on");
@@ -141,10 +158,13 @@ impl State {
         at: At,
         end: Position,
         parsed: Greeting,
-        octets: &[u8; GREETING_LENGTH],
+        octets: &[u8],
         sink: &mut impl EventSink,
     ) {
-        self.peers[direction].greeting = Some(parsed);
+        let peer = &mut self.peers[direction];
+        peer.greeting = Some(parsed);
+        peer.version = Some(parsed.version);
+        peer.socket_type = parsed.socket_type;
         sink.frame(
             self.peers.as_ref(),
             &Frame {
@@ -153,7 +173,7 @@ impl State {
                 start: at.position,
                 end,
                 flags: FrameFlags::default(),
-                length: GREETING_LENGTH as u64,
+                length: octets.len() as u64,
                 missing: 0,
                 head: octets,
                 kind: FrameKind::Greeting(&parsed),
@@ -163,12 +183,11 @@ impl State {
             let text = "the greeting's filler, octets 33 to 63, is not all zero";
             tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
         }
-        if let Some(other) = self.peers[direction.reverse()].greeting
-            && other.mechanism != parsed.mechanism
+        if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism())
+            && this != other
         {
             let text = format!(
-                "one side offers {}, the other {}: they must be the same, and libzmq closes the connection without a word",
-                other.mechanism, parsed.mechanism
+                "one side offers {other}, the other {this}: they must be the same, and libzmq closes the connection without a word"
             );
             tell(Remark::new("mechanism-mismatch", Severity::Error, text), direction, at, sink);
         }
@@ -181,7 +200,11 @@ impl State {
             self.command(direction, &open, end, sink);
             return;
         }
-        let mechanism = self.peers[direction].greeting.map(|greeting| greeting.mechanism);
+        if std::mem::take(&mut side.identity_is_next) {
+            self.identity(direction, &open, end, sink);
+            return;
+        }
+        let mechanism = self.peers[direction].mechanism();
         let message = side.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
         let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
@@ -216,10 +239,27 @@ impl State {
         side.assembler.clear_message();
     }
 
+    /// The first frame of a peer before ZMTP 3.0.
+    fn identity(&mut self, direction: Direction, open: &OpenFrame, end: Position, sink: &mut impl EventSink) {
+        let side = &mut self.sides[direction];
+        let octets = &side.assembler.message().heads;
+        sink.frame(self.peers.as_ref(), &frame(direction, open, end, octets, FrameKind::Identity));
+        let peer = &mut self.peers[direction];
+        // A hole in it leaves it unknown.
+        peer.identity = (open.missing == 0).then(|| octets.as_slice().into());
+        peer.introduced = Some(end);
+        side.assembler.clear_message();
+        self.handshake.identity(direction);
+        sink.peer(direction, &self.peers[direction]);
+        if let Some(remark) = self.type_mismatch(direction) {
+            tell(remark, direction, At { position: open.start, offset: open.offset }, sink);
+        }
+    }
+
     fn command(&mut self, direction: Direction, open: &OpenFrame, end: Position, sink: &mut impl EventSink) {
         let side = &mut self.sides[direction];
         side.traffic.commands += 1;
-        let mechanism = self.peers[direction].greeting.map_or(MechanismName::NULL, |greeting| greeting.mechanism);
+        let mechanism = self.peers[direction].mechanism().unwrap_or(MechanismName::NULL);
         let body = side.assembler.command();
         let whole = body.len() as u64 == open.header.length;
         let parsed = if whole { command::command(body, mechanism) } else { None };
@@ -309,6 +349,7 @@ fn introduction(command: &Command<'_>, known: &Peer, position: Position) -> Opti
     let value = |name: &[u8]| properties.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.value);
     Some(Peer {
         greeting: known.greeting,
+        version: known.version,
         socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
         identity: value(b"Identity").map(Box::from),
         properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),

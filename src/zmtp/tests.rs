@@ -4,6 +4,7 @@ use super::anomaly::Anomaly;
 use super::event::{EventSink, Frame, FrameKind, Message};
 use super::handshake::Progress;
 use super::peer::Peer;
+use super::probe::{Framing, Preamble};
 use super::session::Session;
 use super::wire::greeting::MechanismName;
 use super::wire::socket_type::SocketType;
@@ -24,7 +25,11 @@ struct Log {
 impl EventSink for Log {
     fn frame(&mut self, _: PerDirection<&Peer>, frame: &Frame<'_>) {
         let kind = match &frame.kind {
-            FrameKind::Greeting(greeting) => format!("greeting {} {}", greeting.version, greeting.mechanism),
+            FrameKind::Greeting(greeting) => match greeting.mechanism {
+                Some(mechanism) => format!("greeting {} {mechanism}", greeting.version),
+                None => format!("greeting {}", greeting.version),
+            },
+            FrameKind::Identity => "identity".to_owned(),
             FrameKind::Command(Some(command)) => String::from_utf8_lossy(command.name).into_owned(),
             FrameKind::Command(None) => "command?".to_owned(),
             FrameKind::Part { ordinal, part, .. } => format!("part {ordinal}.{part}"),
@@ -73,6 +78,11 @@ impl Talk {
 
     fn bytes(&mut self, direction: Direction, bytes: &[u8]) {
         self.send(direction, Data::Bytes(bytes));
+    }
+
+    /// A connection of an old version.
+    fn old(preamble: Preamble) -> Self {
+        Self { session: Session::new(PerDirection { c2s: preamble, s2c: preamble }), ..Self::default() }
     }
 
     /// Both greetings and READYs of a NULL connection.
@@ -319,4 +329,50 @@ fn more_parts_than_the_limit_are_counted_not_kept() {
     assert_eq!((talk.session.traffic(C2s).frames, talk.session.traffic(C2s).body_bytes), (10, 12));
     talk.bytes(C2s, &frame(0, b"next"));
     assert_eq!(talk.log.messages[1], "c2s 1 next");
+}
+
+#[test]
+fn zmtp_2_0_begins_with_a_socket_type_and_an_identity() {
+    let mut talk = Talk::old(Preamble::ShortGreeting(Framing::V2));
+    // libzmq 4.3.5 DEALER "ident" to libzmq 3.2 ROUTER: octets as captured.
+    talk.bytes(C2s, b"\xff\0\0\0\0\0\0\0\x06\x7f\x03\x05\0\x05ident\x01\x01p\0\x01q");
+    talk.bytes(S2c, b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x06\0\0\0\x02ok");
+    assert_eq!(talk.log.messages, ["c2s 0 p|q", "s2c 0 ok"]);
+    assert_eq!(talk.log.frames[..2], ["c2s @0 greeting 2.0 12", "c2s @12 identity 5"]);
+    let peer = talk.session.peer(C2s);
+    assert_eq!((peer.identity.as_deref(), peer.socket_type), (Some(&b"ident"[..]), Some(SocketType::DEALER)));
+    assert_eq!(talk.session.peer(S2c).identity.as_deref(), Some(&b""[..]));
+    assert_eq!(talk.session.version().map(|version| version.to_string()).as_deref(), Some("2.0"));
+    assert_eq!((talk.session.handshake(), talk.session.mechanism()), (Progress::Complete, None));
+    assert!(talk.log.codes.is_empty(), "{:?}", talk.log.codes);
+}
+
+#[test]
+fn zmtp_1_0_has_no_greeting_and_counts_flags_as_length() {
+    let mut talk = Talk::old(Preamble::Frames);
+    talk.bytes(C2s, b"\x01\x7e\x01\x7f\x06\x7ehello");
+    talk.bytes(S2c, b"\x06\0other\x01\x01\xff\0\0\0\0\0\0\x01\x05\0");
+    talk.bytes(S2c, &[b'q'; 260]);
+    assert_eq!(talk.log.messages[0], "c2s 0 |hello");
+    assert_eq!(talk.log.frames[4], "s2c @7 part 0.0 0");
+    assert_eq!(talk.log.frames[5], "s2c @9 part 0.1 260");
+    assert_eq!(talk.session.traffic(S2c).body_bytes, 260);
+    assert_eq!(talk.session.peer(S2c).identity.as_deref(), Some(&b"other"[..]));
+    assert_eq!(talk.session.handshake(), Progress::Complete);
+}
+
+#[test]
+fn to_a_1_0_peer_the_signature_is_the_header_of_the_identity() {
+    let mut talk = Talk::old(Preamble::Frames);
+    talk.bytes(C2s, b"\xff\0\0\0\0\0\0\0\x06\x7fident\x02\x01p\x02\0q");
+    assert_eq!(talk.log.messages, ["c2s 0 p|q"], "the signature's MORE bit means nothing");
+    assert_eq!(talk.session.peer(C2s).identity.as_deref(), Some(&b"ident"[..]));
+}
+
+#[test]
+fn a_frame_of_no_length_ends_a_1_0_stream() {
+    let mut talk = Talk::old(Preamble::Frames);
+    talk.bytes(C2s, b"\x01\0\0\0\0");
+    assert_eq!(talk.log.codes, ["frame-length"]);
+    assert!(talk.log.messages.is_empty());
 }

@@ -270,7 +270,7 @@ impl Observer for Recorder {
             peers: PerDirection::from_fn(|direction| {
                 let peer = &summary.peers[direction];
                 PeerRecord {
-                    version: peer.version().map(|version| version.to_string()),
+                    version: peer.version.map(|version| version.to_string()),
                     socket_type: peer.socket_type.map(|socket_type| socket_type.to_string()),
                     identity: peer.identity.as_deref().map(<[u8]>::to_vec),
                     properties: peer.properties.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),

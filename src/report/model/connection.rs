@@ -104,7 +104,7 @@ impl<'a> Connection<'a> {
 impl<'a> PeerModel<'a> {
     fn new(peer: &'a Peer) -> Self {
         Self {
-            version: peer.version().map(Shown),
+            version: peer.version.map(Shown),
             socket_type: socket_type(peer),
             identity: peer.identity.as_deref().map(Hex),
             identity_source: peer.identity.is_some().then_some("announced"),

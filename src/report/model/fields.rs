@@ -38,8 +38,13 @@ impl<'a> Fields<'a> {
         match self {
             Self::Greeting(greeting) => {
                 field("version", Value::Text(&greeting.version.to_string()));
-                field("mechanism", Value::Bytes(greeting.mechanism.as_bytes()));
-                field("as_server", Value::Number(u64::from(greeting.as_server)));
+                if let Some(mechanism) = greeting.mechanism {
+                    field("mechanism", Value::Bytes(mechanism.as_bytes()));
+                    field("as_server", Value::Number(u64::from(greeting.as_server)));
+                }
+                if let Some(socket_type) = greeting.socket_type {
+                    field("socket_type", Value::Text(&socket_type.to_string()));
+                }
                 if let Some(length) = greeting.identity_length() {
                     field("identity_length", Value::Number(u64::from(length)));
                 }

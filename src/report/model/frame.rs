@@ -49,6 +49,7 @@ impl<'a> FrameModel<'a> {
                 name = command_name(connection, frame, settings).map(text_or_hex);
                 ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
             }
+            FrameKind::Identity => ("identity", None),
             FrameKind::Part { ordinal: message, part: number, nonce } => {
                 (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some());
                 ("message", nonce.map(Fields::Nonce))
@@ -99,8 +100,8 @@ pub fn command_name<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, setti
 /// Whether the frame is HELLO of PLAIN, or may be: a damaged one holds a password too, and its name may reach into it.
 fn may_hold_password(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
     let FrameKind::Command(command) = frame.kind else { return false };
-    let greeting = connection.peers[frame.direction].greeting;
-    let plain = greeting.is_none_or(|greeting| greeting.mechanism == MechanismName::PLAIN);
+    let mechanism = connection.peers[frame.direction].mechanism();
+    let plain = mechanism.is_none_or(|mechanism| mechanism == MechanismName::PLAIN);
     match command.map(|command| &command.body) {
         Some(Body::PlainHello(_)) => true,
         Some(Body::Unknown(_) | Body::Malformed(_)) | None => plain,

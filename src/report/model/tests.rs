@@ -14,7 +14,7 @@ use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::{Frame, FrameKind};
 use crate::zmtp::wire::command::{Command, command};
 use crate::zmtp::wire::frame::FrameFlags;
-use crate::zmtp::wire::greeting::MechanismName;
+use crate::zmtp::wire::greeting::{Greeting, MechanismName};
 use crate::zmtp::wire::socket_type::SocketType;
 
 fn json(value: &impl serde::Serialize) -> String {
@@ -44,7 +44,7 @@ fn a_connection() {
 /// Calls `with` with a command frame.
 fn with_command(body: &[u8], mechanism: MechanismName, with: impl FnOnce(&ConnectionRef<'_>, &Frame<'_>)) {
     let mut client = peer(SocketType::REQ, None);
-    client.greeting = client.greeting.map(|greeting| crate::zmtp::wire::greeting::Greeting { mechanism, ..greeting });
+    client.greeting = client.greeting.map(|greeting| Greeting { mechanism: Some(mechanism), ..greeting });
     let server = client.clone();
     let flow = flow(50112, 5555);
     let connection = ConnectionRef { conn: 0, flow: &flow, peers: PerDirection { c2s: &client, s2c: &server } };

@@ -281,6 +281,10 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
                 None => ("command", name, String::new()),
             }
         }
+        FrameKind::Identity => {
+            let what = if frame.length == 0 { "anonymous" } else { "identity" };
+            ("identity", What::Words(what.to_owned()), body(connection, frame, settings))
+        }
         FrameKind::Part { ordinal, part, nonce } => {
             let what = What::Part { ordinal: *ordinal, part: *part, of: None };
             let content = match nonce {

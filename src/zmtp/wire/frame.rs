@@ -11,9 +11,6 @@
 use nom::IResult;
 use nom::number::streaming::{be_u64, u8};
 
-/// Octets of the longest header.
-pub const LONGEST_HEADER: usize = 9;
-
 /// The largest length that RFC 37 allows: 2^63 − 1.
 pub const LARGEST_BODY: u64 = i64::MAX as u64;
 
@@ -25,6 +22,17 @@ impl FrameFlags {
     const MORE: u8 = 0x01;
     const LONG: u8 = 0x02;
     const COMMAND: u8 = 0x04;
+
+    /// The flags of a message's frame in a version that had no others.
+    pub fn of_message(more: bool, long: bool) -> Self {
+        Self(u8::from(more) * Self::MORE | u8::from(long) * Self::LONG)
+    }
+
+    /// The same without COMMAND: before ZMTP 3.0 there were none.
+    #[must_use]
+    pub fn without_command(self) -> Self {
+        Self(self.0 & !Self::COMMAND)
+    }
 
     /// More frames of the same message follow.
     pub fn more(self) -> bool {

@@ -9,7 +9,11 @@
 //! ```
 //!
 //! libzmq sends it in three pieces (10, 1 and 53 octets), each once it has seen enough of the peer's.
+//!
+//! To a peer of ZMTP 2.0 (RFC 15) everybody sends 12 octets instead: the signature, a revision (1 for 2.0; a newer peer
+//! sends 3) and the socket type.
 
+use super::socket_type::SocketType;
 use nom::bytes::streaming::{tag, take};
 use nom::number::streaming::{be_u64, u8};
 use nom::{IResult, Parser};
@@ -20,6 +24,9 @@ pub const SIGNATURE_LENGTH: usize = 10;
 
 /// Octets of the whole greeting.
 pub const GREETING_LENGTH: usize = 64;
+
+/// Octets of the greeting of ZMTP 2.0.
+pub const SHORT_GREETING_LENGTH: usize = 12;
 
 /// First octet of the signature.
 pub const SIGNATURE_FIRST: u8 = 0xFF;
@@ -37,7 +44,11 @@ pub struct Version {
 }
 
 impl Version {
-    /// The newest published version.
+    /// RFC 13.
+    pub const V1_0: Self = Self { major: 1, minor: 0 };
+    /// RFC 15.
+    pub const V2_0: Self = Self { major: 2, minor: 0 };
+    /// RFC 37.
     pub const V3_1: Self = Self { major: 3, minor: 1 };
 }
 
@@ -99,10 +110,12 @@ impl fmt::Display for MechanismName {
 pub struct Greeting {
     /// Octets 1 to 8. libzmq puts the length of its identity plus one here.
     pub padding: u64,
-    /// What the peer speaks.
+    /// What the peer speaks, on this connection.
     pub version: Version,
-    /// What the peer wants; both peers must want the same.
-    pub mechanism: MechanismName,
+    /// What the peer wants; both peers must want the same. ZMTP 2.0 has none.
+    pub mechanism: Option<MechanismName>,
+    /// ZMTP 2.0 only; later versions tell it in READY.
+    pub socket_type: Option<SocketType>,
     /// Octet 32. libzmq always sends 0, on security servers too.
     pub as_server: u8,
     /// Whether octets 33 to 63 are all zero, as they must be.
@@ -118,9 +131,20 @@ pub fn greeting(input: &[u8]) -> IResult<&[u8], Greeting> {
     let (input, mechanism) = take(20_usize)(input)?;
     let (input, as_server) = u8(input)?;
     let (input, filler) = take(31_usize)(input)?;
-    let mechanism = MechanismName(mechanism.try_into().expect("take(20) gives 20 octets"));
+    let mechanism = Some(MechanismName(mechanism.try_into().expect("take(20) gives 20 octets")));
     let filler_is_zero = filler.iter().all(|&octet| octet == 0);
-    Ok((input, Greeting { padding, version: Version { major, minor }, mechanism, as_server, filler_is_zero }))
+    let version = Version { major, minor };
+    Ok((input, Greeting { padding, version, mechanism, socket_type: None, as_server, filler_is_zero }))
+}
+
+/// Parses the 12 octets that are a greeting where one of the peers speaks ZMTP 2.0.
+pub fn short_greeting(input: &[u8]) -> IResult<&[u8], Greeting> {
+    let (input, _) = tag(&[SIGNATURE_FIRST][..]).parse(input)?;
+    let (input, padding) = be_u64(input)?;
+    let (input, (_, _revision, socket_type)) = (tag(&[SIGNATURE_LAST][..]), u8, u8).parse(input)?;
+    let socket_type = Some(SocketType(socket_type));
+    let version = Version::V2_0;
+    Ok((input, Greeting { padding, version, mechanism: None, socket_type, as_server: 0, filler_is_zero: true }))
 }
 
 impl Greeting {
@@ -149,8 +173,8 @@ mod tests {
         let (rest, parsed) = greeting(&octets).expect("valid");
         assert!(rest.is_empty());
         assert_eq!(parsed.version, Version::V3_1);
-        assert_eq!(parsed.mechanism, MechanismName::NULL);
-        assert_eq!(parsed.mechanism.as_bytes(), b"NULL");
+        assert_eq!(parsed.mechanism, Some(MechanismName::NULL));
+        assert_eq!(MechanismName::NULL.as_bytes(), b"NULL");
         assert_eq!(parsed.identity_length(), Some(5));
         assert!(parsed.filler_is_zero && parsed.as_server == 0);
     }
@@ -161,6 +185,14 @@ mod tests {
         for end in 0..GREETING_LENGTH {
             assert!(greeting(&octets[..end]).is_err_and(|e| e.is_incomplete()), "{end} octets");
         }
+    }
+
+    #[test]
+    fn to_a_2_0_peer_the_twelfth_octet_is_a_socket_type() {
+        // libzmq 4.3.5, DEALER "ident": not version 3.5.
+        let (rest, parsed) = short_greeting(b"\xff\0\0\0\0\0\0\0\x06\x7f\x03\x05\0\x05ident").expect("valid");
+        assert_eq!((rest, parsed.version), (&b"\0\x05ident"[..], Version::V2_0));
+        assert_eq!((parsed.socket_type, parsed.mechanism), (Some(SocketType::DEALER), None));
     }
 
     #[test]
