@@ -5,8 +5,8 @@ use std::io;
 /// The tool's own failures while capturing: the file, the device, the permission, the filter.
 #[derive(Debug, thiserror::Error)]
 pub enum CaptureError {
-    /// The file cannot be opened or read.
-    #[error("{name}: {source}")]
+    /// The file cannot be opened or read; why is the source of this error.
+    #[error("{name}: cannot be read")]
     Io {
         /// Path as given, or `standard input`.
         name: String,

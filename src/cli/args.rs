@@ -1,14 +1,21 @@
-//! The flags as they are typed.
+//! The flags as they are typed. Comments here are help texts: clap shows them as they stand, so they hold no back-ticks.
+#![allow(clippy::doc_markdown)]
 
 use crate::report::settings::{Format, Payload, ViewKind};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Takes `ZeroMQ` traffic apart: frames, messages, and request/reply paths through proxies.
+/// Takes ZeroMQ traffic apart: frames, messages, and request/reply paths through proxies.
 ///
-/// ZMTP is recognised on any port, without being told.
+/// Reads captures (pcap, pcapng) or an interface. ZMTP is recognised on any port by its greeting, so a capture must hold
+/// the beginning of the connections that are to be seen.
 #[derive(Debug, Parser)]
 #[command(name = "zmtpscope", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  zmtpscope analyze broker.pcap
+  zmtpscope paths broker.pcap
+  sudo zmtpscope sniff -i lo 'tcp port 5555'")]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -36,7 +43,8 @@ Examples:
 Examples:
   zmtpscope connections broker.pcap
   zmtpscope connections --format csv broker.pcap > connections.csv
-  tcpdump -i lo -w - | zmtpscope connections -")]
+  gzip -dc broker.pcap.gz | zmtpscope connections -
+  sudo tcpdump -i lo -U -w - | zmtpscope connections -      (Ctrl-C ends both)")]
     Connections(ViewArgs),
     /// A table of frames for each connection
     #[command(after_help = "\
@@ -70,13 +78,16 @@ Examples:
 Examples:
   zmtpscope interfaces
   zmtpscope interfaces --format jsonl")]
+    #[command(mut_arg("conn", |arg| arg.hide(true)), mut_arg("payload", |arg| arg.hide(true)))]
+    #[command(mut_arg("max_body", |arg| arg.hide(true)), mut_arg("show_secrets", |arg| arg.hide(true)))]
+    #[command(mut_arg("quiet", |arg| arg.hide(true)), mut_arg("verbose", |arg| arg.hide(true)))]
     Interfaces(OutputArgs),
 }
 
 /// A view of files or of an interface.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ViewArgs {
-    /// Captures, pcap or pcapng; several are merged by time; `-` is standard input
+    /// Captures, pcap or pcapng; several are merged by time; - is standard input
     #[arg(value_name = "FILE", required_unless_present = "interface", conflicts_with = "interface")]
     pub(crate) files: Vec<PathBuf>,
 
@@ -88,7 +99,7 @@ pub(crate) struct ViewArgs {
     #[arg(short, long, value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
-    /// Correct the clock of a FILE: its times become later (+) or earlier (-), as in `b.pcap=+37ms`
+    /// Correct the clock of a FILE: its times become later (+) or earlier (-), as in b.pcap=+37ms
     #[arg(long, value_name = "FILE=±DURATION", conflicts_with = "interface")]
     pub(crate) clock_offset: Vec<String>,
 
@@ -103,7 +114,7 @@ pub(crate) struct ViewArgs {
 /// Live only, with a summary.
 #[derive(Debug, clap::Args)]
 pub(crate) struct SniffArgs {
-    /// Capture on this interface; see `zmtpscope interfaces`
+    /// Capture on this interface; "zmtpscope interfaces" lists them
     #[arg(short, long, value_name = "IFACE")]
     pub(crate) interface: String,
 
@@ -111,7 +122,7 @@ pub(crate) struct SniffArgs {
     #[arg(value_name = "BPF", conflicts_with = "filter")]
     pub(crate) expression: Vec<String>,
 
-    /// The same as an option
+    /// The same, as an option
     #[arg(short, long, value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
@@ -135,19 +146,19 @@ pub(crate) struct LiveArgs {
     #[arg(long)]
     pub(crate) promiscuous: bool,
 
-    /// Kernel buffer; a burst that is longer is lost
+    /// Kernel buffer, as in 64M; a longer burst loses packets, and they are counted [default: 32M]
     #[arg(long, value_name = "BYTES", value_parser = super::resolve::bytes)]
     pub(crate) buffer: Option<usize>,
 
-    /// Bytes kept of each packet
+    /// Bytes kept of each packet [default: 262144]
     #[arg(long, value_name = "BYTES")]
     pub(crate) snaplen: Option<u32>,
 
-    /// Stop after this time, as in `10s`, `1m30s`
+    /// Stop after this time, as in 10s, 1m30s
     #[arg(long, value_name = "DURATION", value_parser = super::resolve::duration)]
     pub(crate) duration: Option<crate::base::time::Duration>,
 
-    /// Stop after so many packets
+    /// Stop after so many packets (of files too)
     #[arg(long, value_name = "PACKETS")]
     pub(crate) count: Option<u64>,
 }
@@ -156,11 +167,12 @@ pub(crate) struct LiveArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dissection")]
 pub(crate) struct DissectArgs {
-    /// Treat connections of this TCP port as ZMTP although nothing says so
+    /// Take connections of this TCP port for ZMTP although their first bytes do not say so: they are listed, and decoded if
+    /// they have a greeting
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 
-    /// CURVE secret keys, to open encrypted connections (accepted, not used yet)
+    /// CURVE secret keys, to open encrypted connections (reserved: not used yet)
     #[arg(long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
     pub(crate) keylog: Option<PathBuf>,
 
@@ -181,7 +193,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) conn: Vec<u32>,
 
-    /// How bodies are shown; in JSON, `text` (the default) gives text and hex
+    /// How bodies are shown; in JSON, text (the default) gives text and hex
     #[arg(long, value_enum, default_value = "text")]
     pub(crate) payload: PayloadArg,
 
@@ -189,7 +201,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_name = "BYTES", value_parser = super::resolve::bytes)]
     pub(crate) max_body: Option<usize>,
 
-    /// Show passwords
+    /// Show the passwords of PLAIN, which are *** otherwise
     #[arg(long)]
     pub(crate) show_secrets: bool,
 
@@ -201,7 +213,7 @@ pub(crate) struct OutputArgs {
     #[arg(long, value_enum, default_value = "auto")]
     pub(crate) color: ColorArg,
 
-    /// Neither progress nor warnings nor summary
+    /// No progress, warnings or summary on stderr
     #[arg(short, long)]
     pub(crate) quiet: bool,
 
@@ -255,7 +267,7 @@ impl From<PayloadArg> for Payload {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ColorArg {
-    /// On a terminal, unless `NO_COLOR` is set
+    /// On a terminal, unless NO_COLOR is set
     Auto,
     /// Always
     Always,

@@ -14,6 +14,9 @@ pub(crate) fn open(args: &ViewArgs) -> Result<Box<dyn PacketSource>, CliError> {
     if let Some(interface) = &args.interface {
         return live(interface, args.filter.as_deref(), &args.live);
     }
+    if let Some(option) = live_only(&args.live) {
+        return Err(CliError::Usage(format!("{option} is for live capture, with -i; files are read as they are")));
+    }
     let offsets = clock_offsets(&args.files, &args.clock_offset)?;
     let mut files = Vec::with_capacity(args.files.len());
     for (path, offset) in args.files.iter().zip(offsets) {
@@ -29,6 +32,17 @@ pub(crate) fn open(args: &ViewArgs) -> Result<Box<dyn PacketSource>, CliError> {
         return Ok(Box::new(only));
     }
     Ok(Box::new(MergedSource::new(files).map_err(anyhow::Error::new)?))
+}
+
+/// An option that means nothing where files are read.
+fn live_only(args: &LiveArgs) -> Option<&'static str> {
+    let given = [
+        (args.promiscuous, "--promiscuous"),
+        (args.buffer.is_some(), "--buffer"),
+        (args.snaplen.is_some(), "--snaplen"),
+        (args.duration.is_some(), "--duration"),
+    ];
+    given.into_iter().find_map(|(given, option)| given.then_some(option))
 }
 
 /// An interface.

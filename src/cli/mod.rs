@@ -15,9 +15,12 @@ mod sniff;
 mod view;
 
 use args::{Args, Command};
-use clap::{CommandFactory, Parser};
+use clap::Parser;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use output::say;
 use std::ffi::OsString;
-use std::io::{ErrorKind, Write};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Why a command did not do what it should.
@@ -38,18 +41,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version are no errors: clap knows the status and the stream.
             let _ = error.print();
+            if names_a_file(&error) {
+                say("to see what is in a capture: zmtpscope analyze FILE");
+            }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     match dispatch(args.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(CliError::Usage(what)) => {
-            let _ = Args::command().error(clap::error::ErrorKind::ValueValidation, what).print();
+            let what = format!("{what}\n\nFor more information, try '--help'.\n");
+            let _ = clap::Error::raw(ErrorKind::ValueValidation, what).print();
             ExitCode::from(2)
         }
         Err(CliError::Failed(error)) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(CliError::Failed(error)) => {
-            let _ = writeln!(std::io::stderr(), "zmtpscope: {error:#}");
+            say(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }
@@ -69,9 +76,15 @@ fn dispatch(command: Command) -> Result<(), CliError> {
     }
 }
 
+/// Whether a file stands where a command should.
+fn names_a_file(error: &clap::Error) -> bool {
+    error.kind() == ErrorKind::InvalidSubcommand
+        && matches!(error.get(ContextKind::InvalidSubcommand), Some(ContextValue::String(name)) if Path::new(name).exists())
+}
+
 /// Whether the reader of our output went away: `| head` does.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error
         .chain()
-        .any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe))
+        .any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe))
 }

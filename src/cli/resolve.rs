@@ -79,7 +79,7 @@ pub(crate) fn clock_offsets(files: &[PathBuf], given: &[String]) -> Result<Vec<D
         let usage = |what: &str| CliError::Usage(format!("--clock-offset '{one}': {what}"));
         let (file, offset) = one.rsplit_once('=').ok_or_else(|| usage("not of the form FILE=±DURATION"))?;
         let at = files.iter().position(|other| other == Path::new(file));
-        let at = at.ok_or_else(|| usage("there is no such FILE on the command line"))?;
+        let at = at.ok_or_else(|| usage("no such FILE on the command line"))?;
         offsets[at] = duration(offset).map_err(|what| usage(&what))?;
     }
     Ok(offsets)

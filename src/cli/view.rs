@@ -20,6 +20,12 @@ pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(&mut *source, options, view, control)?;
+    if facts.counts.connections == 0 && !facts.stopped && !args.output.quiet {
+        say(&format!(
+            "no ZMTP found (packets: {}, TCP connections: {}); it is told by its greeting, with which a connection begins",
+            facts.health.packets, facts.health.tcp_connections
+        ));
+    }
     if args.output.verbose {
         let seconds = started.elapsed().as_secs_f64();
         let mebibytes = facts.health.bytes as f64 / f64::from(1 << 20);

@@ -164,3 +164,34 @@ fn a_key_log_is_accepted_and_said_to_be_unused() {
     let (status, _, stderr) = outcome(&["connections", "--keylog", "/nonexistent", &capture]);
     assert_eq!((status, stderr.lines().count()), (0, 1), "{stderr}");
 }
+
+#[test]
+fn what_cannot_be_done_is_said_once_with_its_status() {
+    let capture = file("said", &Captured::conversation(1));
+    let (status, _, stderr) = outcome(&["analyze", "no/such/file.pcap"]);
+    assert_eq!((status, stderr.matches("os error").count()), (1, 1), "{stderr}");
+    let (status, _, stderr) = outcome(&["messages", "--duration", "1s", &capture]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("--duration is for live capture"), "{stderr}");
+    let (status, _, stderr) = outcome(&[&capture]);
+    assert_eq!(status, 2);
+    assert!(stderr.contains("zmtpscope analyze FILE"), "{stderr}");
+}
+
+#[test]
+fn a_capture_without_zmtp_is_not_passed_over_in_silence() {
+    let capture = file("none", b"\xd4\xc3\xb2\xa1\x02\0\x04\0\0\0\0\0\0\0\0\0\xff\xff\0\0\x01\0\0\0");
+    let (status, stdout, stderr) = outcome(&["messages", "--format", "jsonl", &capture]);
+    assert_eq!((status, stdout.as_str()), (0, ""));
+    assert!(stderr.contains("no ZMTP found"), "{stderr}");
+    assert_eq!(outcome(&["messages", "-q", "--format", "jsonl", &capture]).2, "");
+}
+
+#[test]
+fn help_shows_no_markup() {
+    let commands = ["analyze", "sniff", "connections", "frames", "messages", "paths", "findings", "interfaces"];
+    let helps = commands.map(|command| outcome(&[command, "--help"]).1);
+    for help in helps.iter().chain([&outcome(&["--help"]).1]) {
+        assert!(help.contains("Examples:") && !help.contains('`'), "{help}");
+    }
+}

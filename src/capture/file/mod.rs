@@ -261,19 +261,19 @@ fn not_a_capture(start: &[u8]) -> String {
         &pcapng::SECTION,
     ];
     if start.is_empty() {
-        return "the file is empty".to_owned();
+        return "empty: not even the header of a capture".to_owned();
     }
     if start.len() < pcap::FILE_HEADER && CAPTURES.iter().any(|magic| start.starts_with(magic)) {
         return format!("the file is cut off in its header: it has {} bytes only", start.len());
     }
     for (magic, name, program) in COMPRESSED {
         if start.starts_with(magic) {
-            return format!("compressed with {name}: decompress first, `{program} FILE`, or pipe that into `-`");
+            return format!("compressed with {name}: decompress it first, as in {program} FILE | zmtpscope analyze -");
         }
     }
     if start.starts_with(b"snoop\0\0\0") {
-        return "a snoop file: convert it to pcapng first, `editcap FILE FILE.pcapng`".to_owned();
+        return "a snoop file: convert it to pcapng first, as in editcap FILE FILE.pcapng".to_owned();
     }
     let magic = crate::base::text::hex(&start[..start.len().min(4)]);
-    format!("neither pcap nor pcapng (it begins with {magic})")
+    format!("not a capture: neither pcap nor pcapng (it begins with {magic})")
 }
