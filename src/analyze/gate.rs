@@ -11,6 +11,7 @@ use crate::base::time::Timestamp;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe};
+use crate::zmtp::resync::{Stretch, recognise};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -45,7 +46,12 @@ pub struct Held {
     verdict: Verdict,
     /// The user says that it is ZMTP.
     by_request: bool,
+    /// How many octets there were when its middle was last looked at.
+    looked: usize,
 }
+
+/// A connection whose beginning is not in the capture is ZMTP if so many octets of it show that; else it is left alone.
+const MIDSTREAM_OCTETS: usize = 16 << 10;
 
 /// The connections that wait.
 #[derive(Debug, Default)]
@@ -73,7 +79,7 @@ impl Gate {
     /// A TCP connection appeared. `is_zmtp`: the user says that it speaks ZMTP.
     pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
         let (chunks, heads, verdict) = (Vec::new(), PerDirection::default(), Verdict::NeedMore);
-        let held = Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict, by_request: is_zmtp };
+        let held = Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict, by_request: is_zmtp, looked: 0 };
         self.queue.insert(flow.id, held);
     }
 
@@ -154,17 +160,57 @@ impl Held {
             Data::Gap(length) => Piece::Gap(length),
         };
         self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
-        // A hole, and the rest of the heads will never come.
-        self.judge(self.bytes > limits.held_bytes || matches!(chunk.data, Data::Gap(_)));
+        self.judge(self.bytes > limits.held_bytes);
     }
 
     fn judge(&mut self, is_final: bool) {
         if self.verdict == Verdict::NeedMore {
             self.verdict = match probe(&self.heads, is_final) {
-                Verdict::NotZmtp if self.by_request => Verdict::V3,
+                Verdict::NotZmtp if !self.begins_here() => self.judge_middle(is_final),
                 verdict => verdict,
             };
+            if self.verdict == Verdict::NotZmtp && self.by_request {
+                self.verdict = Verdict::V3;
+            }
         }
+    }
+
+    /// Whether the capture has the first bytes of the connection.
+    fn begins_here(&self) -> bool {
+        let is_gap = |chunk: &HeldChunk| matches!(chunk.piece, Piece::Gap(_));
+        self.flow.syn && !self.chunks.iter().any(is_gap)
+    }
+
+    /// Judges by frames in the middle, each time that there is a quarter more to look at.
+    fn judge_middle(&mut self, is_final: bool) -> Verdict {
+        if !is_final && self.bytes < self.looked + self.looked / 4 {
+            return Verdict::NeedMore;
+        }
+        self.looked = self.bytes;
+        match recognise(&self.stretches()) {
+            Some(framing) => {
+                let preamble = Preamble::Midstream(framing);
+                Verdict::Zmtp(PerDirection { c2s: preamble, s2c: preamble })
+            }
+            None if is_final || self.bytes > MIDSTREAM_OCTETS => Verdict::NotZmtp,
+            None => Verdict::NeedMore,
+        }
+    }
+
+    /// What each direction carried since its last gap.
+    fn stretches(&self) -> PerDirection<Stretch> {
+        let mut stretches: PerDirection<Stretch> = PerDirection::default();
+        for chunk in &self.chunks {
+            let stretch = &mut stretches[chunk.direction];
+            match &chunk.piece {
+                Piece::Gap(_) => *stretch = Stretch::default(),
+                Piece::Bytes(bytes) => {
+                    stretch.packets.push(stretch.octets.len());
+                    stretch.octets.extend_from_slice(bytes);
+                }
+            }
+        }
+        stretches
     }
 
     fn decide(self) -> Decision {

@@ -24,6 +24,9 @@ pub struct Limits {
     pub held_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
     pub held_time: Duration,
+    /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
+    /// only be passed over.
+    pub resync_bytes: usize,
     /// Bytes of a command kept for decoding. READY with metadata is some hundred bytes; libzmq sets no bound.
     pub command_bytes: usize,
     /// Leading bytes of each message part kept; length and hash always cover all of it. At least 255, so that every
@@ -50,6 +53,7 @@ impl Default for Limits {
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
             held_time: Duration::from_secs(1),
+            resync_bytes: 64 << 10,
             command_bytes: 64 << 10,
             head_bytes: 256,
             parts: 4096,

@@ -2,12 +2,14 @@
 //! header.
 
 use super::probe::{Framing, Preamble};
+use super::resync::{Boundary, Proof, find};
 use super::wire::frame::{FrameHeader, LARGEST_BODY, frame_header};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use super::wire::legacy;
 use crate::base::chunk::{Chunk, Data, Position};
+use crate::base::limits::Limits;
 
-/// What the framer finds, in order: `Greeting (Header Body* End)*`, ended by `Desync`, after which all is `Skipped`.
+/// What the framer finds, in order: `Greeting (Header Body* End)*`. After `Desync` octets are `Skipped`, until `Resync`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// The greeting, its octets, and where the last of them was found.
@@ -20,8 +22,15 @@ pub enum Item<'a> {
     End,
     /// From here on the boundaries of frames are not known.
     Desync(Desync),
-    /// Octets that cannot be assigned to a frame.
+    /// Octets that cannot be assigned to a frame, for all that is known by now.
     Skipped(u64),
+    /// Frames are recognised again. So many octets that were skipped are told of once more, as frames.
+    Resync {
+        /// Octets that were skipped and now are not.
+        recovered: u64,
+        /// Whether a message begins here, and not just a part of one.
+        starts_message: bool,
+    },
 }
 
 /// Why synchronisation was lost.
@@ -54,8 +63,50 @@ enum State {
     Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
     Body { remaining: u64 },
-    Lost,
+    Lost(Hunt),
 }
+
+/// The search for the next frame.
+#[derive(Debug)]
+struct Hunt {
+    proof: Proof,
+    /// What was skipped last, without a gap.
+    octets: Vec<u8>,
+    /// The packets of `octets`: where each begins in them, and in the stream.
+    packets: Vec<(usize, At)>,
+    /// How many octets there were at the last look.
+    looked: usize,
+}
+
+impl Hunt {
+    fn new(proof: Proof) -> Self {
+        Self { proof, octets: Vec::new(), packets: Vec::new(), looked: 0 }
+    }
+
+    /// Keeps octets for a later look; the oldest packets go when there are too many.
+    fn keep(&mut self, at: At, bytes: &[u8], limit: usize) {
+        if self.octets.len() + bytes.len() > limit {
+            self.octets.clear();
+            self.packets.clear();
+            self.looked = 0;
+        }
+        self.packets.push((self.octets.len(), at));
+        self.octets.extend_from_slice(&bytes[..bytes.len().min(limit)]);
+    }
+
+    /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
+    fn look(&mut self, framing: Framing) -> Option<Boundary> {
+        if self.octets.len() > OFTEN && self.octets.len() < self.looked + self.looked / 4 {
+            return None;
+        }
+        self.looked = self.octets.len();
+        let packets: Vec<usize> = self.packets.iter().map(|(start, _)| *start).collect();
+        find(framing, &self.octets, &packets, self.proof)
+    }
+}
+
+/// So many octets are looked at each time that there are more.
+const OFTEN: usize = 4096;
 
 /// The framer of one direction.
 #[derive(Debug)]
@@ -79,23 +130,25 @@ impl Framer {
             Preamble::Greeting => (Framing::V3, greeting(GREETING_LENGTH)),
             Preamble::ShortGreeting(framing) => (framing, greeting(SHORT_GREETING_LENGTH)),
             Preamble::Frames => (Framing::V1, State::between_frames(at)),
+            Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
         };
         Self { framing, state }
     }
 
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
     /// is that of the piece.
-    pub fn push(&mut self, chunk: &Chunk<'_>, on: &mut impl FnMut(At, Item<'_>)) {
+    pub fn push(&mut self, chunk: &Chunk<'_>, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        let at = At { position: chunk.position, offset: chunk.offset };
         match chunk.data {
-            Data::Bytes(bytes) => self.bytes(chunk, bytes, on),
-            Data::Gap(length) => self.gap(chunk, length, on),
+            Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
+            Data::Gap(length) => self.gap(at, length, on),
         }
     }
 
-    fn bytes(&mut self, chunk: &Chunk<'_>, mut bytes: &[u8], on: &mut impl FnMut(At, Item<'_>)) {
-        let end = chunk.offset + bytes.len() as u64;
+    fn bytes(&mut self, at: At, mut bytes: &[u8], limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        let end = at.offset + bytes.len() as u64;
         while !bytes.is_empty() {
-            let here = At { position: chunk.position, offset: end - bytes.len() as u64 };
+            let here = At { position: at.position, offset: end - bytes.len() as u64 };
             match &mut self.state {
                 State::Greeting { octets, have, length, at } => {
                     if *have == 0 {
@@ -114,7 +167,7 @@ impl Framer {
                         } else {
                             on(*at, Item::Desync(Desync::Greeting));
                             on(*at, Item::Skipped(*length as u64));
-                            self.state = State::Lost;
+                            self.state = State::Lost(Hunt::new(Proof::Strong));
                         }
                     }
                 }
@@ -151,16 +204,39 @@ impl Framer {
                     on(here, Item::Body(Data::Bytes(body)));
                     self.end_if_complete(here, on);
                 }
-                State::Lost => {
+                State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
+                    hunt.keep(here, bytes, limits.resync_bytes);
+                    if let Some(boundary) = hunt.look(self.framing) {
+                        self.resume(boundary, limits, on);
+                    }
                     return;
                 }
             }
         }
     }
 
-    fn gap(&mut self, chunk: &Chunk<'_>, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
-        let mut here = At { position: chunk.position, offset: chunk.offset };
+    /// Frames begin at a place in what was skipped: from there on it is read again.
+    fn resume(&mut self, boundary: Boundary, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        let first = At { position: Position::default(), offset: 0 };
+        let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
+        let recovered = (hunt.octets.len() - boundary.at) as u64;
+        let ends = hunt.packets.iter().skip(1).map(|(start, _)| *start).chain([hunt.octets.len()]);
+        let mut told = false;
+        for (&(start, at), end) in hunt.packets.iter().zip(ends) {
+            if end <= boundary.at {
+                continue;
+            }
+            let passed = boundary.at.saturating_sub(start);
+            let at = At { offset: at.offset + passed as u64, ..at };
+            if !std::mem::replace(&mut told, true) {
+                on(at, Item::Resync { recovered, starts_message: boundary.starts_message });
+            }
+            self.bytes(at, &hunt.octets[start + passed..end], limits, on);
+        }
+    }
+
+    fn gap(&mut self, mut here: At, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
         if let State::Body { remaining } = &mut self.state {
             let taken = (*remaining).min(length);
             *remaining -= taken;
@@ -169,13 +245,19 @@ impl Framer {
             here.offset += taken;
             self.end_if_complete(here, on);
         }
-        if length > 0 && !matches!(self.state, State::Lost) {
-            self.lose(here, Desync::Gap(length), on);
+        if length == 0 {
+            return;
+        }
+        match &mut self.state {
+            // What was skipped before does not go on after the gap.
+            State::Lost(hunt) => *hunt = Hunt::new(hunt.proof),
+            _ => self.lose(here, Desync::Gap(length), on),
         }
     }
 
     fn lose(&mut self, at: At, why: Desync, on: &mut impl FnMut(At, Item<'_>)) {
-        self.state = State::Lost;
+        let proof = if matches!(why, Desync::Gap(_)) { Proof::Usual } else { Proof::Strong };
+        self.state = State::Lost(Hunt::new(proof));
         on(at, Item::Desync(why));
     }
 

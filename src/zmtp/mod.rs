@@ -13,6 +13,7 @@ pub mod framer;
 pub mod handshake;
 pub mod peer;
 pub mod probe;
+pub mod resync;
 pub mod role;
 pub mod session;
 #[cfg(test)]

@@ -33,6 +33,8 @@ pub enum Preamble {
     ShortGreeting(Framing),
     /// With frames of ZMTP 1.0.
     Frames,
+    /// Before the capture did: what comes first may be the middle of a frame.
+    Midstream(Framing),
 }
 
 /// What the octets seen so far say.

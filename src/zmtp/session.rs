@@ -6,7 +6,7 @@ use super::event::{EventSink, Frame, FrameKind, Message};
 use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress};
 use super::peer::Peer;
-use super::probe::Preamble;
+use super::probe::{Framing, Preamble};
 use super::wire::command::{self, Body, Command, Quirk};
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::{Greeting, MechanismName, Version};
@@ -64,8 +64,9 @@ impl Session {
         let mut session = Self::default();
         for (direction, &preamble) in preambles.iter() {
             session.framers[direction] = Framer::new(preamble);
-            session.state.sides[direction].identity_is_next = preamble != Preamble::Greeting;
-            if preamble == Preamble::Frames {
+            session.state.sides[direction].identity_is_next =
+                matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
+            if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
                 session.state.peers[direction].version = Some(Version::V1_0);
             }
         }
@@ -75,7 +76,7 @@ impl Session {
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { framers, state } = self;
-        framers[direction].push(chunk, &mut |at, item| state.item(direction, at, &item, limits, sink));
+        framers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
     /// What is known about the peer that sends in `direction`.
@@ -125,7 +126,17 @@ impl State {
             Item::End => self.frame_end(direction, at.position, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
+            Item::Resync { recovered, starts_message } => {
+                let skipped = side.traffic.undecoded_bytes.saturating_sub(recovered);
+                side.traffic.undecoded_bytes = skipped;
+                side.assembler.resume(starts_message);
+                let text = format!(
+                    "frames are recognised again; {skipped} bytes of this direction could not be decoded so far"
+                );
+                tell(Remark::new("resync", Severity::Note, text), direction, at, sink);
+            }
             Item::Desync(why) => {
+                side.identity_is_next = false;
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
                 let remark = match why {
                     // Only where the other side's greeting, or the user, says that this is ZMTP.

@@ -211,17 +211,43 @@ fn a_gap_inside_a_body_costs_only_its_bytes() {
 }
 
 #[test]
-fn a_gap_over_a_header_loses_the_direction_and_says_so() {
+fn a_gap_over_a_header_costs_the_message_and_what_cannot_be_told() {
     let mut talk = Talk::connected("REQ", "REP");
     talk.bytes(C2s, &[1, 0, 1, 5, b'h']);
     talk.send(C2s, Data::Gap(5));
-    talk.bytes(C2s, &frame(0, b"unknown"));
+    talk.bytes(C2s, b"rest of a body that began in the gap");
     assert!(talk.log.messages.is_empty(), "nothing is invented: {:?}", talk.log.messages);
     assert_eq!(talk.log.codes, ["sync-lost"]);
     let traffic = talk.session.traffic(C2s);
-    assert_eq!((traffic.undecoded_bytes, traffic.broken_messages), (9, 1));
+    assert_eq!((traffic.undecoded_bytes, traffic.broken_messages), (36, 1));
     talk.bytes(S2c, &[1, 0, 0, 2, b'o', b'k']);
     assert_eq!(talk.log.messages, ["s2c 0 |ok"], "the other direction is unharmed");
+    talk.bytes(C2s, &[1, 0, 0, 5, b'a', b'g', b'a', b'i', b'n']);
+    assert_eq!(talk.log.messages[1], "c2s 0 |again", "a packet that is a whole message");
+    assert_eq!(talk.log.codes, ["sync-lost", "resync"]);
+    assert_eq!(talk.session.traffic(C2s).undecoded_bytes, 36);
+}
+
+#[test]
+fn after_a_gap_the_rest_of_a_message_is_passed_over() {
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.send(C2s, Data::Gap(20));
+    // The end of a body and the last part of its message, then two whole messages, all in one packet.
+    let packet =
+        [&b"of it"[..], &frame(0, b"last part"), &frame(1, b"topic"), &frame(0, b"one"), &frame(0, b"two")].concat();
+    talk.bytes(C2s, &packet);
+    assert_eq!(talk.log.messages, ["c2s 0 topic|one", "c2s 1 two"]);
+}
+
+#[test]
+fn a_capture_that_begins_midstream() {
+    let mut talk = Talk::old(Preamble::Midstream(Framing::V3));
+    talk.bytes(C2s, b"rest of a body");
+    for _ in 0..2 {
+        talk.bytes(C2s, &[1, 0, 0, 2, b'h', b'i']);
+    }
+    assert_eq!(talk.log.messages, ["c2s 0 |hi", "c2s 1 |hi"]);
+    assert_eq!(talk.session.version(), None, "no greeting, no version");
 }
 
 #[test]
