@@ -99,8 +99,6 @@ pub struct Assembler {
     /// Kept octets of the current command.
     command: Vec<u8>,
     message: OpenMessage,
-    /// The message that is under way began in what was lost.
-    skipping: bool,
 }
 
 impl Assembler {
@@ -149,15 +147,9 @@ impl Assembler {
         }
     }
 
-    /// The frame is complete: a part is added to its message, a command is left for [`Self::command`]. `None` if it is
-    /// of a message whose beginning was lost.
+    /// The frame is complete: a part is added to its message, a command is left for [`Self::command`].
     pub fn end(&mut self, limits: &Limits) -> Option<OpenFrame> {
         let frame = self.frame.take()?;
-        if self.skipping && !frame.header.flags.command() {
-            self.skipping = frame.header.flags.more();
-            self.clear_message();
-            return None;
-        }
         if !frame.header.flags.command() {
             let message = &mut self.message;
             message.part_count += 1;
@@ -190,11 +182,6 @@ impl Assembler {
         self.message.heads.clear();
         self.message.part_count = 0;
         self.message.body_bytes = 0;
-    }
-
-    /// Frames are recognised again. Unless a message starts here, the rest of one is passed over.
-    pub fn resume(&mut self, starts_message: bool) {
-        self.skipping = !starts_message;
     }
 
     /// Synchronisation was lost: what is under way will never be complete. Says whether anything was.

@@ -24,13 +24,8 @@ pub enum Item<'a> {
     Desync(Desync),
     /// Octets that cannot be assigned to a frame, for all that is known by now.
     Skipped(u64),
-    /// Frames are recognised again. So many octets that were skipped are told of once more, as frames.
-    Resync {
-        /// Octets that were skipped and now are not.
-        recovered: u64,
-        /// Whether a message begins here, and not just a part of one.
-        starts_message: bool,
-    },
+    /// Messages are recognised again. So many octets that were skipped are told of once more, as frames.
+    Resync(u64),
 }
 
 /// Why synchronisation was lost.
@@ -95,13 +90,13 @@ impl Hunt {
     }
 
     /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
-    fn look(&mut self, framing: Framing) -> Option<Boundary> {
+    fn look(&mut self, framing: Framing, like: Option<FrameHeader>) -> Option<Boundary> {
         if self.octets.len() > OFTEN && self.octets.len() < self.looked + self.looked / 4 {
             return None;
         }
         self.looked = self.octets.len();
         let packets: Vec<usize> = self.packets.iter().map(|(start, _)| *start).collect();
-        find(framing, &self.octets, &packets, self.proof)
+        find(framing, &self.octets, &packets, self.proof, like)
     }
 }
 
@@ -113,6 +108,9 @@ const OFTEN: usize = 4096;
 pub struct Framer {
     framing: Framing,
     state: State,
+    /// How the latest message began, and whether the next frame begins one.
+    like: Option<FrameHeader>,
+    at_message: bool,
 }
 
 impl Default for Framer {
@@ -132,7 +130,7 @@ impl Framer {
             Preamble::Frames => (Framing::V1, State::between_frames(at)),
             Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
         };
-        Self { framing, state }
+        Self { framing, state, like: None, at_message: true }
     }
 
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
@@ -167,7 +165,9 @@ impl Framer {
                         } else {
                             on(*at, Item::Desync(Desync::Greeting));
                             on(*at, Item::Skipped(*length as u64));
-                            self.state = State::Lost(Hunt::new(Proof::Strong));
+                            let mut hunt = Hunt::new(Proof::Strong);
+                            hunt.keep(*at, octets, limits.resync_bytes);
+                            self.state = State::Lost(hunt);
                         }
                     }
                 }
@@ -207,7 +207,7 @@ impl Framer {
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here, bytes, limits.resync_bytes);
-                    if let Some(boundary) = hunt.look(self.framing) {
+                    if let Some(boundary) = hunt.look(self.framing, self.like) {
                         self.resume(boundary, limits, on);
                     }
                     return;
@@ -220,6 +220,7 @@ impl Framer {
     fn resume(&mut self, boundary: Boundary, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         let first = At { position: Position::default(), offset: 0 };
         let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
+        self.at_message = true;
         let recovered = (hunt.octets.len() - boundary.at) as u64;
         let ends = hunt.packets.iter().skip(1).map(|(start, _)| *start).chain([hunt.octets.len()]);
         let mut told = false;
@@ -230,7 +231,7 @@ impl Framer {
             let passed = boundary.at.saturating_sub(start);
             let at = At { offset: at.offset + passed as u64, ..at };
             if !std::mem::replace(&mut told, true) {
-                on(at, Item::Resync { recovered, starts_message: boundary.starts_message });
+                on(at, Item::Resync(recovered));
             }
             self.bytes(at, &hunt.octets[start + passed..end], limits, on);
         }
@@ -265,6 +266,11 @@ impl Framer {
         if header.length > LARGEST_BODY {
             self.lose(at, Desync::Length(header.length), on);
             return;
+        }
+        if !header.flags.command() {
+            if std::mem::replace(&mut self.at_message, !header.flags.more()) {
+                self.like = Some(header);
+            }
         }
         self.state = State::Body { remaining: header.length };
         on(at, Item::Header(header));

@@ -2,22 +2,21 @@
 //!
 //! A boundary is believed when the frames that follow it fit one after the other up to the last octet that is known, and
 //! chance does not explain that. libzmq writes whole batches, so most packets begin and end at boundaries: such places
-//! need less proof, and what begins there is taken for the beginning of a message. Anywhere else the first message may
-//! have begun earlier, and is not told.
+//! need less proof. The first frames may still be the end of a message that began earlier, so what is told begins with the
+//! first one that begins as another message does.
 
 use super::probe::Framing;
 use super::wire::command::is_known_name;
 use super::wire::frame::{FrameHeader, frame_header};
 use super::wire::legacy;
 use crate::base::direction::{Direction, PerDirection};
+use nom::IResult;
 
 /// A place at which frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Boundary {
-    /// Offset in the octets looked at.
+    /// Offset in the octets looked at: there begins READY, or the first part of a message.
     pub at: usize,
-    /// Whether a message begins there, and not just a part of one.
-    pub starts_message: bool,
     /// How much proof there is.
     pub bits: u32,
 }
@@ -55,7 +54,7 @@ pub struct Stretch {
 pub fn recognise(stretches: &PerDirection<Stretch>) -> Option<Framing> {
     [Framing::V3, Framing::V1].into_iter().find(|&framing| {
         let bits = |stretch: &Stretch| {
-            find(framing, &stretch.octets, &stretch.packets, Proof::Usual).map(|boundary| boundary.bits)
+            find(framing, &stretch.octets, &stretch.packets, Proof::Usual, None).map(|boundary| boundary.bits)
         };
         let found = PerDirection::from_fn(|direction| bits(&stretches[direction]));
         let contradicted = |direction| found[direction].is_none() && stretches[direction].octets.len() >= TELLING;
@@ -85,16 +84,89 @@ const STRUCTURE: u32 = 24;
 /// No frame that is met in the middle of a stream is longer.
 const LONGEST: u64 = 1 << 32;
 
-/// The first believable boundary in `octets`; `packets` has the offset in them at which each packet begins, ascending.
-/// Takes time and memory in proportion to the octets.
-pub fn find(framing: Framing, octets: &[u8], packets: &[usize], proof: Proof) -> Option<Boundary> {
+/// The first believable boundary in `octets`; `packets` has the offset in them at which each packet begins, ascending;
+/// `like` is how an earlier message of the stream began. Takes time and memory in proportion to the octets.
+pub fn find(
+    framing: Framing,
+    octets: &[u8],
+    packets: &[usize],
+    proof: Proof,
+    like: Option<FrameHeader>,
+) -> Option<Boundary> {
     let proofs = proofs(framing, octets, packets);
-    (0..octets.len()).find_map(|at| {
+    let with_packet = |at: usize| packets.binary_search(&at).is_ok();
+    let (at, bits) = (0..octets.len()).find_map(|at| {
         let bits = proofs[at]?;
-        let starts_message = packets.binary_search(&at).is_ok();
-        let needed = proof.bits() + if starts_message { 0 } else { NO_HINT };
-        (bits >= needed).then_some(Boundary { at, starts_message, bits })
+        let needed = proof.bits() + if with_packet(at) { 0 } else { NO_HINT };
+        (bits >= needed && !is_empty_end(framing, octets, at)).then_some((at, bits))
+    })?;
+    if let Some(ready) = frames(framing, octets, at).find(|frame| ends_handshake(&octets[frame.at..])) {
+        return Some(Boundary { at: ready.at, bits });
+    }
+    // The first frames may be there by chance, and only lead to those that are real.
+    let mut begins = with_packet(at);
+    for frame in frames(framing, octets, at) {
+        if !frame.header.flags.command() {
+            let octets = &octets[frame.at..];
+            if begins
+                && like.or_else(|| next_message(framing, octets)).is_some_and(|other| looks_like(frame.header, other))
+            {
+                return Some(Boundary { at: frame.at, bits });
+            }
+            begins = !frame.header.flags.more();
+        }
+    }
+    // A later message may tell.
+    None
+}
+
+/// The first header of the message after the one that begins here.
+fn next_message(framing: Framing, octets: &[u8]) -> Option<FrameHeader> {
+    let mut parts = frames(framing, octets, 0).map(|frame| frame.header).filter(|header| !header.flags.command());
+    while parts.next()?.flags.more() {}
+    parts.next()
+}
+
+/// Whether a frame is READY, after which nothing but whole messages comes.
+fn ends_handshake(frame: &[u8]) -> bool {
+    frame_header(frame).is_ok_and(|(body, _)| body.starts_with(b"\x05READY"))
+}
+
+/// Whether two frames can be the first of messages of the same shape.
+fn looks_like(a: FrameHeader, b: FrameHeader) -> bool {
+    let shape = |header: FrameHeader| (header.flags, header.flags.more() && header.length == 0);
+    shape(a) == shape(b)
+}
+
+/// A header and where it is.
+struct Found {
+    at: usize,
+    header: FrameHeader,
+}
+
+/// The frames that follow each other from `start` on.
+fn frames(framing: Framing, octets: &[u8], start: usize) -> impl Iterator<Item = Found> + '_ {
+    let mut at = start;
+    std::iter::from_fn(move || {
+        let (body, header) = header(framing, octets.get(at..)?).ok()?;
+        let found = Found { at, header };
+        // One that goes on beyond the octets is the last.
+        at = (octets.len() - body.len()).saturating_add(usize::try_from(header.length).unwrap_or(usize::MAX));
+        Some(found)
     })
+}
+
+fn header(framing: Framing, octets: &[u8]) -> IResult<&[u8], FrameHeader> {
+    match framing {
+        Framing::V1 => legacy::frame_header(octets),
+        Framing::V2 | Framing::V3 => frame_header(octets),
+    }
+}
+
+/// An empty frame that ends a message proves nothing, since zeros look like it; alone, it is no message that many send.
+fn is_empty_end(framing: Framing, octets: &[u8], at: usize) -> bool {
+    header(framing, &octets[at..])
+        .is_ok_and(|(_, header)| header.length == 0 && !header.flags.more() && !header.flags.command())
 }
 
 /// For each offset: bits of proof that frames begin there, `None` if they cannot. Each builds on the one of the next
@@ -103,15 +175,14 @@ fn proofs(framing: Framing, octets: &[u8], packets: &[usize]) -> Vec<Option<u32>
     let mut proofs: Vec<Option<u32>> = vec![Some(0); octets.len() + 1];
     for at in (0..octets.len()).rev() {
         let rest = &octets[at..];
-        let header = match framing {
-            Framing::V1 => legacy::frame_header(rest),
-            Framing::V2 | Framing::V3 => frame_header(rest),
-        };
-        proofs[at] = match header {
+        proofs[at] = match header(framing, rest) {
             Ok((body, header)) => proof_of(framing, rest, body, header).and_then(|bits| {
                 let next = usize::try_from(header.length).ok().filter(|&length| length <= body.len());
                 let Some(length) = next else { return Some(bits) };
                 let next = octets.len() - body.len() + length;
+                if !header.flags.more() && is_empty_end(framing, octets, next) {
+                    return None;
+                }
                 let with_packet = next == octets.len() || packets.binary_search(&next).is_ok();
                 let end = with_packet && !header.flags.more() && header.length > 0;
                 Some(bits + if end { ENDS_WITH_PACKET } else { 0 } + proofs[next]?)
@@ -147,6 +218,7 @@ fn proof_of(framing: Framing, rest: &[u8], body: &[u8], header: FrameHeader) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::wire::frame::FrameFlags;
     use super::*;
 
     /// REQ's messages: a delimiter and so many octets.
@@ -156,30 +228,39 @@ mod tests {
         octets
     }
 
-    /// Where, and whether a message starts there.
-    fn boundary(at: usize, starts_message: bool) -> Option<(usize, bool)> {
-        Some((at, starts_message))
-    }
-
-    fn find(framing: Framing, octets: &[u8], packets: &[usize], proof: Proof) -> Option<(usize, bool)> {
-        super::find(framing, octets, packets, proof).map(|found| (found.at, found.starts_message))
+    fn find(framing: Framing, octets: &[u8], packets: &[usize], proof: Proof) -> Option<usize> {
+        super::find(framing, octets, packets, proof, None).map(|found| found.at)
     }
 
     #[test]
     fn the_first_packet_of_whole_messages_is_enough() {
         let octets = request(20);
-        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), boundary(0, true));
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), None, "nothing to compare it with yet");
+        let delimiter = FrameHeader { flags: FrameFlags(1), length: 0 };
+        let found = super::find(Framing::V3, &octets, &[0], Proof::Usual, Some(delimiter));
+        assert_eq!(found.map(|found| found.at), Some(0), "it begins as an earlier one did");
         assert_eq!(find(Framing::V3, &octets, &[0], Proof::Strong), None, "not for a stream of unknown kind");
         let octets = [request(20), request(30), request(7)].concat();
-        assert_eq!(find(Framing::V3, &octets, &[0, 24, 58], Proof::Strong), boundary(0, true));
+        assert_eq!(find(Framing::V3, &octets, &[0, 24, 58], Proof::Strong), Some(0));
     }
 
     #[test]
     fn the_rest_of_a_body_is_passed_over() {
         let octets = [b"the rest of some body".to_vec(), request(20), request(30)].concat();
-        assert_eq!(find(Framing::V3, &octets, &[0, 21, 45], Proof::Usual), boundary(21, true));
+        assert_eq!(find(Framing::V3, &octets, &[0, 21, 45], Proof::Usual), Some(21));
+        let last_part = [b"\0\x05tails".to_vec(), request(20), request(30)].concat();
+        assert_eq!(find(Framing::V3, &last_part, &[0, 7, 31], Proof::Usual), Some(7), "others begin otherwise");
         let hidden = find(Framing::V3, &octets, &[0], Proof::Usual);
-        assert_eq!(hidden, boundary(21, false), "in the middle of a packet it may be in the middle of a message");
+        assert_eq!(hidden, None, "in the middle of a packet it may be in the middle of a message");
+        let more = [octets, request(9)].concat();
+        assert_eq!(find(Framing::V3, &more, &[0], Proof::Usual), Some(45), "the next one can be compared");
+    }
+
+    #[test]
+    fn a_zero_before_a_delimiter_is_no_frame() {
+        // 00 01 00 and then 00 14 … fit as frames, and so does what follows; but only this begins as its next does.
+        let octets = [vec![0], request(20), request(20), request(20)].concat();
+        assert_eq!(find(Framing::V3, &octets, &[], Proof::Usual), Some(25));
     }
 
     #[test]
@@ -201,16 +282,20 @@ mod tests {
     #[test]
     fn long_frames_and_commands_prove_themselves() {
         let long = [&[2, 0, 0, 0, 0, 0, 0, 1, 44][..], &[b'y'; 300]].concat();
-        assert_eq!(find(Framing::V3, &[b"zz".to_vec(), long].concat(), &[0], Proof::Usual), boundary(2, false));
+        let octets = [b"zz".to_vec(), long.clone(), long.clone(), long].concat();
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(2 + 309));
         let ping = b"\x04\x07\x04PING\0\0".to_vec();
-        let octets = [b"zz".to_vec(), ping.clone(), ping].concat();
-        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), boundary(2, false));
+        let octets = [b"zz".to_vec(), ping.clone(), ping, request(5), request(5), request(5)].concat();
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(2 + 18 + 9));
+        let ready = b"\x04\x0a\x05READY\x01a\0\0".to_vec();
+        let octets = [vec![0; 30], ready, request(5), request(5)].concat();
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(30));
     }
 
     #[test]
     fn zmtp_1_0_has_its_own_frames() {
         let octets = b"rest\x01\x01\x06\0hello\x01\x01\x06\0world";
-        assert_eq!(find(Framing::V1, octets, &[0, 4, 13], Proof::Usual), boundary(4, true));
+        assert_eq!(find(Framing::V1, octets, &[0, 4, 13], Proof::Usual), Some(4));
         assert_eq!(find(Framing::V3, b"\x01\x01\x06\0hello", &[0], Proof::Usual), None);
     }
 }

@@ -126,10 +126,9 @@ impl State {
             Item::End => self.frame_end(direction, at.position, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
-            Item::Resync { recovered, starts_message } => {
+            Item::Resync(recovered) => {
                 let skipped = side.traffic.undecoded_bytes.saturating_sub(recovered);
                 side.traffic.undecoded_bytes = skipped;
-                side.assembler.resume(starts_message);
                 let text = format!(
                     "frames are recognised again; {skipped} bytes of this direction could not be decoded so far"
                 );
