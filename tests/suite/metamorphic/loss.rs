@@ -1,8 +1,8 @@
-//! Packets that were not captured: less is found, never something else, and no two requests are mixed up.
+//! Packets that were not captured: less is found, never something else, and no two requests are taken for one with confidence.
 
 use crate::fixture;
 use crate::packets::{OwnedPacket, analyze};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use zmtpscope::correlate::path::Path;
 
 #[test]
@@ -20,8 +20,7 @@ fn packets_lost_at_random() {
             let found = analyze(left);
             super::assert_nothing_invented(&found, &whole, &what);
             for path in &found.paths {
-                let joined: BTreeSet<_> = path.hops().filter_map(|hop| tokens.get(&hop.key)).collect();
-                assert!(joined.len() <= 1, "{what}: {path:#?} joins {joined:?}");
+                super::assert_no_sure_link_joins_two(path, &tokens, &what);
             }
         }
     }
@@ -66,16 +65,16 @@ fn a_gap_given_up_late_does_not_make_its_message_late() {
     };
     let candidates: Vec<&OwnedPacket> = packets.iter().filter(middle_of_a_body).collect();
     assert!(candidates.len() > 10, "{} candidates", candidates.len());
+    let hops = |path: &Path| path.hops().map(|hop| (hop.key, path.number)).collect::<Vec<_>>();
+    let path_of: BTreeMap<u64, u64> = whole.paths.iter().flat_map(hops).collect();
     for lost in candidates {
         let found = analyze(packets.iter().filter(|packet| *packet != lost));
         let damaged = found.messages().filter(|(_, message)| message.is_damaged()).count();
         assert!(damaged <= 1, "{:?}", lost.position);
+        let what = format!("without {:?}", lost.position);
+        super::assert_nothing_invented(&found, &whole, &what);
         for path in &found.paths {
-            let keys = |path: &Path| path.hops().map(|hop| hop.key).collect::<Vec<_>>();
-            let first = path.hops().next().expect("a path has a hop").key;
-            let original =
-                whole.paths.iter().map(keys).find(|keys| keys.contains(&first)).expect("nothing is invented");
-            assert!(keys(path).iter().all(|key| original.contains(key)), "{:?}", lost.position);
+            super::assert_no_sure_link_joins_two(path, &path_of, &what);
         }
     }
 }
