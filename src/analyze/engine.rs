@@ -16,6 +16,7 @@ use crate::flow::table::{End, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
 use crate::zmtp::peer::Peer;
+use crate::zmtp::probe::Preamble;
 use crate::zmtp::session::Session;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
@@ -203,6 +204,9 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
+                if preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream(_))) {
+                    correlator.incomplete(conn);
+                }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
             self.open.insert(flow.id, OpenConnection { conn, session: Session::new(preambles), endpoints_hash });
@@ -286,6 +290,12 @@ impl<O: Observer> EventSink for Sink<'_, O> {
     fn peer(&mut self, direction: Direction, peer: &Peer) {
         if let Some(correlator) = &mut self.correlator {
             correlator.peer(self.conn, direction, peer);
+        }
+    }
+
+    fn lost(&mut self, _: Direction) {
+        if let Some(correlator) = &mut self.correlator {
+            correlator.incomplete(self.conn);
         }
     }
 

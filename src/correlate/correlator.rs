@@ -70,6 +70,11 @@ impl Correlator {
         self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
     }
 
+    /// Messages of a connection may be missing.
+    pub fn incomplete(&mut self, conn: u32) {
+        self.sockets.set_incomplete(conn);
+    }
+
     /// A connection is over.
     pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         self.sockets.disconnect(conn, at, by_server);

@@ -114,7 +114,11 @@ impl Links {
             {
                 waiting.doubtful |= waiting.requests.len() > 1 && !answers_in_order(scene, record.conn);
                 if let Some(request) = waiting.requests.pop_front() {
-                    let confidence = if waiting.doubtful { ANY_ORDER } else { CERTAIN };
+                    let confidence = match (waiting.doubtful, scene.sockets.connection(record.conn).incomplete) {
+                        (true, _) => ANY_ORDER,
+                        (false, true) => UNEVEN,
+                        (false, false) => CERTAIN,
+                    };
                     self.join(scene, request, rank, Evidence::Order, confidence);
                 }
                 waiting.doubtful &= !waiting.requests.is_empty();
@@ -179,7 +183,12 @@ fn pair_in_order(
             causes.iter().zip(effects).map(|(cause, effect)| (cause.1, effect.1)).collect();
         // While the node owes nothing, nothing can be mistaken for what comes next.
         for busy in pairs_in_order.chunk_by(|(_, effect), (next_cause, _)| next_cause < effect) {
-            let confidence = if keeps_order(scene, busy) { CERTAIN } else { OVERTAKING };
+            let confidence = match busy {
+                // Equal content elsewhere may be missing its counterpart.
+                _ if pairs_in_order.len() > 1 && is_incomplete(scene, busy) => UNEVEN,
+                _ if keeps_order(scene, busy) => CERTAIN,
+                _ => OVERTAKING,
+            };
             pairs.extend(busy.iter().map(|&(cause, effect)| (cause, effect, confidence)));
         }
         return;
@@ -200,4 +209,10 @@ fn pair_in_order(
 fn keeps_order(scene: &Scene<'_>, pairs: &[(Rank, Rank)]) -> bool {
     let conns = |&(cause, effect): &(Rank, Rank)| [cause, effect].map(|rank| scene.window.record(rank).conn);
     pairs.iter().all(|pair| conns(pair) == conns(&pairs[0]))
+}
+
+/// Whether messages may be missing on any of these connections.
+fn is_incomplete(scene: &Scene<'_>, pairs: &[(Rank, Rank)]) -> bool {
+    let incomplete = |rank: Rank| scene.sockets.connection(scene.window.record(rank).conn).incomplete;
+    pairs.iter().any(|&(cause, effect)| incomplete(cause) || incomplete(effect))
 }

@@ -42,6 +42,8 @@ pub struct Connection {
     pub requests: Option<Direction>,
     /// Whether any message of it was joined to another: it takes part in request/reply.
     pub joined: bool,
+    /// Messages of it may be missing, so that order proves little.
+    pub incomplete: bool,
 }
 
 /// What a peer said of itself.
@@ -102,6 +104,7 @@ impl Sockets {
             opened,
             requests: None,
             joined: false,
+            incomplete: false,
         });
     }
 
@@ -157,6 +160,11 @@ impl Sockets {
     /// Notes that a message of this connection was joined to another.
     pub fn set_joined(&mut self, conn: u32) {
         self.connections[conn as usize].joined = true;
+    }
+
+    /// Notes that messages of this connection may be missing.
+    pub fn set_incomplete(&mut self, conn: u32) {
+        self.connections[conn as usize].incomplete = true;
     }
 
     /// One socket.

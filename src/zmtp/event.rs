@@ -106,6 +106,8 @@ pub trait EventSink {
     fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>);
     /// A peer introduced itself: READY, or INITIATE of PLAIN.
     fn peer(&mut self, direction: Direction, peer: &Peer);
+    /// Frames are no longer recognised: messages of this direction may be missing from here on.
+    fn lost(&mut self, direction: Direction);
     /// Something is wrong or odd.
     fn anomaly(&mut self, anomaly: Anomaly);
 }

@@ -137,6 +137,7 @@ impl State {
             Item::Desync(why) => {
                 side.identity_is_next = false;
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
+                sink.lost(direction);
                 let remark = match why {
                     // Only where the other side's greeting, or the user, says that this is ZMTP.
                     Desync::Greeting => {

@@ -51,6 +51,8 @@ impl EventSink for Log {
 
     fn peer(&mut self, _: Direction, _: &Peer) {}
 
+    fn lost(&mut self, _: Direction) {}
+
     fn anomaly(&mut self, anomaly: Anomaly) {
         self.codes.push(anomaly.code);
     }
