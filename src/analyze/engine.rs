@@ -12,6 +12,8 @@ use crate::capture::packet::Packet;
 use crate::correlate::correlator::Correlator;
 use crate::correlate::findings::Finding;
 use crate::decap;
+use crate::decap::fragments::{Fragments, Reassembled};
+use crate::decap::segment::Skip;
 use crate::flow::table::{End, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
@@ -34,6 +36,7 @@ pub struct Options {
 
 /// An analysis under way.
 pub struct Analyzer<O: Observer> {
+    fragments: Fragments,
     table: FlowTable<Stream<O>>,
     engine: Engine<O>,
 }
@@ -43,6 +46,7 @@ impl<O: Observer> Analyzer<O> {
     pub fn new(options: Options, observer: O) -> Self {
         let correlator = observer.interest().paths.then(|| Correlator::new(&options.limits));
         Self {
+            fragments: Fragments::new(&options.limits),
             table: FlowTable::new(&options.limits),
             engine: Engine {
                 observer,
@@ -67,7 +71,19 @@ impl<O: Observer> Analyzer<O> {
         engine.now = engine.now.max(packet.at);
         match decap::segment(packet) {
             Ok(segment) => self.table.segment(&segment, packet.position(), engine),
+            Err(Skip::Fragment) => self.fragment(packet),
             Err(reason) => *engine.health.skipped.entry(reason).or_default() += 1,
+        }
+    }
+
+    /// A fragment of a datagram. The segment, if it is the last, stands where this packet does.
+    #[cold]
+    fn fragment(&mut self, packet: &Packet<'_>) {
+        let engine = &mut self.engine;
+        match self.fragments.packet(packet) {
+            Reassembled::Waiting => {}
+            Reassembled::Segment(segment) => self.table.segment(&segment, packet.position(), engine),
+            Reassembled::Skipped(reason, packets) => *engine.health.skipped.entry(reason).or_default() += packets,
         }
     }
 
@@ -110,6 +126,10 @@ impl<O: Observer> Analyzer<O> {
         }
         let stats = self.table.stats();
         let health = &mut engine.health;
+        health.fragments = self.fragments.finish();
+        if health.fragments.given_up_packets > 0 {
+            *health.skipped.entry(Skip::Fragment).or_default() += health.fragments.given_up_packets;
+        }
         health.given_up_messages = given_up;
         health.tcp_connections = stats.flows;
         health.evicted = stats.evicted;

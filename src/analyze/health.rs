@@ -1,5 +1,6 @@
 //! What was not used and why: no result hides a blind spot.
 
+use crate::decap::fragments::FragmentStats;
 use crate::decap::segment::Skip;
 use crate::flow::reassembly::ReassemblyStats;
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ pub struct Health {
     pub bytes: u64,
     /// Packets not used, by reason.
     pub skipped: BTreeMap<Skip, u64>,
+    /// Fragments of IP datagrams; packets of those that did not become whole are among the packets not used.
+    pub fragments: FragmentStats,
     /// TCP connections seen.
     pub tcp_connections: u64,
     /// TCP connections that do not speak ZMTP, or carried too little to tell.

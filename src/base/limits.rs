@@ -15,6 +15,13 @@ pub struct Limits {
     pub gap_patience_packets: u32,
     /// The same as a time, for connections with few packets.
     pub gap_patience: Duration,
+    /// IP datagrams that wait for fragments at once; the oldest is given up first.
+    pub fragment_datagrams: usize,
+    /// Bytes held for them. Linux holds as much before it drops fragments.
+    pub fragment_bytes: usize,
+    /// How long a datagram waits for its fragments, from the first one seen. Receivers wait as long (Linux 30 s, RFC 8200
+    /// 60 s), and where identifications wrap sooner a longer wait would mix datagrams (RFC 4963).
+    pub fragment_time: Duration,
     /// TCP connections tracked at once; the one idle longest is given up first.
     pub connections: usize,
     /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
@@ -49,6 +56,9 @@ impl Default for Limits {
             pending_segments: 8192,
             gap_patience_packets: 64,
             gap_patience: Duration::from_millis(200),
+            fragment_datagrams: 4096,
+            fragment_bytes: 4 << 20,
+            fragment_time: Duration::from_secs(30),
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,

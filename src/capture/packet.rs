@@ -13,12 +13,20 @@ impl LinkType {
     pub const NULL: Self = Self(0);
     /// Ethernet II or IEEE 802.3.
     pub const ETHERNET: Self = Self(1);
+    /// PPP, in HDLC-like framing or without.
+    pub const PPP: Self = Self(9);
     /// `DLT_RAW` as some systems write it into files.
     pub const RAW_BSD: Self = Self(12);
     /// `DLT_RAW` as OpenBSD writes it into files.
     pub const RAW_OPENBSD: Self = Self(14);
+    /// PPP in HDLC-like framing, or Cisco's HDLC.
+    pub const PPP_HDLC: Self = Self(50);
+    /// `PPPoE` sessions, from the header behind that of Ethernet on.
+    pub const PPP_ETHER: Self = Self(51);
     /// Raw IPv4 or IPv6, told by the version nibble.
     pub const RAW: Self = Self(101);
+    /// Cisco's HDLC.
+    pub const CISCO_HDLC: Self = Self(104);
     /// OpenBSD loopback: address family in network byte order.
     pub const LOOP: Self = Self(108);
     /// Linux "cooked" capture.

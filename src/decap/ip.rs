@@ -1,5 +1,6 @@
 //! IPv4 (RFC 791), IPv6 and its extension headers (RFC 8200 section 4), and the TCP header (RFC 9293 section 3.1).
 
+use super::fragment::{Datagram, Found, Fragment, Stop};
 use super::segment::{Segment, Skip, TcpFlags};
 use super::span::Span;
 use super::tunnel;
@@ -12,16 +13,16 @@ use etherparse::{
 use std::net::IpAddr;
 
 /// IPv4 or IPv6, told by the version. `depth` tunnels are around it.
-pub(super) fn segment(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+pub(super) fn segment(datagram: Span<'_>, depth: u8) -> Found<'_> {
     match datagram.field::<1>(0)?[0] >> 4 {
         4 => v4(datagram, depth),
         6 => v6(datagram, depth),
-        _ => Err(Skip::NotIp),
+        _ => Err(Skip::NotIp.into()),
     }
 }
 
 /// An IPv4 datagram, perhaps with padding behind it.
-pub(super) fn v4(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+pub(super) fn v4(datagram: Span<'_>, depth: u8) -> Found<'_> {
     let header = Ipv4HeaderSlice::from_slice(datagram.bytes()).map_err(|error| match error {
         ipv4::HeaderSliceError::Len(error) => datagram.lacks(error.required_len),
         ipv4::HeaderSliceError::Content(_) => Skip::Malformed,
@@ -30,22 +31,27 @@ pub(super) fn v4(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
     let datagram = match usize::from(header.total_len()) {
         // Captured before the network card cut it into segments (TSO): as long as the packet.
         0 => datagram,
-        total if total < length => return Err(Skip::Malformed),
+        total if total < length => return Err(Skip::Malformed.into()),
         total => datagram.with_length(total),
     };
+    let protocol = header.protocol();
+    let addresses = [header.source_addr().into(), header.destination_addr().into()];
+    let payload = datagram.after(length)?;
     if header.is_fragmenting_payload() {
-        return Err(Skip::Fragment);
+        let identification = u32::from(header.identification());
+        return Err(Stop::Fragment(Fragment {
+            datagram: Datagram { addresses, identification, protocol: Some(protocol.0), depth },
+            protocol: protocol.0,
+            offset: 8 * usize::from(header.fragments_offset().value()),
+            more: header.more_fragments(),
+            payload,
+        }));
     }
-    transport(
-        header.protocol(),
-        [header.source_addr().into(), header.destination_addr().into()],
-        datagram.after(length)?,
-        depth,
-    )
+    transport(protocol, addresses, payload, depth)
 }
 
 /// An IPv6 packet, perhaps with padding behind it.
-pub(super) fn v6(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+pub(super) fn v6(packet: Span<'_>, depth: u8) -> Found<'_> {
     let header = Ipv6HeaderSlice::from_slice(packet.bytes()).map_err(|error| match error {
         ipv6::HeaderSliceError::Len(error) => packet.lacks(error.required_len),
         ipv6::HeaderSliceError::Content(_) => Skip::Malformed,
@@ -56,8 +62,21 @@ pub(super) fn v6(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
         0 => packet,
         payload => packet.with_length(length + payload),
     };
-    let mut next = header.next_header();
-    let mut rest = packet.after(length)?;
+    let addresses = [header.source_addr().into(), header.destination_addr().into()];
+    extensions(header.next_header(), addresses, packet.after(length)?, depth)
+}
+
+/// The payload of a datagram that was put together from fragments.
+pub(super) fn reassembled(datagram: Datagram, protocol: u8, payload: Span<'_>) -> Found<'_> {
+    let Datagram { addresses, depth, .. } = datagram;
+    match addresses[0] {
+        IpAddr::V4(_) => transport(IpNumber(protocol), addresses, payload, depth),
+        IpAddr::V6(_) => extensions(IpNumber(protocol), addresses, payload, depth),
+    }
+}
+
+/// What comes behind the header of IPv6: extension headers, perhaps; `next` is the type of the first.
+fn extensions(mut next: IpNumber, addresses: [IpAddr; 2], mut rest: Span<'_>, depth: u8) -> Found<'_> {
     loop {
         match next {
             ip_number::IPV6_HEADER_HOP_BY_HOP | ip_number::IPV6_ROUTE_HEADER | ip_number::IPV6_DESTINATION_OPTIONS => {
@@ -67,28 +86,29 @@ pub(super) fn v6(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
                 rest = rest.after(extension.slice().len())?;
             }
             ip_number::IPV6_FRAGMENTATION_HEADER => {
-                let fragment = Ipv6FragmentHeaderSlice::from_slice(rest.bytes())
+                let header = Ipv6FragmentHeaderSlice::from_slice(rest.bytes())
                     .map_err(|error| rest.lacks(error.required_len))?;
+                next = header.next_header();
+                rest = rest.after(header.slice().len())?;
                 // An "atomic fragment" is whole (RFC 6946).
-                if fragment.is_fragmenting_payload() {
-                    return Err(Skip::Fragment);
+                if header.is_fragmenting_payload() {
+                    let identification = header.identification();
+                    return Err(Stop::Fragment(Fragment {
+                        datagram: Datagram { addresses, identification, protocol: None, depth },
+                        protocol: next.0,
+                        offset: 8 * usize::from(header.fragment_offset().value()),
+                        more: header.more_fragments(),
+                        payload: rest,
+                    }));
                 }
-                next = fragment.next_header();
-                rest = rest.after(fragment.slice().len())?;
             }
-            _ => break,
+            _ => return transport(next, addresses, rest, depth),
         }
     }
-    transport(next, [header.source_addr().into(), header.destination_addr().into()], rest, depth)
 }
 
 /// What IP carries; `addresses` are source and destination.
-fn transport(
-    mut protocol: IpNumber,
-    addresses: [IpAddr; 2],
-    mut payload: Span<'_>,
-    depth: u8,
-) -> Result<Segment<'_>, Skip> {
+fn transport(mut protocol: IpNumber, addresses: [IpAddr; 2], mut payload: Span<'_>, depth: u8) -> Found<'_> {
     while protocol == ip_number::AUTHENTICATION_HEADER {
         let header = IpAuthHeaderSlice::from_slice(payload.bytes()).map_err(|error| match error {
             ip_auth::HeaderSliceError::Len(error) => payload.lacks(error.required_len),
@@ -98,7 +118,7 @@ fn transport(
         payload = payload.after(header.slice().len())?;
     }
     match protocol {
-        ip_number::TCP => tcp(addresses, payload),
+        ip_number::TCP => tcp(addresses, payload).map_err(Stop::Skip),
         other => tunnel::segment(other, payload, depth),
     }
 }

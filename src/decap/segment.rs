@@ -45,7 +45,7 @@ pub enum Skip {
     NotIp,
     /// IP, but not TCP (see the protocol number in the packet): UDP, ICMP, ….
     NotTcp,
-    /// A fragment of an IP datagram.
+    /// A fragment of an IP datagram that did not become whole.
     Fragment,
     /// A header contradicts itself or its length fields.
     Malformed,
@@ -64,7 +64,7 @@ impl fmt::Display for Skip {
             Self::LinkType => "unknown link type",
             Self::NotIp => "not IP",
             Self::NotTcp => "not TCP",
-            Self::Fragment => "IP fragment",
+            Self::Fragment => "fragment of an incomplete IP datagram",
             Self::Malformed => "malformed header",
             Self::Cut => "headers cut by the snapshot length",
         })

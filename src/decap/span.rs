@@ -21,7 +21,12 @@ impl<'a> Span<'a> {
         self.bytes
     }
 
-    /// How many bytes were not.
+    /// How long it was on the wire.
+    pub(super) fn wire(self) -> usize {
+        self.wire
+    }
+
+    /// How many bytes were not captured.
     pub(super) fn cut(self) -> usize {
         self.wire - self.bytes.len()
     }

@@ -1,7 +1,8 @@
 //! IP in something in IP: IP in IP (RFC 2003, RFC 4213), GRE (RFC 2784, RFC 2890), VXLAN (RFC 7348), Geneve (RFC 8926),
-//! and `PPPoE` (RFC 2516). Tunnels over UDP are told by their registered ports.
+//! PPP (RFC 1661) and `PPPoE` (RFC 2516). Tunnels over UDP are told by their registered ports.
 
-use super::segment::{Segment, Skip};
+use super::fragment::Found;
+use super::segment::Skip;
 use super::span::Span;
 use super::{ip, link};
 use etherparse::{IpNumber, ip_number};
@@ -17,28 +18,28 @@ const VXLAN_PORTS: [u16; 2] = [4789, 8472];
 const GENEVE_PORT: u16 = 6081;
 
 /// What IP carries that is not TCP. `depth` tunnels are around it.
-pub(super) fn segment(protocol: IpNumber, payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+pub(super) fn segment(protocol: IpNumber, payload: Span<'_>, depth: u8) -> Found<'_> {
     let inner = depth + 1;
     if inner > MAX_DEPTH {
-        return Err(Skip::NotTcp);
+        return Err(Skip::NotTcp.into());
     }
     match protocol {
         ip_number::IPV4 => ip::v4(payload, inner),
         ip_number::IPV6 => ip::v6(payload, inner),
         ip_number::GRE => gre(payload, inner),
         ip_number::UDP => udp(payload, inner),
-        _ => Err(Skip::NotTcp),
+        _ => Err(Skip::NotTcp.into()),
     }
 }
 
-fn carried(ether_type: u16, payload: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+fn carried(ether_type: u16, payload: Span<'_>, depth: u8) -> Found<'_> {
     if ether_type == BRIDGED { link::ethernet(payload, depth) } else { link::network(ether_type, payload, depth) }
 }
 
 /// ```text
 /// |C| |K|S| reserved | version | protocol | [checksum, reserved] | [key] | [sequence number] |
 /// ```
-fn gre(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+fn gre(packet: Span<'_>, depth: u8) -> Found<'_> {
     /// Source routing (RFC 1701) and every version but 0 (1 is PPTP's).
     const UNKNOWN: u16 = 0x4007;
     /// Checksum, key, sequence number: each, if present, takes four bytes.
@@ -46,42 +47,52 @@ fn gre(packet: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
 
     let flags = packet.u16(0)?;
     if flags & UNKNOWN != 0 {
-        return Err(Skip::NotTcp);
+        return Err(Skip::NotTcp.into());
     }
     let length = 4 + 4 * (flags & OPTIONAL).count_ones() as usize;
     carried(packet.u16(2)?, packet.after(length)?, depth)
 }
 
-fn udp(datagram: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+fn udp(datagram: Span<'_>, depth: u8) -> Found<'_> {
     let port = datagram.u16(2)?;
     let payload = datagram.after(8)?;
     if VXLAN_PORTS.contains(&port) {
         /// The network identifier is valid.
         const FLAGS: u8 = 0x08;
-        if payload.field::<1>(0)? != [FLAGS] {
-            return Err(Skip::NotTcp);
+        /// A group policy stands in what is reserved else.
+        const GROUP_POLICY: u8 = 0x80;
+        if payload.field::<1>(0)?[0] & !GROUP_POLICY != FLAGS {
+            return Err(Skip::NotTcp.into());
         }
         link::ethernet(payload.after(8)?, depth)
     } else if port == GENEVE_PORT {
         // Version (2 bits, 0) and the length of the options in four bytes (6 bits).
         let [first] = payload.field(0)?;
         if first >= 0x40 {
-            return Err(Skip::NotTcp);
+            return Err(Skip::NotTcp.into());
         }
         let length = 8 + 4 * usize::from(first);
         carried(payload.u16(2)?, payload.after(length)?, depth)
     } else {
-        Err(Skip::NotTcp)
+        Err(Skip::NotTcp.into())
     }
 }
 
-/// Version and type, code, session, length; then the PPP protocol number.
-pub(super) fn pppoe(frame: Span<'_>, depth: u8) -> Result<Segment<'_>, Skip> {
+/// Version and type, code, session, length; then PPP.
+pub(super) fn pppoe(frame: Span<'_>, depth: u8) -> Found<'_> {
     let length = 6 + usize::from(frame.u16(4)?);
-    let frame = frame.with_length(length);
-    match frame.u16(6)? {
-        0x0021 => ip::v4(frame.after(8)?, depth),
-        0x0057 => ip::v6(frame.after(8)?, depth),
-        _ => Err(Skip::NotIp),
+    ppp(frame.with_length(length).after(6)?, depth)
+}
+
+/// The protocol number of PPP (RFC 1661 section 2), of one byte if that is odd; then what it tells.
+pub(super) fn ppp(frame: Span<'_>, depth: u8) -> Found<'_> {
+    let [first] = frame.field(0)?;
+    let (protocol, payload) =
+        if first & 1 == 1 { (u16::from(first), frame.after(1)?) } else { (frame.u16(0)?, frame.after(2)?) };
+    match protocol {
+        0x0021 => ip::v4(payload, depth),
+        0x0057 => ip::v6(payload, depth),
+        0x0281 | 0x0283 => link::mpls(payload, depth),
+        _ => Err(Skip::NotIp.into()),
     }
 }

@@ -267,10 +267,8 @@ impl Framer {
             self.lose(at, Desync::Length(header.length), on);
             return;
         }
-        if !header.flags.command() {
-            if std::mem::replace(&mut self.at_message, !header.flags.more()) {
-                self.like = Some(header);
-            }
+        if !header.flags.command() && std::mem::replace(&mut self.at_message, !header.flags.more()) {
+            self.like = Some(header);
         }
         self.state = State::Body { remaining: header.length };
         on(at, Item::Header(header));

@@ -115,7 +115,7 @@ fn agreed(heads: &PerDirection<Vec<u8>>, a: u8, b: u8, is_final: bool) -> Verdic
         1 | 2 => short(heads, Framing::V2, is_final),
         _ => {
             let mechanism = |direction| MechanismName::is_plausible(heads[direction].get(12..).unwrap_or_default());
-            let plausible = Direction::BOTH.into_iter().all(|direction| mechanism(direction));
+            let plausible = Direction::BOTH.into_iter().all(mechanism);
             // Both got as far as their version, and nothing speaks against it.
             if is_final && plausible { Verdict::V3 } else { undecided(is_final) }
         }

@@ -1,6 +1,7 @@
 //! Captures written by hand, so that what is read was not written by the code that reads it.
 
 use crate::packets::OwnedPacket;
+use std::io::Write;
 
 /// Big-endian pcap with nanoseconds; all packets have the link type of the first.
 pub fn pcap_ns_big_endian(packets: &[OwnedPacket]) -> Vec<u8> {
@@ -54,4 +55,15 @@ fn block(kind: u32, body: &[u8]) -> Vec<u8> {
     block.resize(8 + padded, 0);
     block.extend(total);
     block
+}
+
+/// One gzip member.
+pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).expect("a Vec takes all")
+}
+
+/// One zstd frame.
+pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }

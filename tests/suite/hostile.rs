@@ -1,7 +1,7 @@
 //! What somebody who wants to do harm, or a broken peer, could put on the wire or into a file.
 
 use crate::conversation::{Conversation, command, frame, greeting, long_header, message, metadata};
-use crate::formats::pcap_ns_big_endian;
+use crate::formats::{gzip, pcap_ns_big_endian, zstd};
 use crate::packets::{OwnedPacket, analyze};
 use crate::program::on_capture;
 use std::io::Cursor;
@@ -31,12 +31,14 @@ fn drain(bytes: Vec<u8>) -> usize {
 #[test]
 fn random_bytes_are_no_capture() {
     let mut random = fastrand::Rng::with_seed(1);
-    let starts: [&[u8]; 5] = [
+    let starts: [&[u8]; 7] = [
         &[],
         &[0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0],
         &[0xa1, 0xb2, 0x3c, 0x4d, 0, 2, 0, 4],
         &[0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0],
-        &[0x1f, 0x8b, 8, 0],
+        &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3],
+        &[0x28, 0xb5, 0x2f, 0xfd, 0],
+        &[0x28, 0xb5, 0x2f, 0xfd, 0xe0],
     ];
     for round in 0..500 {
         let mut bytes = starts[round % starts.len()].to_vec();
@@ -49,6 +51,18 @@ fn random_bytes_are_no_capture() {
         assert_eq!(output.status.code(), Some(1), "{view}: the work could not be done");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty(), "{view}: and says so where it belongs");
     }
+}
+
+/// A thousand times as long as the file and more: all of it is seen, none of it is kept.
+#[test]
+fn a_decompression_bomb_streams() {
+    let mut pcap = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 4, 0, 1, 0, 0, 0];
+    pcap.resize(pcap.len() + (64 << 20), 0);
+    let packets = (64 << 20) / 16;
+    let bomb = zstd(&pcap);
+    assert!(bomb.len() < pcap.len() / 1000);
+    assert_eq!(drain(bomb), packets);
+    assert_eq!(drain(gzip(&pcap)), packets);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 //! Invariants: the bytes of a range handed out stay in place until the next [`Buffer::fill`]; memory grows only as far
 //! as the caller asks, which is at most [`super::MAX_CAPTURED`] and a header.
 
-use std::io::{self, ErrorKind, Read};
+use super::compressed::{Compression, Decompressor};
+use std::io::{self, Cursor, ErrorKind, Read};
 use std::ops::Range;
 
 /// Space for one read. Reads below some 100 KiB cost time in system calls, buffers beyond the second-level cache cost
@@ -12,16 +13,54 @@ const CAPACITY: usize = 512 << 10;
 
 /// Bytes read and not yet consumed.
 pub(super) struct Buffer {
-    reader: Box<dyn Read + Send>,
+    input: Input,
     bytes: Vec<u8>,
     start: usize,
     end: usize,
     consumed: u64,
 }
 
+/// Where the bytes come from.
+enum Input {
+    Plain(Box<dyn Read + Send>),
+    Compressed(Decompressor),
+}
+
 impl Buffer {
     pub(super) fn new(reader: Box<dyn Read + Send>) -> Self {
-        Self { reader, bytes: vec![0; CAPACITY], start: 0, end: 0, consumed: 0 }
+        Self::of(Input::Plain(reader))
+    }
+
+    fn of(input: Input) -> Self {
+        Self { input, bytes: vec![0; CAPACITY], start: 0, end: 0, consumed: 0 }
+    }
+
+    /// The same input decompressed, what is in the window included.
+    pub(super) fn decompressed(self, compression: Compression) -> Self {
+        match self.input {
+            Input::Plain(reader) => {
+                let start = Cursor::new(self.bytes[self.start..self.end].to_vec());
+                let decompressor = Decompressor::new(compression, Box::new(start.chain(reader)));
+                Self::of(Input::Compressed(decompressor))
+            }
+            Input::Compressed(_) => self,
+        }
+    }
+
+    /// How the input is compressed, if it is, and what is wrong with that.
+    pub(super) fn compression(&self) -> Option<(Compression, Option<&str>)> {
+        match &self.input {
+            Input::Plain(_) => None,
+            Input::Compressed(input) => Some((input.compression(), input.damage())),
+        }
+    }
+
+    /// Bytes of the file that were read: compressed ones, where it is compressed.
+    pub(super) fn read_bytes(&self) -> u64 {
+        match &self.input {
+            Input::Plain(_) => self.consumed,
+            Input::Compressed(input) => input.read_bytes(),
+        }
     }
 
     /// What is there, from the first byte not consumed on.
@@ -29,7 +68,7 @@ impl Buffer {
         &self.bytes[self.start..self.end]
     }
 
-    /// Bytes of the input that were consumed.
+    /// Bytes that were consumed, after decompression.
     pub(super) fn consumed(&self) -> u64 {
         self.consumed
     }
@@ -46,7 +85,12 @@ impl Buffer {
             self.bytes.resize(wanted, 0);
         }
         while self.end < wanted {
-            match self.reader.read(&mut self.bytes[self.end..]) {
+            let space = &mut self.bytes[self.end..];
+            let read = match &mut self.input {
+                Input::Plain(reader) => reader.read(space),
+                Input::Compressed(input) => input.read(space),
+            };
+            match read {
                 Ok(0) => return Ok(false),
                 Ok(count) => self.end += count,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -1,4 +1,5 @@
-//! Packets of one capture file or of standard input: pcap and pcapng, told by their first bytes.
+//! Packets of one capture file or of standard input: pcap and pcapng, told by their first bytes, compressed with gzip or
+//! zstd or not.
 //!
 //! Invariants: packets come in the order of the file and are numbered as in it, whatever a filter leaves out. What can
 //! be read is read: a cut-off tail or a damaged block ends the packets with a warning, not with an error. No length
@@ -11,6 +12,7 @@
 //! somewhat less for pcapng, and a quarter for pcapng with an option at each packet.
 
 mod buffer;
+mod compressed;
 mod pcap;
 mod pcapng;
 #[cfg(test)]
@@ -22,6 +24,7 @@ use super::packet::{InputStats, LinkType, Next, Packet, PacketSource, SourceStat
 use crate::base::chunk::PacketId;
 use crate::base::time::{Duration, Timestamp};
 use buffer::Buffer;
+use compressed::Compression;
 use pcap::Pcap;
 use pcapng::Pcapng;
 use std::fs::File;
@@ -95,14 +98,18 @@ impl FileSource {
         Self::from_reader(&name, Box::new(file), size)
     }
 
-    /// Reads a capture from anything that yields its bytes; `size` is how many, where known.
+    /// Reads a capture from anything that yields its bytes, compressed or not; `size` is how many, where known.
     ///
     /// # Errors
     /// As [`Self::open`].
     pub fn from_reader(name: &str, reader: Box<dyn Read + Send>, size: Option<u64>) -> Result<Self, CaptureError> {
         let mut buffer = Buffer::new(reader);
-        let filled = buffer.fill(pcap::FILE_HEADER);
-        filled.map_err(|source| CaptureError::Io { name: name.to_owned(), source })?;
+        let failed = |source| CaptureError::Io { name: name.to_owned(), source };
+        buffer.fill(pcap::FILE_HEADER).map_err(failed)?;
+        if let Some(compression) = Compression::of(buffer.window()) {
+            buffer = buffer.decompressed(compression);
+            buffer.fill(pcap::FILE_HEADER).map_err(failed)?;
+        }
         let start = buffer.window();
         let start = &start[..start.len().min(pcap::FILE_HEADER)];
         let format = if Pcapng::begins(start) {
@@ -111,7 +118,12 @@ impl FileSource {
             buffer.take(pcap::FILE_HEADER);
             Format::Pcap(pcap)
         } else {
-            return Err(CaptureError::Format { name: name.to_owned(), what: not_a_capture(start) });
+            let what = match buffer.compression() {
+                None => not_a_capture(start),
+                Some((_, Some(damage))) => format!("nothing in it can be read: {damage}"),
+                Some((compression, None)) => format!("inside {}: {}", compression.name(), not_a_capture(start)),
+            };
+            return Err(CaptureError::Format { name: name.to_owned(), what });
         };
         Ok(Self {
             name: name.to_owned(),
@@ -227,6 +239,7 @@ impl PacketSource for FileSource {
             Format::Pcap(pcap) => (pcap.name(), None, None),
             Format::Pcapng(pcapng) => ("pcapng", pcapng.dropped(), pcapng.warning()),
         };
+        let compression_damage = self.buffer.compression().and_then(|(_, damage)| damage).map(str::to_owned);
         SourceStats {
             inputs: vec![InputStats {
                 name: self.name.clone(),
@@ -234,9 +247,9 @@ impl PacketSource for FileSource {
                 packets: self.packets,
                 filtered: self.filtered,
                 dropped,
-                warnings: self.damage.iter().cloned().chain(warning).collect(),
+                warnings: compression_damage.into_iter().chain(self.damage.clone()).chain(warning).collect(),
             }],
-            read_bytes: self.buffer.consumed(),
+            read_bytes: self.buffer.read_bytes(),
             total_bytes: self.size,
         }
     }

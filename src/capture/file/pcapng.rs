@@ -52,7 +52,10 @@ struct Interface {
     /// 0 for no limit.
     snaplen: u32,
     clock: Clock,
-    drops: Option<u64>,
+    /// Drops since the start of the capture, as the statistics of the interface tell them.
+    total_drops: Option<u64>,
+    /// Sum of the drops that packets tell to have happened before them.
+    packet_drops: Option<u64>,
 }
 
 /// The unit and origin of an interface's timestamps.
@@ -75,7 +78,11 @@ impl Pcapng {
 
     /// Drops that the file tells of so far.
     pub(super) fn dropped(&self) -> Option<u64> {
-        self.interfaces.iter().map(|interface| interface.drops).fold(self.ended_drops, sum)
+        // Both count the same drops; the larger number has seen more of them.
+        self.interfaces
+            .iter()
+            .map(|interface| interface.total_drops.max(interface.packet_drops))
+            .fold(self.ended_drops, sum)
     }
 
     pub(super) fn warning(&self) -> Option<String> {
@@ -176,11 +183,13 @@ impl Pcapng {
             return None;
         }
         let dropped = match kind {
-            OBSOLETE_PACKET => Some(self.u16(body, 2)).filter(|&drops| drops != DROPS_UNKNOWN),
-            _ => None,
+            OBSOLETE_PACKET => Some(self.u16(body, 2)).filter(|&drops| drops != DROPS_UNKNOWN).map(u64::from),
+            _ => self.drop_count(body.get(20 + captured.next_multiple_of(4)..).unwrap_or_default()),
         };
         let interface = self.interfaces.get_mut(index)?;
-        interface.drops = sum(interface.drops, dropped.map(u64::from));
+        if dropped.is_some() {
+            interface.packet_drops = sum(interface.packet_drops, dropped);
+        }
         let start = BLOCK_START + 20;
         Some(Record {
             at: interface.clock.time(ticks),
@@ -188,6 +197,22 @@ impl Pcapng {
             range: start..start + captured,
             wire_length,
         })
+    }
+
+    /// `epb_dropcount` among the options of a packet (section 4.3).
+    fn drop_count(&self, mut options: &[u8]) -> Option<u64> {
+        const END: u16 = 0;
+        const DROP_COUNT: u16 = 4;
+        while options.len() >= 4 {
+            let (code, length) = (self.u16(options, 0), usize::from(self.u16(options, 2)));
+            let value = options.get(4..4 + length)?;
+            match code {
+                END => break,
+                DROP_COUNT => return Some(self.u64(value)),
+                _ => options = options.get(4 + length.next_multiple_of(4)..)?,
+            }
+        }
+        None
     }
 
     /// Section 4.4: only the length on the wire, then the packet and its padding, captured on the first interface.
@@ -214,7 +239,8 @@ impl Pcapng {
                 resolution: resolution.and_then(|value| value.first()).map_or(6, |&n| n),
                 offset: offset.map_or(0, |value| self.u64(value) as i64),
             },
-            drops: None,
+            total_drops: None,
+            packet_drops: None,
         }
     }
 
@@ -224,7 +250,7 @@ impl Pcapng {
         let drops =
             counters.into_iter().map(|code| option(&block.options, code).map(|value| self.u64(value))).fold(None, sum);
         if let Some(interface) = self.interfaces.get_mut(block.if_id as usize) {
-            interface.drops = drops.or(interface.drops);
+            interface.total_drops = drops.or(interface.total_drops);
         }
     }
 

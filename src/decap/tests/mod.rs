@@ -1,3 +1,4 @@
+mod fragments;
 mod packets;
 
 use super::segment::TcpFlags;
@@ -7,9 +8,13 @@ use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
 use crate::capture::packet::LinkType;
 use etherparse::{PacketBuilder, ip_number};
-use packets::{PAYLOAD, ethernet, in_ipv4, in_udp, ipv4, ipv6, ipv6_with, samples, with_header};
+use packets::{PAYLOAD, ethernet, in_ipv4, in_udp, ipv4, ipv6, ipv6_with, labels, samples, snap, with_header};
 
-const ALL_LINKS: [LinkType; 11] = [
+const ALL_LINKS: [LinkType; 15] = [
+    LinkType::PPP,
+    LinkType::PPP_HDLC,
+    LinkType::PPP_ETHER,
+    LinkType::CISCO_HDLC,
     LinkType::NULL,
     LinkType::ETHERNET,
     LinkType::RAW_BSD,
@@ -179,6 +184,12 @@ fn every_other_packet_has_its_reason() {
         (LinkType(239), ipv4(), Skip::LinkType),
         (LinkType::ETHERNET, ethernet(&[0x0806], &[0; 46]), Skip::NotIp),
         (LinkType::NULL, with_header(&[7, 0, 0, 0], &ipv4()), Skip::NotIp),
+        (LinkType::ETHERNET, ethernet(&[46], &[0x42; 46]), Skip::NotIp),
+        (LinkType::ETHERNET, ethernet(&[46], &snap(0, 46, &[0; 46])), Skip::NotIp),
+        (LinkType::ETHERNET, ethernet(&[0x8847], &labels(2, &[0; 60])), Skip::NotIp),
+        (LinkType::ETHERNET, ethernet(&[0x8847], &[0; 60]), Skip::Malformed),
+        (LinkType::PPP, with_header(&[0xff, 3, 0xc0, 0x21], &ipv4()), Skip::NotIp),
+        (LinkType::CISCO_HDLC, with_header(&[0x0f, 0, 0x80, 0x35], &ipv4()), Skip::NotIp),
         (LinkType::RAW, vec![0; 60], Skip::NotIp),
         (LinkType::RAW, short(9, 1), Skip::NotTcp),
         (LinkType::RAW, in_udp(53, PAYLOAD), Skip::NotTcp),

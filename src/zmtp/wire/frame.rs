@@ -25,7 +25,8 @@ impl FrameFlags {
 
     /// The flags of a message's frame in a version that had no others.
     pub fn of_message(more: bool, long: bool) -> Self {
-        Self(u8::from(more) * Self::MORE | u8::from(long) * Self::LONG)
+        let bit = |set, mask| if set { mask } else { 0 };
+        Self(bit(more, Self::MORE) | bit(long, Self::LONG))
     }
 
     /// The same without COMMAND: before ZMTP 3.0 there were none.

@@ -2,6 +2,7 @@
 //! fixed seeds.
 
 mod corrupt;
+mod fragment;
 mod loss;
 mod prefix;
 mod recut;

@@ -1,7 +1,7 @@
 //! What a file format or the number of files has to do with what is found: nothing.
 
 use crate::fixture;
-use crate::formats::{pcap_ns_big_endian, pcapng_ns};
+use crate::formats::{gzip, pcap_ns_big_endian, pcapng_ns, zstd};
 use crate::packets::{OwnedPacket, analyze, read};
 use std::io::Cursor;
 use zmtpscope::base::chunk::{PacketId, Position};
@@ -20,6 +20,16 @@ fn written_again_in_other_formats() {
         if packets.iter().all(|packet| packet.link == packets[0].link) {
             assert_eq!(read(open(pcap_ns_big_endian(&packets))), packets, "{} as pcap", fixture.name);
         }
+    }
+}
+
+#[test]
+fn compressed() {
+    for fixture in fixture::all() {
+        let packets = fixture.packets();
+        let file = pcapng_ns(&packets);
+        assert_eq!(read(open(gzip(&file))), packets, "{} with gzip", fixture.name);
+        assert_eq!(read(open(zstd(&file))), packets, "{} with zstd", fixture.name);
     }
 }
 

@@ -72,8 +72,8 @@ fn damage_ends_the_file_with_what_was_read() {
 fn what_is_no_capture_is_named() {
     for (bytes, words) in [
         (&b""[..], "empty: not even"),
-        (b"\x1f\x8b\x08\0\0\0\0\0", "compressed with gzip: decompress it first"),
-        (b"\x28\xb5\x2f\xfd\0\0\0\0", "compressed with zstd: decompress it first"),
+        (b"\xfd7zXZ\0\0\0", "compressed with xz: decompress"),
+        (b"BZh91AY&SY", "compressed with bzip2: decompress"),
         (b"<!DOCTYPE html><html lang=de>", "(it begins with 3c21444f)"),
         (b"\xd4\xc3\xb2\xa1\x02\0", "cut off in its header: it has 6 bytes"),
         (b"\x0a\x0d\x0d\x0a\x1c\0\0\0no byte-order magic", "neither pcap nor pcapng"),

@@ -84,6 +84,33 @@ fn the_last_statistics_of_an_interface_count() {
     assert_eq!(stats.dropped, Some(12));
 }
 
+/// `epb_dropcount` counts what was dropped before its packet, the statistics all of it: the same drops.
+#[test]
+fn packets_tell_of_drops_before_them() {
+    for order in [LITTLE, BIG] {
+        let packet = |options: &[(u16, &[u8])]| {
+            let body = [order.words(&[0, 0, 7, 3, 3]), b"abc\0".to_vec(), order.options(options)];
+            order.block(6, &body.concat())
+        };
+        let flags = order.u32(1);
+        let drops = |count: u64| packet(&[(2, &flags), (4, &order.u64(count)), (2, &flags)]);
+        let file = [order.section(), order.interface(1, 0, &[])].concat();
+        let dropped = |blocks: &[Vec<u8>]| {
+            let (seen, stats) = read(&[&file[..], &blocks.concat()].concat());
+            assert_eq!(seen.len(), blocks.len() - usize::from(blocks.last() == Some(&order.statistics(0, 9))));
+            stats.dropped
+        };
+        assert_eq!(dropped(&[packet(&[]), packet(&[(2, &flags)])]), None);
+        assert_eq!(dropped(&[drops(0)]), Some(0));
+        assert_eq!(dropped(&[drops(3), packet(&[]), drops(4)]), Some(7));
+        assert_eq!(dropped(&[drops(3), drops(4), order.statistics(0, 9)]), Some(9));
+        // Options that are not options: no drops, and the packet all the same.
+        let broken =
+            order.block(6, &[order.words(&[0, 0, 7, 3, 3]), b"abc\0\0\x04\x04\0\xff\xff\xff\xff".to_vec()].concat());
+        assert_eq!(dropped(&[broken]), None);
+    }
+}
+
 #[test]
 fn simple_and_obsolete_packet_blocks() {
     for order in [LITTLE, BIG] {
@@ -109,7 +136,7 @@ fn simple_and_obsolete_packet_blocks() {
 }
 
 /// One byte a read, and now and then an interruption.
-struct Drip(Cursor<Vec<u8>>, bool);
+pub(super) struct Drip(pub(super) Cursor<Vec<u8>>, pub(super) bool);
 
 impl Read for Drip {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

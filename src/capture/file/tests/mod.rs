@@ -1,5 +1,6 @@
 //! Small files built byte by byte: here the builders and readers, below the tests.
 
+mod compressed;
 mod damage;
 mod formats;
 
