@@ -13,13 +13,13 @@ use std::time::Instant;
 pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     let live = args.interface.is_some();
     let settings = resolve::settings(kind, &args.output, args.files.len(), live)?;
-    resolve::tell_unused(&args.dissect, args.output.quiet);
-    let options = resolve::options(&args.dissect, &args.output);
+    let keys = resolve::keys(&args.dissect, live, args.output.quiet)?;
+    let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let mut source = input::open(args)?;
     let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, control)?;
+    let facts = run_loop(&mut *source, options, view, keys, control)?;
     if args.output.verbose {
         let seconds = started.elapsed().as_secs_f64();
         let mebibytes = facts.health.bytes as f64 / f64::from(1 << 20);

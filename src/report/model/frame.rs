@@ -49,8 +49,8 @@ impl<'a> FrameModel<'a> {
                 name = command_name(connection, frame, settings).map(text_or_hex);
                 ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
             }
-            FrameKind::Part { ordinal: message, part: number, nonce } => {
-                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some());
+            FrameKind::Part { ordinal: message, part: number, nonce, opened } => {
+                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some() && !opened);
                 ("message", nonce.map(Fields::Nonce))
             }
         };

@@ -281,11 +281,11 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
                 None => ("command", name, String::new()),
             }
         }
-        FrameKind::Part { ordinal, part, nonce } => {
+        FrameKind::Part { ordinal, part, nonce, opened } => {
             let what = What::Part { ordinal: *ordinal, part: *part, of: None };
             let content = match nonce {
-                Some(nonce) => format!("encrypted, nonce {nonce}"),
-                None => body(connection, frame, settings),
+                Some(nonce) if !opened => format!("encrypted, nonce {nonce}"),
+                _ => body(connection, frame, settings),
             };
             ("message", what, content)
         }

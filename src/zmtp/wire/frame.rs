@@ -26,6 +26,12 @@ impl FrameFlags {
     const LONG: u8 = 0x02;
     const COMMAND: u8 = 0x04;
 
+    /// With these bits.
+    pub fn of(more: bool, long: bool, command: bool) -> Self {
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        Self(bit(more, Self::MORE) | bit(long, Self::LONG) | bit(command, Self::COMMAND))
+    }
+
     /// More frames of the same message follow.
     pub fn more(self) -> bool {
         self.0 & Self::MORE != 0
