@@ -2,7 +2,7 @@
 //! position of the packet that it came from, so that even positions and times must be equal.
 
 use crate::fixture;
-use crate::packets::{OwnedPacket, analyze};
+use crate::packets::{OwnedPacket, analyze, analyze_with};
 use zmtpscope::decap::segment::{Segment, TcpFlags};
 
 /// Above this payload a segment is cut into single bytes at its ends only, and into random pieces in between.
@@ -42,7 +42,8 @@ fn assert_cuts_do_not_matter(how: &str, mut borders: impl FnMut(usize) -> Vec<us
         let packets = fixture.packets();
         let pieces: Vec<_> = packets.iter().flat_map(|packet| cut(packet, &borders(payload_length(packet)))).collect();
         assert!(pieces.len() > packets.len(), "{}: nothing was cut", fixture.name);
-        let (mut whole, mut recut) = (analyze(&packets), analyze(&pieces));
+        let with_keys = |packets: &[OwnedPacket]| analyze_with(fixture.options(), packets);
+        let (mut whole, mut recut) = (with_keys(&packets), with_keys(&pieces));
         if fixture.is_lossy() {
             (whole, recut) = (whole.without_gap_proofs(), recut.without_gap_proofs());
         }
