@@ -25,12 +25,14 @@ pub(crate) struct KeyFile {
     read: u64,
     /// Lines of those.
     lines: u64,
+    /// What [`KeyLog::wanted`] said at the last look.
+    wanted: u64,
 }
 
 impl KeyFile {
     /// Reads what is there. While packets are `live` it need not be there yet, and its last line may be under way.
     pub(crate) fn open(path: &Path, live: bool, quiet: bool) -> anyhow::Result<Self> {
-        let mut file = Self { path: path.to_owned(), log: Arc::default(), quiet, read: 0, lines: 0 };
+        let mut file = Self { path: path.to_owned(), log: Arc::default(), quiet, read: 0, lines: 0, wanted: 0 };
         match file.more(live) {
             Ok(()) => {}
             Err(error) if live && is_missing(&error) => {
@@ -50,7 +52,15 @@ impl KeyFile {
 
     /// Reads what was added. That it cannot be read for the moment is no reason to stop.
     pub(crate) fn look(&mut self) {
+        self.wanted = self.log.wanted();
         let _ = self.more(true);
+    }
+
+    /// The same, if a connection sought a key in vain since: peers log a key before they send what it opens.
+    pub(crate) fn look_if_wanted(&mut self) {
+        if self.log.wanted() != self.wanted {
+            self.look();
+        }
     }
 
     fn more(&mut self, growing: bool) -> anyhow::Result<()> {

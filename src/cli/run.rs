@@ -68,6 +68,9 @@ pub(crate) fn run(
                 packets += 1;
                 widen(&mut facts.span, packet.at);
                 analyzer.packet(&packet);
+                if let Some(keys) = keys.as_mut().filter(|_| control.live) {
+                    keys.look_if_wanted();
+                }
                 progress.update(packets, source);
                 let look = control.live || packets.is_multiple_of(LOOK_EVERY) || analyzer.observer().is_done();
                 if !look {

@@ -70,6 +70,8 @@ pub struct KeyLog {
     keys: RwLock<Keys>,
     /// Counts additions, so that who waits need not look in vain.
     generation: AtomicU64,
+    /// Counts searches in vain, so that who fills the log knows that more of it is wanted at once.
+    wanted: AtomicU64,
 }
 
 #[derive(Default)]
@@ -79,7 +81,7 @@ struct Keys {
     sessions: FxHashMap<Public, Secret>,
     /// Pairs that opened a WELCOME, the latest last.
     proven: Vec<usize>,
-    /// Transient pairs that were found to belong to a connection: to no other, then.
+    /// Transient pairs that were found to belong to a connection, and so to no other.
     spent: FxHashSet<usize>,
 }
 
@@ -112,6 +114,16 @@ impl KeyLog {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// A connection sought its key and did not find it.
+    pub fn want(&self) {
+        self.wanted.fetch_add(1, Ordering::Release);
+    }
+
+    /// Changes when a key was sought in vain.
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Acquire)
+    }
+
     /// How many keys there are.
     pub fn count(&self) -> usize {
         let keys = self.read();
@@ -142,7 +154,7 @@ impl KeyLog {
         if let Some(found) = proven.into_iter().find_map(|&at| opens(&keys.pairs[at])) {
             return (Some(found), from);
         }
-        let may = |pair: &Pair| matches!(pair.kind, Kind::Any | Kind::Server);
+        let may = |at: usize, pair: &Pair| matches!(pair.kind, Kind::Any | Kind::Server) && !keys.spent.contains(&at);
         let (found, next) = keys.find(from, most, may, &mut opens);
         drop(keys);
         if let Some((at, found)) = found {
@@ -156,7 +168,7 @@ impl KeyLog {
         (None, next)
     }
 
-    /// Looks for a server's transient pair that `opens`, which then belongs to that connection; see
+    /// Looks for a server's transient pair that `opens`, first among those that belong to no connection yet; see
     /// [`Self::find_server`].
     pub fn find_server_transient<T>(
         &self,
@@ -164,8 +176,14 @@ impl KeyLog {
         most: usize,
         mut opens: impl FnMut(&Pair) -> Option<T>,
     ) -> (Option<T>, usize) {
+        let keys = self.read();
         let may = |pair: &Pair| matches!(pair.kind, Kind::Any | Kind::ServerTransient);
-        let (found, next) = self.read().find(from, most, may, &mut opens);
+        let fresh = |at: usize, pair: &Pair| may(pair) && !keys.spent.contains(&at);
+        let (found, next) = keys.find(from, most, fresh, &mut opens);
+        // The same connection may be in the capture twice.
+        let spent = |at: usize, pair: &Pair| may(pair) && keys.spent.contains(&at);
+        let found = found.or_else(|| keys.find(from, most, spent, &mut opens).0);
+        drop(keys);
         let found = found.map(|(at, found)| {
             self.write().spent.insert(at);
             found
@@ -188,12 +206,12 @@ impl Keys {
         &self,
         from: usize,
         most: usize,
-        may: impl Fn(&Pair) -> bool,
+        may: impl Fn(usize, &Pair) -> bool,
         opens: &mut impl FnMut(&Pair) -> Option<T>,
     ) -> (Option<(usize, T)>, usize) {
         let mut tried = 0;
         for (at, pair) in self.pairs.iter().enumerate().skip(from) {
-            if !may(pair) || self.spent.contains(&at) {
+            if !may(at, pair) {
                 continue;
             }
             if tried == most {
@@ -356,11 +374,15 @@ mod tests {
     }
 
     #[test]
-    fn a_transient_key_belongs_to_one_connection() {
+    fn a_transient_key_belongs_to_one_connection_first() {
         let (log, _) = KeyLog::parse(&format!("{ALICE} {ALICE_SECRET}\n{BOB} {BOB_SECRET}"));
         assert_eq!(log.find_server_transient(0, 9, |pair| Some(pair.public)), (Some(public(ALICE)), 0));
         assert_eq!(log.find_server_transient(0, 9, |pair| Some(pair.public)), (Some(public(BOB)), 1));
-        assert_eq!(log.find_server_transient(0, 9, |_| Some(())), (None, 2));
+        assert_eq!(
+            log.find_server_transient(0, 9, |pair| Some(pair.public)),
+            (Some(public(ALICE)), 2),
+            "or is seen twice"
+        );
         let (log, _) = KeyLog::parse(&format!("{ALICE} {ALICE_SECRET}\n{BOB} {BOB_SECRET}"));
         assert_eq!(log.find_server(0, 1, |_| None::<()>), (None, 1), "only so many are tried at a time");
         assert_eq!(log.find_server(1, 1, |_| None::<()>), (None, 2));

@@ -220,6 +220,47 @@ fn keys_that_come_late_open_what_is_still_to_come() {
 }
 
 #[test]
+fn keys_that_come_one_by_one_open_as_soon_as_they_are_enough() {
+    let fixture = opened();
+    let secrets = secrets(&fixture);
+    let session = &fixture.truth.curve_sessions[0];
+    let server_public = format!("CURVE_SERVER_PUBLIC {}", session.server_public);
+    let server_long_term = format!("CURVE_SERVER {}", secrets[&session.server_public]);
+    let client = format!("CURVE_CLIENT_TRANSIENT {}", secrets[&session.client_transient]);
+    let server = format!("CURVE_SERVER_TRANSIENT {}", secrets[&session.server_transient]);
+    for (first, second) in [
+        (&server_public, &client),
+        (&client, &server_public),
+        (&server_long_term, &client),
+        (&server_long_term, &server),
+        (&server_public, &server),
+        (&client, &server),
+    ] {
+        for (when_first, when_second) in [(0, 40), (22, 28), (27, 29), (29, 31), (30, 40), (35, 45)] {
+            let keys = Arc::new(KeyLog::default());
+            let options = Options { keys: Some(Arc::clone(&keys)), ..Options::default() };
+            let mut analyzer = Analyzer::new(options, Recorder::default());
+            for (number, packet) in fixture.packets().iter().enumerate() {
+                for (when, line) in [(when_first, first), (when_second, second)] {
+                    if number == when {
+                        assert_eq!(keys.add(0, line), []);
+                    }
+                }
+                analyzer.packet(&packet.packet());
+            }
+            let found = Recording::of(analyzer);
+            assert_eq!(
+                found.connections[0].decrypted,
+                Some(true),
+                "{first} at {when_first}, {second} at {when_second}"
+            );
+            assert_eq!(found.connections[0].peers.c2s.identity.as_deref(), Some(&b"curve-client-0"[..]));
+            assert!(opened_messages(&found).len() >= 8, "{first} at {when_first}, {second} at {when_second}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_message_stays_closed_and_the_others_are_read() {
     let fixture = opened();
     let mut packets = fixture.packets();

@@ -12,3 +12,5 @@
 pub mod boxes;
 pub mod nonces;
 pub mod opening;
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,9 @@ const VOUCHED: usize = 32 + 16 + 80;
 /// Octets of a MESSAGE before its box: its name, the short nonce.
 const MESSAGE_CLEAR: usize = 8 + 8;
 
+/// The longest box with metadata that is kept while there is no key; libzmq's are some 200 octets.
+const LONGEST_WAITING: usize = 4096;
+
 /// The metadata that a peer sent in a box.
 #[derive(Clone, Debug)]
 pub struct Introduction {
@@ -116,6 +119,8 @@ pub struct Opening {
     key: Option<BoxKey>,
     /// Something did open.
     proven: bool,
+    client_secret_known: bool,
+    /// Pairs tried, and how far in the log.
     tried: usize,
     servers_seen: usize,
     transients_seen: usize,
@@ -142,6 +147,7 @@ impl Opening {
             ready: None,
             key: None,
             proven: false,
+            client_secret_known: false,
             tried: 0,
             servers_seen: 0,
             transients_seen: 0,
@@ -173,18 +179,30 @@ impl Opening {
 
     /// A command of the handshake. Gives what it and those before it say, as far as that can be opened by now.
     pub fn handshake(&mut self, direction: Direction, command: &Command<'_>, limits: &Limits) -> Vec<Introduction> {
+        // Each is sent once; of what a hostile stream repeats, the first counts.
         match &command.body {
-            Body::CurveHello(hello) => {
+            Body::CurveHello(hello) if self.client_transient.is_none() => {
                 self.client = direction;
                 self.client_transient = hello.client_transient.try_into().ok();
             }
-            Body::CurveWelcome(welcome) => self.welcome = Some((welcome.nonce.into(), welcome.welcome_box.into())),
-            Body::CurveInitiate(initiate) => self.initiate = Some((initiate.nonce, initiate.initiate_box.into())),
-            Body::CurveBox(ready) if command.name == b"READY" => self.ready = Some((ready.nonce, ready.sealed.into())),
+            Body::CurveWelcome(welcome) if self.welcome.is_none() => {
+                self.welcome = Some((welcome.nonce.into(), welcome.welcome_box.into()));
+            }
+            Body::CurveInitiate(initiate) if self.initiate.is_none() => {
+                self.initiate = Some((initiate.nonce, initiate.initiate_box.into()));
+            }
+            Body::CurveBox(ready) if command.name == b"READY" && self.ready.is_none() => {
+                self.ready = Some((ready.nonce, ready.sealed.into()));
+            }
             _ => return Vec::new(),
         }
         self.find_key(limits);
-        self.introductions()
+        let introductions = self.introductions();
+        // Still waiting for a key: metadata of this size are nobody's, but would be kept for every connection.
+        for waiting in [&mut self.initiate, &mut self.ready] {
+            waiting.take_if(|(_, sealed)| sealed.len() > LONGEST_WAITING);
+        }
+        introductions
     }
 
     /// Tries again if the log has grown.
@@ -198,13 +216,24 @@ impl Opening {
     }
 
     fn find_key(&mut self, limits: &Limits) {
+        self.search(limits);
+        if self.key.is_none() {
+            self.keys.want();
+        }
+    }
+
+    fn search(&mut self, limits: &Limits) {
         let Some(client_transient) = self.client_transient.filter(|_| self.key.is_none()) else { return };
         if let Some(agreed) = self.keys.session(&client_transient) {
             self.key = Some(BoxKey::given(&agreed));
             return;
         }
-        // `None` from a pair of which the needed half is not in the log.
         let client_secret = self.keys.secret(&client_transient);
+        if client_secret.is_some() && !std::mem::replace(&mut self.client_secret_known, true) {
+            // With it also those may open that were tried without.
+            (self.tried, self.servers_seen, self.transients_seen) = (0, 0, 0);
+        }
+        // `None` from a pair of which the needed half is not in the log.
         let key_with = |pair: &Pair| match (&client_secret, &pair.secret) {
             (Some(secret), _) => Some(BoxKey::agreed(&pair.public, secret)),
             (None, Some(secret)) => Some(BoxKey::agreed(&client_transient, secret)),

@@ -28,7 +28,8 @@ impl State {
                 let late = opening.look_again(limits);
                 let held = opening.hold(direction, header, at, limits);
                 let too_long = opening.has_key() && !held;
-                if !late.is_empty() {
+                let any_closed = Direction::BOTH.iter().any(|&side| self.sides[side].traffic.messages > 0);
+                if any_closed && !late.is_empty() {
                     let text = "the key came while the connection was under way: what was sent before stays closed, and \
                                 the first message of each side may lack parts";
                     tell(Remark::new("curve-opened-late", Severity::Note, text), direction, at, sink);
