@@ -43,6 +43,8 @@ pub struct ConnectionSummary {
     pub version: Option<Version>,
     /// The mechanism that the client offers; a mismatch is a finding.
     pub mechanism: Option<MechanismName>,
+    /// Whether its encrypted traffic was opened; `None` if it is not encrypted.
+    pub decrypted: Option<bool>,
     /// How far the handshake got.
     pub handshake: HandshakeOutcome,
     /// Who the peers are; `c2s` is the client.
@@ -78,6 +80,7 @@ impl ConnectionSummary {
             midstream: !flow.syn,
             version: session.version(),
             mechanism: session.mechanism(),
+            decrypted: session.decrypted(),
             handshake,
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),

@@ -17,12 +17,14 @@ use crate::decap::segment::Skip;
 use crate::flow::table::{End, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
+use crate::zmtp::keylog::KeyLog;
 use crate::zmtp::peer::Peer;
 use crate::zmtp::probe::Preamble;
 use crate::zmtp::session::Session;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
 use std::net::IpAddr;
+use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What the user wants to be different from the default.
@@ -32,6 +34,8 @@ pub struct Options {
     pub limits: Limits,
     /// TCP ports whose connections are ZMTP although their bytes do not say so.
     pub ports: Vec<u16>,
+    /// Keys that open CURVE connections. They may grow meanwhile.
+    pub keys: Option<Arc<KeyLog>>,
 }
 
 /// An analysis under way.
@@ -229,7 +233,8 @@ impl<O: Observer> Engine<O> {
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
-            self.open.insert(flow.id, OpenConnection { conn, session: Session::new(preambles), endpoints_hash });
+            let session = Session::new(preambles, self.options.keys.as_ref());
+            self.open.insert(flow.id, OpenConnection { conn, session, endpoints_hash });
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
             }

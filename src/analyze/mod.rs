@@ -4,4 +4,5 @@ pub mod connection;
 pub mod engine;
 pub mod gate;
 pub mod health;
+pub mod keys;
 pub mod observer;

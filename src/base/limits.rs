@@ -45,6 +45,11 @@ pub struct Limits {
     pub window_messages: usize,
     /// A request not answered within this time of capture is reported unanswered when its place is needed.
     pub answer_time: Duration,
+    /// Bytes of a CURVE frame held to be opened, which needs all of it; a longer one stays closed. Only connections with
+    /// a key hold any, one frame in each direction.
+    pub sealed_bytes: usize,
+    /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
+    pub curve_keys: usize,
     /// Anomalies reported one by one; further ones are counted by code.
     pub anomalies: usize,
 }
@@ -69,6 +74,8 @@ impl Default for Limits {
             parts: 4096,
             window_messages: 1 << 16,
             answer_time: Duration::from_secs(30),
+            sealed_bytes: 16 << 20,
+            curve_keys: 4096,
             anomalies: 10_000,
         }
     }

@@ -172,7 +172,7 @@ pub(crate) struct DissectArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 
-    /// CURVE secret keys, to open encrypted connections (reserved: not used yet)
+    /// Secret keys that open CURVE connections, one pair a line; read on as it grows while live
     #[arg(long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
     pub(crate) keylog: Option<PathBuf>,
 

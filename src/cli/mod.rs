@@ -6,6 +6,7 @@
 mod args;
 mod input;
 mod interfaces;
+mod keys;
 mod output;
 mod progress;
 mod resolve;

@@ -2,6 +2,7 @@
 
 use super::CliError;
 use super::args::{ColorArg, DissectArgs, OutputArgs};
+use super::keys::KeyFile;
 use crate::analyze::engine::Options;
 use crate::base::limits::Limits;
 use crate::base::time::Duration;
@@ -13,11 +14,11 @@ use std::path::{Path, PathBuf};
 const NARROWEST: usize = 20;
 
 /// What the analysis is to do.
-pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs) -> Options {
+pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&KeyFile>) -> Options {
     let mut limits = Limits::default();
     limits.head_bytes = limits.head_bytes.max(output.max_body.unwrap_or(0));
     limits.command_bytes = limits.command_bytes.max(output.max_body.unwrap_or(0));
-    Options { limits, ports: dissect.port.clone() }
+    Options { limits, ports: dissect.port.clone(), keys: keys.map(KeyFile::log) }
 }
 
 /// How the output is to be.
@@ -42,11 +43,10 @@ pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: 
     })
 }
 
-/// Says what was asked for and is not done by this version.
-pub(crate) fn tell_unused(dissect: &DissectArgs, quiet: bool) {
-    if dissect.keylog.is_some() && !quiet {
-        super::output::say("the key log is not used: this version does not open CURVE connections");
-    }
+/// The key log, if there is one.
+pub(crate) fn keys(dissect: &DissectArgs, live: bool, quiet: bool) -> Result<Option<KeyFile>, CliError> {
+    let path = dissect.keylog.as_deref().filter(|path| !path.as_os_str().is_empty());
+    Ok(path.map(|path| KeyFile::open(path, live, quiet)).transpose()?)
 }
 
 /// Columns to write: what `COLUMNS` says, else those of the terminal on stdout, `None` if it is none.

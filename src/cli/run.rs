@@ -1,5 +1,6 @@
 //! The loop: packets from a source through an analysis to a view.
 
+use super::keys::KeyFile;
 use super::output::warn;
 use super::progress::Progress;
 use super::signals::stop_flag;
@@ -37,6 +38,7 @@ pub(crate) fn run(
     source: &mut dyn PacketSource,
     options: Options,
     view: AnyView,
+    mut keys: Option<KeyFile>,
     control: Control,
 ) -> anyhow::Result<CaptureFacts> {
     let stop = stop_flag()?;
@@ -66,6 +68,9 @@ pub(crate) fn run(
                 packets += 1;
                 widen(&mut facts.span, packet.at);
                 analyzer.packet(&packet);
+                if let Some(keys) = keys.as_mut().filter(|_| control.live) {
+                    keys.look_if_wanted();
+                }
                 progress.update(packets, source);
                 let look = control.live || packets.is_multiple_of(LOOK_EVERY) || analyzer.observer().is_done();
                 if !look {
@@ -75,6 +80,7 @@ pub(crate) fn run(
             Ok(Next::Idle(now)) => {
                 analyzer.tick(now);
                 flushed = Instant::now();
+                look(keys.as_mut(), control);
                 analyzer.observer().flush()?;
             }
             Ok(Next::End) => break,
@@ -95,6 +101,7 @@ pub(crate) fn run(
             }
             if now - flushed >= FLUSH_EVERY {
                 flushed = now;
+                look(keys.as_mut(), control);
                 if let Some((_, latest)) = facts.span {
                     analyzer.tick(latest);
                 }
@@ -114,6 +121,13 @@ pub(crate) fn run(
     match failure {
         Some(error) => Err(error.into()),
         None => Ok(facts),
+    }
+}
+
+/// Looks for new keys, where packets are still to come.
+fn look(keys: Option<&mut KeyFile>, control: Control) {
+    if let Some(keys) = keys.filter(|_| control.live) {
+        keys.look();
     }
 }
 

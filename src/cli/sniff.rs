@@ -14,8 +14,8 @@ use std::fmt::Write;
 pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     let kind = ViewKind::from(args.view);
     let settings = resolve::settings(kind, &args.output, 1, true)?;
-    resolve::tell_unused(&args.dissect, args.output.quiet);
-    let options = resolve::options(&args.dissect, &args.output);
+    let keys = resolve::keys(&args.dissect, true, args.output.quiet)?;
+    let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let words = args.expression.join(" ");
     let expression = args.filter.as_deref().or_else(|| (!words.is_empty()).then_some(words.as_str()));
     let mut source = input::live(&args.interface, expression, &args.live)?;
@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     }
     let control = Control { live: true, count: args.live.count, duration: args.live.duration, quiet };
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, control)?;
+    let facts = run_loop(&mut *source, options, view, keys, control)?;
     if !quiet {
         say(&summary(&facts));
     }

@@ -13,16 +13,16 @@ use std::time::Instant;
 pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     let live = args.interface.is_some();
     let settings = resolve::settings(kind, &args.output, args.files.len(), live)?;
-    resolve::tell_unused(&args.dissect, args.output.quiet);
-    let options = resolve::options(&args.dissect, &args.output);
+    let keys = resolve::keys(&args.dissect, live, args.output.quiet)?;
+    let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let mut source = input::open(args)?;
     let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, control)?;
+    let facts = run_loop(&mut *source, options, view, keys, control)?;
     if facts.counts.connections == 0 && !facts.stopped && !args.output.quiet {
         say(&format!(
-            "no ZMTP found (packets: {}, TCP connections: {}); it is told by its greeting, with which a connection begins",
+            "no ZMTP found (packets: {}, TCP connections: {})",
             facts.health.packets, facts.health.tcp_connections
         ));
     }

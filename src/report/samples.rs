@@ -87,6 +87,7 @@ pub(crate) fn connection(conn: u32) -> ConnectionSummary {
         midstream: false,
         version: Some(Version::V3_1),
         mechanism: Some(MechanismName::NULL),
+        decrypted: None,
         handshake: HandshakeOutcome::Complete,
         peers: PerDirection { c2s: peer(SocketType::REQ, None), s2c: peer(SocketType::ROUTER, Some(b"")) },
         traffic: PerDirection { c2s: traffic(10, 160), s2c: traffic(10, 170) },

@@ -49,6 +49,8 @@ pub enum FrameKind<'a> {
         part: u64,
         /// The short nonce, if this is a CURVE MESSAGE.
         nonce: Option<u64>,
+        /// That MESSAGE was opened: flags, length and head are those of what was in it.
+        opened: bool,
     },
 }
 

@@ -8,9 +8,11 @@
 
 pub mod anomaly;
 pub mod assembler;
+pub mod curve;
 pub mod event;
 pub mod framer;
 pub mod handshake;
+pub mod keylog;
 pub mod peer;
 pub mod probe;
 pub mod resync;

@@ -1,10 +1,15 @@
 //! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
 
+mod sealed;
+
 use super::anomaly::{Anomaly, Severity};
 use super::assembler::{Assembler, OpenFrame};
+use super::curve::nonces::Nonces;
+use super::curve::opening::Opening;
 use super::event::{EventSink, Frame, FrameKind, Message};
 use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress};
+use super::keylog::KeyLog;
 use super::peer::Peer;
 use super::probe::{Framing, Preamble};
 use super::wire::command::{self, Body, Command, Quirk};
@@ -16,6 +21,7 @@ use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::text::preview;
+use std::sync::Arc;
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +46,7 @@ struct Side {
     identity_is_next: bool,
     assembler: Assembler,
     traffic: Traffic,
+    nonces: Nonces,
     reserved_flags_told: bool,
 }
 
@@ -56,12 +63,15 @@ struct State {
     sides: PerDirection<Side>,
     peers: PerDirection<Peer>,
     handshake: Handshake,
+    /// Where there is a key log.
+    opening: Option<Box<Opening>>,
 }
 
 impl Session {
-    /// A connection that begins so in each direction.
-    pub fn new(preambles: PerDirection<Preamble>) -> Self {
+    /// A connection that begins so in each direction, and whose CURVE boxes are opened where these keys do.
+    pub fn new(preambles: PerDirection<Preamble>, keys: Option<&Arc<KeyLog>>) -> Self {
         let mut session = Self::default();
+        session.state.opening = keys.map(|keys| Box::new(Opening::new(Arc::clone(keys))));
         for (direction, &preamble) in preambles.iter() {
             session.framers[direction] = Framer::new(preamble);
             session.state.sides[direction].identity_is_next =
@@ -89,6 +99,12 @@ impl Session {
         self.state.sides[direction].traffic
     }
 
+    /// Whether encrypted traffic was opened; `None` if it is not encrypted.
+    pub fn decrypted(&self) -> Option<bool> {
+        let curve = self.mechanism() == Some(MechanismName::CURVE);
+        curve.then(|| self.state.opening.as_ref().is_some_and(|opening| opening.is_open()))
+    }
+
     /// How far the handshake got.
     pub fn handshake(&self) -> Progress {
         self.state.handshake.progress()
@@ -109,6 +125,9 @@ impl Session {
 
 impl State {
     fn item(&mut self, direction: Direction, at: At, item: &Item<'_>, limits: &Limits, sink: &mut impl EventSink) {
+        if self.sealed(direction, at, item, limits, sink) {
+            return;
+        }
         let side = &mut self.sides[direction];
         match *item {
             Item::Header(header) => {
@@ -123,7 +142,7 @@ impl State {
                 }
             }
             Item::Body(data) => side.assembler.body(data, at.position, limits),
-            Item::End => self.frame_end(direction, at.position, limits, sink),
+            Item::End => self.frame_end(direction, at.position, None, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Resync(recovered) => {
@@ -204,50 +223,68 @@ impl State {
         }
     }
 
-    fn frame_end(&mut self, direction: Direction, end: Position, limits: &Limits, sink: &mut impl EventSink) {
+    /// A frame is complete. `opened` is the nonce of the CURVE MESSAGE that it was in.
+    fn frame_end(
+        &mut self,
+        direction: Direction,
+        end: Position,
+        opened: Option<u64>,
+        limits: &Limits,
+        sink: &mut impl EventSink,
+    ) {
         let side = &mut self.sides[direction];
         let Some(open) = side.assembler.end(limits) else { return };
+        let at = At { position: open.start, offset: open.offset };
+        if let Some(nonce) = opened {
+            self.nonce(direction, nonce, at, sink);
+        }
         if open.header.flags.command() {
-            self.command(direction, &open, end, sink);
+            self.command(direction, &open, end, opened.is_some(), limits, sink);
             return;
         }
+        let side = &mut self.sides[direction];
         if std::mem::take(&mut side.identity_is_next) {
             self.identity(direction, &open, end, sink);
             return;
         }
         let mechanism = self.peers[direction].mechanism();
+        let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
         let message = side.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
         let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
-        let sealed = command::curve_message(head).filter(|_| mechanism == Some(MechanismName::CURVE));
+        let sealed = command::curve_message(head).filter(|_| closed);
         let kind = FrameKind::Part {
             ordinal: side.traffic.messages,
             part: message.part_count - 1,
-            nonce: sealed.map(|sealed| sealed.nonce),
+            nonce: opened.or(sealed.map(|sealed| sealed.nonce)),
+            opened: opened.is_some(),
         };
+        let closed_nonce = sealed.map(|sealed| sealed.nonce);
         sink.frame(self.peers.as_ref(), &frame(direction, &open, end, head, kind));
-        if open.header.flags.more() {
-            return;
+        if !open.header.flags.more() {
+            sink.message(
+                self.peers.as_ref(),
+                &Message {
+                    direction,
+                    ordinal: side.traffic.messages,
+                    offset: message.offset,
+                    start: message.start,
+                    end,
+                    available: message.available.unwrap_or(end),
+                    parts: &message.parts,
+                    part_count: message.part_count,
+                    heads: &message.heads,
+                    encrypted: closed_nonce.is_some(),
+                },
+            );
+            side.traffic.messages += 1;
+            side.traffic.frames += message.part_count;
+            side.traffic.body_bytes += message.body_bytes;
+            side.assembler.clear_message();
         }
-        sink.message(
-            self.peers.as_ref(),
-            &Message {
-                direction,
-                ordinal: side.traffic.messages,
-                offset: message.offset,
-                start: message.start,
-                end,
-                available: message.available.unwrap_or(end),
-                parts: &message.parts,
-                part_count: message.part_count,
-                heads: &message.heads,
-                encrypted: sealed.is_some(),
-            },
-        );
-        side.traffic.messages += 1;
-        side.traffic.frames += message.part_count;
-        side.traffic.body_bytes += message.body_bytes;
-        side.assembler.clear_message();
+        if closed {
+            self.stays_closed(direction, closed_nonce, at, limits, sink);
+        }
     }
 
     /// The first frame of a peer before ZMTP 3.0.
@@ -267,13 +304,31 @@ impl State {
         }
     }
 
-    fn command(&mut self, direction: Direction, open: &OpenFrame, end: Position, sink: &mut impl EventSink) {
+    /// A command is complete. `opened` if it was in a CURVE MESSAGE.
+    fn command(
+        &mut self,
+        direction: Direction,
+        open: &OpenFrame,
+        end: Position,
+        opened: bool,
+        limits: &Limits,
+        sink: &mut impl EventSink,
+    ) {
         let side = &mut self.sides[direction];
         side.traffic.commands += 1;
         let mechanism = self.peers[direction].mechanism().unwrap_or(MechanismName::NULL);
         let body = side.assembler.command();
         let whole = body.len() as u64 == open.header.length;
-        let parsed = if whole { command::command(body, mechanism) } else { None };
+        let mut parsed = if whole { command::command(body, mechanism) } else { None };
+        let nonce = parsed.as_ref().filter(|_| !opened).and_then(Command::curve_nonce);
+        let introductions = match (&mut self.opening, &parsed) {
+            (Some(opening), Some(parsed)) if !opened => opening.handshake(direction, parsed, limits),
+            _ => Vec::new(),
+        };
+        let (now, late): (Vec<_>, Vec<_>) = introductions.iter().partition(|one| one.direction == direction);
+        if let (Some(parsed), Some(introduction)) = (&mut parsed, now.first()) {
+            parsed.body = introduction.body();
+        }
         sink.frame(self.peers.as_ref(), &frame(direction, open, end, body, FrameKind::Command(parsed.as_ref())));
 
         let mut found = Vec::new();
@@ -298,6 +353,12 @@ impl State {
             found.extend(self.type_mismatch(direction));
         }
         let at = At { position: open.start, offset: open.offset };
+        for introduction in late {
+            self.introduce_late(introduction, At { position: end, ..at }, sink);
+        }
+        if let Some(nonce) = nonce {
+            self.nonce(direction, nonce, at, sink);
+        }
         for remark in found {
             tell(remark, direction, at, sink);
         }
@@ -336,7 +397,7 @@ fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink)
         position: at.position,
         offset: at.offset,
         text,
-        spec: "37/ZMTP",
+        spec: if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" },
     });
 }
 
@@ -356,16 +417,25 @@ fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u
 
 /// The peer as a command introduces it: READY or INITIATE with its metadata.
 fn introduction(command: &Command<'_>, known: &Peer, position: Position) -> Option<Peer> {
-    let Body::Metadata(Metadata { properties, .. }) = &command.body else { return None };
+    match &command.body {
+        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } => {
+            Some(introduction_from(metadata, known, position))
+        }
+        _ => None,
+    }
+}
+
+fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) -> Peer {
+    let properties = &metadata.properties;
     let value = |name: &[u8]| properties.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.value);
-    Some(Peer {
+    Peer {
         greeting: known.greeting,
         version: known.version,
         socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
         identity: value(b"Identity").map(Box::from),
         properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),
         introduced: Some(position),
-    })
+    }
 }
 
 /// What is to be said about a command that did parse.
@@ -382,7 +452,7 @@ fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
             let text = format!("ERROR {}: {advice}", preview(reason, 255));
             found.push(Remark::new("handshake-refused", Severity::Error, text));
         }
-        Body::Metadata(metadata) if !metadata.rest.is_empty() => {
+        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } if !metadata.rest.is_empty() => {
             let text = format!("the last {} bytes of {name} are no property", metadata.rest.len());
             found.push(Remark::new("malformed-metadata", Severity::Warning, text));
         }

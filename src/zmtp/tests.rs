@@ -84,7 +84,7 @@ impl Talk {
 
     /// A connection of an old version.
     fn old(preamble: Preamble) -> Self {
-        Self { session: Session::new(PerDirection { c2s: preamble, s2c: preamble }), ..Self::default() }
+        Self { session: Session::new(PerDirection { c2s: preamble, s2c: preamble }, None), ..Self::default() }
     }
 
     /// Both greetings and READYs of a NULL connection.

@@ -159,10 +159,18 @@ fn a_password_does_not_reach_the_output() {
 }
 
 #[test]
-fn a_key_log_is_accepted_and_said_to_be_unused() {
+fn a_key_log_that_cannot_be_used_is_an_error_and_bad_lines_are_none() {
     let capture = file("keylog", &Captured::conversation(1));
     let (status, _, stderr) = outcome(&["connections", "--keylog", "/nonexistent", &capture]);
-    assert_eq!((status, stderr.lines().count()), (0, 1), "{stderr}");
+    assert_eq!((status, stderr.lines().count()), (1, 1), "{stderr}");
+    assert!(stderr.contains("key log /nonexistent"), "{stderr}");
+    let (status, _, stderr) = outcome(&["connections", "--keylog", "/", &capture]);
+    assert_eq!(status, 1, "{stderr}");
+    let (status, _, stderr) = outcome(&["connections", "--keylog", &capture, &capture]);
+    assert_eq!(status, 0, "{stderr}");
+    assert!(stderr.contains("line 1 is not used: "), "{stderr}");
+    let (status, stdout, stderr) = outcome(&["connections", "-q", "--keylog", &capture, &capture]);
+    assert_eq!((status, stderr.as_str()), (0, ""), "{stdout}");
 }
 
 #[test]

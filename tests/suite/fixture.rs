@@ -3,6 +3,9 @@
 use crate::packets::{OwnedPacket, read};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use zmtpscope::analyze::engine::Options;
+use zmtpscope::analyze::keys::KeyLog;
 use zmtpscope::capture::file::FileSource;
 
 /// One capture with its truth.
@@ -19,6 +22,22 @@ impl Fixture {
     /// Its packets.
     pub fn packets(&self) -> Vec<OwnedPacket> {
         read(FileSource::open(&self.path).expect("a fixture is a capture"))
+    }
+
+    /// Its key log, where its truth is that of the opened connections.
+    pub fn key_log(&self) -> Option<String> {
+        let name = self.truth.keylog.as_ref()?;
+        Some(std::fs::read_to_string(self.path.with_file_name(name)).expect("a key log can be read"))
+    }
+
+    /// What its truth takes to be seen: its keys.
+    pub fn options(&self) -> Options {
+        let keys = self.key_log().map(|text| {
+            let (keys, bad) = KeyLog::parse(&text);
+            assert_eq!(bad, [], "{}", self.name);
+            Arc::new(keys)
+        });
+        Options { keys, ..Options::default() }
     }
 
     /// Its bytes on disk.
@@ -64,11 +83,36 @@ pub struct Truth {
     pub packets: u64,
     /// TCP connections by their first packet.
     pub connections: Vec<TrueConnection>,
+    /// File name of the key log with which connections and requests were found.
+    pub keylog: Option<String>,
+    /// What the CURVE connections carried.
+    #[serde(default)]
+    pub plaintext_messages: Vec<TruePlaintext>,
+    /// Their keys.
+    #[serde(default)]
+    pub curve_sessions: Vec<TrueCurveSession>,
     /// What the applications asked, and how it travelled.
     pub requests: Vec<TrueRequest>,
     /// 0-based numbers, in the original, of packets that were taken out.
     #[serde(default)]
     pub lost_packets: Vec<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct TruePlaintext {
+    pub src: String,
+    pub dst: String,
+    pub ordinal: u64,
+    pub frames_hex: Vec<String>,
+}
+
+/// Public keys of one connection.
+#[derive(Debug, Deserialize)]
+pub struct TrueCurveSession {
+    pub client_transient: String,
+    pub server_transient: String,
+    pub server_public: String,
+    pub client_public: String,
 }
 
 #[derive(Debug, Deserialize)]

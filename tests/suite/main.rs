@@ -2,6 +2,7 @@
 //!
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
+//! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
@@ -12,6 +13,7 @@
 
 mod architecture;
 mod conversation;
+mod curve;
 mod fixture;
 mod formats;
 mod hostile;

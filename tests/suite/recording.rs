@@ -89,6 +89,7 @@ pub struct ConnectionRecord {
     pub midstream: bool,
     pub version: Option<String>,
     pub mechanism: Option<String>,
+    pub decrypted: Option<bool>,
     pub handshake: HandshakeOutcome,
     pub peers: PerDirection<PeerRecord>,
     pub traffic: PerDirection<Traffic>,
@@ -266,6 +267,7 @@ impl Observer for Recorder {
             midstream: summary.midstream,
             version: summary.version.map(|version| version.to_string()),
             mechanism: summary.mechanism.map(|mechanism| mechanism.to_string()),
+            decrypted: summary.decrypted,
             handshake: summary.handshake,
             peers: PerDirection::from_fn(|direction| {
                 let peer = &summary.peers[direction];

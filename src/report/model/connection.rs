@@ -70,7 +70,6 @@ pub struct PeerModel<'a> {
 impl<'a> Connection<'a> {
     /// The row of `summary`.
     pub fn new(summary: &'a ConnectionSummary, several_files: bool) -> Self {
-        let curve = summary.mechanism == Some(MechanismName::CURVE);
         Self {
             r#type: "connection",
             schema: SCHEMA,
@@ -90,7 +89,7 @@ impl<'a> Connection<'a> {
             version: summary.version.map(Shown),
             mechanism: summary.mechanism.map(Shown),
             handshake: handshake(summary.handshake),
-            decrypted: curve.then_some(false),
+            decrypted: summary.decrypted,
             peers: Peers { client: PeerModel::new(&summary.peers.c2s), server: PeerModel::new(&summary.peers.s2c) },
             messages: Both::of(&summary.traffic, |traffic| traffic.messages),
             frames: Both::of(&summary.traffic, |traffic| traffic.frames),

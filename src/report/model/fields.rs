@@ -75,6 +75,15 @@ fn of_body(body: &Body<'_>, show_secrets: bool, mut field: impl FnMut(&str, Valu
         Body::CurveWelcome(welcome) => field("nonce", Value::Hex(welcome.nonce)),
         Body::CurveInitiate(initiate) => field("nonce", Value::Number(initiate.nonce)),
         Body::CurveBox(sealed) => field("nonce", Value::Number(sealed.nonce)),
+        Body::CurveOpened { nonce, client_key, metadata } => {
+            field("nonce", Value::Number(*nonce));
+            if let Some(key) = client_key {
+                field("client_key", Value::Hex(key));
+            }
+            // A peer may call its properties as it likes: not as what is already there.
+            let others = metadata.properties.iter().filter(|p| !matches!(p.name, b"nonce" | b"client_key"));
+            for_each_property(others.map(|p| (p.name, p.value)), |name, value| field(name, Value::Bytes(value)));
+        }
         Body::Topic(topic) => field("topic", Value::Bytes(topic)),
         Body::Group(group) => field("group", Value::Bytes(group)),
         Body::Ping { ttl, context } => {

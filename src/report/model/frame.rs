@@ -50,8 +50,8 @@ impl<'a> FrameModel<'a> {
                 ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
             }
             FrameKind::Identity => ("identity", None),
-            FrameKind::Part { ordinal: message, part: number, nonce } => {
-                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some());
+            FrameKind::Part { ordinal: message, part: number, nonce, opened } => {
+                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some() && !opened);
                 ("message", nonce.map(Fields::Nonce))
             }
         };

@@ -285,11 +285,11 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
             let what = if frame.length == 0 { "anonymous" } else { "identity" };
             ("identity", What::Words(what.to_owned()), body(connection, frame, settings))
         }
-        FrameKind::Part { ordinal, part, nonce } => {
+        FrameKind::Part { ordinal, part, nonce, opened } => {
             let what = What::Part { ordinal: *ordinal, part: *part, of: None };
             let content = match nonce {
-                Some(nonce) => format!("encrypted, nonce {nonce}"),
-                None => body(connection, frame, settings),
+                Some(nonce) if !opened => format!("encrypted, nonce {nonce}"),
+                _ => body(connection, frame, settings),
             };
             ("message", what, content)
         }

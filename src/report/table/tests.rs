@@ -65,7 +65,7 @@ fn feed_frames(view: &mut FramesTable, parts: &[&[u8]]) {
                 length: part.len() as u64,
                 missing: 0,
                 head: part,
-                kind: FrameKind::Part { ordinal: 0, part: at as u64, nonce: None },
+                kind: FrameKind::Part { ordinal: 0, part: at as u64, nonce: None, opened: false },
             };
             view.frame(connection, &frame);
         }

@@ -40,6 +40,15 @@ pub enum Body<'a> {
     CurveInitiate(curve::CurveInitiate<'a>),
     /// READY or MESSAGE of CURVE.
     CurveBox(curve::CurveBox<'a>),
+    /// INITIATE or READY of CURVE whose box was opened.
+    CurveOpened {
+        /// Short nonce.
+        nonce: u64,
+        /// The client's long-term key, in INITIATE.
+        client_key: Option<&'a [u8]>,
+        /// What was in the box.
+        metadata: Metadata<'a>,
+    },
     /// WELCOME of PLAIN, which has no data.
     Empty,
     /// SUBSCRIBE or CANCEL: the topic.
@@ -59,6 +68,19 @@ pub enum Body<'a> {
     Unknown(&'a [u8]),
     /// A known name, but the data do not follow its grammar.
     Malformed(&'a [u8]),
+}
+
+impl Command<'_> {
+    /// The short nonce, where this is a command of CURVE that has one.
+    pub fn curve_nonce(&self) -> Option<u64> {
+        match &self.body {
+            Body::CurveHello(hello) => Some(hello.nonce),
+            Body::CurveInitiate(initiate) => Some(initiate.nonce),
+            Body::CurveBox(sealed) => Some(sealed.nonce),
+            Body::CurveOpened { nonce, .. } => Some(*nonce),
+            _ => None,
+        }
+    }
 }
 
 /// Known mistakes of senders, recognised so that they are not mistaken for damage.

@@ -23,10 +23,10 @@ impl FrameFlags {
     const LONG: u8 = 0x02;
     const COMMAND: u8 = 0x04;
 
-    /// The flags of a message's frame in a version that had no others.
-    pub fn of_message(more: bool, long: bool) -> Self {
-        let bit = |set, mask| if set { mask } else { 0 };
-        Self(bit(more, Self::MORE) | bit(long, Self::LONG))
+    /// With these bits.
+    pub fn of(more: bool, long: bool, command: bool) -> Self {
+        let bit = |set: bool, bit| if set { bit } else { 0 };
+        Self(bit(more, Self::MORE) | bit(long, Self::LONG) | bit(command, Self::COMMAND))
     }
 
     /// The same without COMMAND: before ZMTP 3.0 there were none.

@@ -26,7 +26,7 @@ pub fn frame_header(input: &[u8]) -> IResult<&[u8], FrameHeader> {
     let (input, length) =
         if long { verify(be_u64, |&length| length != 0).parse(input)? } else { (input, u64::from(first)) };
     let (input, flags) = u8(input)?;
-    Ok((input, FrameHeader { flags: FrameFlags::of_message(flags & 1 != 0, long), length: length - 1 }))
+    Ok((input, FrameHeader { flags: FrameFlags::of(flags & 1 != 0, long, false), length: length - 1 }))
 }
 
 /// Whether an octet can be the flags of a frame: 0, 1, or as 0MQ 2.1 sent them.

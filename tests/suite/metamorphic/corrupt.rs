@@ -1,11 +1,11 @@
 //! Damage: bits that flipped on the way or on the disk. Nothing panics, and no more is found than there are bytes.
 
 use crate::fixture;
-use crate::packets::{OwnedPacket, analyze};
+use crate::packets::{OwnedPacket, analyze_with};
 use crate::recording::Recorder;
 use crate::recording::Recording;
 use std::io::Cursor;
-use zmtpscope::analyze::engine::{Analyzer, Options};
+use zmtpscope::analyze::engine::Analyzer;
 use zmtpscope::capture::file::FileSource;
 use zmtpscope::capture::packet::{Next, PacketSource};
 
@@ -43,7 +43,7 @@ fn bits_flipped_in_the_file() {
             let what = format!("{} damaged, seed {seed}", fixture.name);
             let reader = Box::new(Cursor::new(damaged));
             let Ok(mut source) = FileSource::from_reader(&fixture.name, reader, None) else { continue };
-            let mut analyzer = Analyzer::new(Options::default(), Recorder::default());
+            let mut analyzer = Analyzer::new(fixture.options(), Recorder::default());
             while let Ok(Next::Packet(packet)) = source.next_packet() {
                 analyzer.packet(&packet);
             }
@@ -68,7 +68,11 @@ fn bits_flipped_in_every_packet() {
                     damage(&mut packet.bytes[from..], &mut random);
                 }
             }
-            assert_bounded(&analyze(&damaged), octets, &format!("{} damaged, seed {seed}", fixture.name));
+            assert_bounded(
+                &analyze_with(fixture.options(), &damaged),
+                octets,
+                &format!("{} damaged, seed {seed}", fixture.name),
+            );
         }
     }
 }
@@ -81,7 +85,11 @@ fn packets_in_any_order() {
         for seed in 0..5 {
             let mut order: Vec<&OwnedPacket> = packets.iter().collect();
             fastrand::Rng::with_seed(seed).shuffle(&mut order);
-            assert_bounded(&analyze(order), octets, &format!("{} in disorder, seed {seed}", fixture.name));
+            assert_bounded(
+                &analyze_with(fixture.options(), order),
+                octets,
+                &format!("{} in disorder, seed {seed}", fixture.name),
+            );
         }
     }
 }

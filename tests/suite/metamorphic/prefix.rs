@@ -34,11 +34,11 @@ fn plain(frame: &FrameRecord) -> FrameRecord {
 fn cut_after_each_packet() {
     for fixture in fixture::all() {
         let packets = fixture.packets();
-        let whole = analyze(&packets);
+        let whole = analyze_with(fixture.options(), &packets);
         let mut seen = 0;
         for end in 0..=packets.len() {
             let what = format!("the first {end} packets of {}", fixture.name);
-            let part = analyze(&packets[..end]);
+            let part = analyze_with(fixture.options(), &packets[..end]);
             assert_beginning(&part, &whole, &what);
             assert_eq!(part.health.packets, end as u64, "{what}");
             if !fixture.is_lossy() {
@@ -49,7 +49,7 @@ fn cut_after_each_packet() {
                 assert_eq!(part.health.reassembly.lost_bytes, 0, "{what}");
             }
         }
-        assert_eq!(analyze(&packets[..packets.len()]), whole, "{}", fixture.name);
+        assert_eq!(analyze_with(fixture.options(), &packets[..packets.len()]), whole, "{}", fixture.name);
     }
 }
 

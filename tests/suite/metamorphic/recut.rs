@@ -3,7 +3,7 @@
 //! more recognised, and never something else.
 
 use crate::fixture;
-use crate::packets::{OwnedPacket, analyze};
+use crate::packets::{OwnedPacket, analyze, analyze_with};
 use crate::recording::Recording;
 use zmtpscope::base::direction::Direction;
 use zmtpscope::decap::segment::{Segment, TcpFlags};
@@ -46,7 +46,8 @@ fn assert_cuts_do_not_matter(how: &str, mut borders: impl FnMut(usize) -> Vec<us
         let pieces: Vec<_> = packets.iter().flat_map(|packet| cut(packet, &borders(payload_length(packet)))).collect();
         assert!(pieces.len() > packets.len(), "{}: nothing was cut", fixture.name);
         let what = format!("{} {how}", fixture.name);
-        let (whole, recut) = (analyze(&packets), analyze(&pieces));
+        let with_keys = |packets: &[OwnedPacket]| analyze_with(fixture.options(), packets);
+        let (whole, recut) = (with_keys(&packets), with_keys(&pieces));
         if fixture.is_lossy() {
             super::assert_nothing_invented(&recut, &super::intact(&fixture), &what);
             assert_no_loss_no_difference(&whole, &recut, &what);
