@@ -122,7 +122,7 @@ impl Fragments {
         }
     }
 
-    /// A packet of which [`super::segment`] says [`Skip::Fragment`].
+    /// A packet of which [`super::segment()`] says [`Skip::Fragment`].
     pub fn packet<'a>(&'a mut self, packet: &Packet<'a>) -> Reassembled<'a> {
         self.now = self.now.max(packet.at);
         while let Some((_, datagram)) = self.order.first_key_value()
