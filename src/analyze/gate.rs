@@ -50,9 +50,6 @@ pub struct Held {
     looked: usize,
 }
 
-/// A connection whose beginning is not in the capture is ZMTP if so many octets of it show that; else it is left alone.
-const MIDSTREAM_OCTETS: usize = 16 << 10;
-
 /// The connections that wait.
 #[derive(Debug, Default)]
 pub struct Gate {
@@ -64,6 +61,8 @@ pub struct Gate {
     ready: VecDeque<u64>,
     /// Octets held in `queue`.
     bytes: usize,
+    /// Octets held in `late`.
+    late_bytes: usize,
 }
 
 /// What became of a connection.
@@ -90,7 +89,11 @@ impl Gate {
 
     /// A piece of a connection that waits.
     pub fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
-        self.change(flow, |held| held.add(direction, chunk, limits));
+        let crowded = self.bytes + self.late_bytes > limits.held_total_bytes;
+        self.change(flow, |held| {
+            held.add(direction, chunk);
+            held.judge(crowded || held.bytes > limits.held_bytes);
+        });
     }
 
     /// A connection that waits is over.
@@ -108,9 +111,10 @@ impl Gate {
             change(held);
             self.bytes += held.bytes - before;
         } else if let Some(held) = self.late.get_mut(&flow.id) {
-            let undecided = held.verdict == Verdict::NeedMore;
+            let (undecided, before) = (held.verdict == Verdict::NeedMore, held.bytes);
             held.flow = *flow;
             change(held);
+            self.late_bytes += held.bytes - before;
             if undecided && held.verdict != Verdict::NeedMore {
                 self.ready.push_back(flow.id);
             }
@@ -119,8 +123,9 @@ impl Gate {
 
     /// The next connection whose turn it is, if any. `now` is the time of the capture.
     pub fn next(&mut self, now: Timestamp, limits: &Limits) -> Option<Decision> {
-        if let Some(id) = self.ready.pop_front() {
-            return self.late.remove(&id).map(Held::decide);
+        if let Some(held) = self.ready.pop_front().and_then(|id| self.late.remove(&id)) {
+            self.late_bytes -= held.bytes;
+            return Some(held.decide());
         }
         loop {
             let first = self.queue.first_entry()?;
@@ -136,6 +141,7 @@ impl Gate {
             }
             let (id, held) = first.remove_entry();
             self.bytes -= held.bytes;
+            self.late_bytes += held.bytes;
             self.late.insert(id, held);
         }
     }
@@ -147,7 +153,7 @@ impl Held {
         self.chunks.iter().map(|chunk| chunk.piece.data().length()).sum()
     }
 
-    fn add(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
+    fn add(&mut self, direction: Direction, chunk: &Chunk<'_>) {
         let head = &mut self.heads[direction];
         let piece = match chunk.data {
             Data::Bytes(bytes) => {
@@ -160,7 +166,6 @@ impl Held {
             Data::Gap(length) => Piece::Gap(length),
         };
         self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
-        self.judge(self.bytes > limits.held_bytes);
     }
 
     fn judge(&mut self, is_final: bool) {
@@ -192,7 +197,7 @@ impl Held {
                 let preamble = Preamble::Midstream(framing);
                 Verdict::Zmtp(PerDirection { c2s: preamble, s2c: preamble })
             }
-            None if is_final || self.bytes > MIDSTREAM_OCTETS => Verdict::NotZmtp,
+            None if is_final => Verdict::NotZmtp,
             None => Verdict::NeedMore,
         }
     }

@@ -29,6 +29,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a connection held back until it is known whether it speaks ZMTP and which number it gets.
     pub held_bytes: usize,
+    /// Bytes of all connections held back together; beyond, each is decided by what there is of it.
+    pub held_total_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
     pub held_time: Duration,
     /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
@@ -67,6 +69,7 @@ impl Default for Limits {
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
+            held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
             resync_bytes: 64 << 10,
             command_bytes: 64 << 10,

@@ -82,7 +82,7 @@ impl Correlator {
 
     /// A message is complete.
     pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
-        if !self.sockets.is_request_reply(conn) {
+        if !self.sockets.takes_part(conn, message.direction) {
             return;
         }
         self.window.push(conn, key, message);

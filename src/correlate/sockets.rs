@@ -13,6 +13,9 @@ use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashMap;
 
+/// So many messages without one in the other direction are no requests.
+const ONE_WAY: u64 = 256;
+
 /// Number of a socket.
 pub type SocketId = u32;
 
@@ -44,6 +47,8 @@ pub struct Connection {
     pub joined: bool,
     /// Messages of it may be missing, so that order proves little.
     pub incomplete: bool,
+    /// Messages of each direction so far.
+    messages: PerDirection<u64>,
 }
 
 /// What a peer said of itself.
@@ -105,6 +110,7 @@ impl Sockets {
             requests: None,
             joined: false,
             incomplete: false,
+            messages: PerDirection::default(),
         });
     }
 
@@ -200,6 +206,16 @@ impl Sockets {
             Direction::BOTH.into_iter().find(asks).unwrap_or(record.direction)
         });
         requests == record.direction
+    }
+
+    /// Counts a message. Says whether it can be a request or a reply: where no type is known, a direction that is never
+    /// answered is a pipeline or a publication.
+    pub fn takes_part(&mut self, conn: u32, direction: Direction) -> bool {
+        let connection = &mut self.connections[conn as usize];
+        connection.messages[direction] += 1;
+        let unknown = connection.peers.iter().all(|(_, peer)| peer.socket_type.is_none());
+        let one_way = connection.messages[direction] > ONE_WAY && connection.messages[direction.reverse()] == 0;
+        self.is_request_reply(conn) && !(unknown && one_way)
     }
 
     /// Whether this connection's messages can be requests and replies (RFC 28), as far as types are known.
