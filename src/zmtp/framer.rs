@@ -3,9 +3,8 @@
 
 use super::probe::{Framing, Preamble};
 use super::resync::{Boundary, Proof, find};
-use super::wire::frame::{FrameHeader, LARGEST_BODY, frame_header};
+use super::wire::frame::{FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
-use super::wire::legacy;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 
@@ -300,11 +299,7 @@ enum Parsed<'a> {
 }
 
 fn header(framing: Framing, octets: &[u8]) -> Parsed<'_> {
-    let parsed = match framing {
-        Framing::V1 => legacy::frame_header(octets),
-        Framing::V2 | Framing::V3 => frame_header(octets),
-    };
-    match parsed {
+    match framing.header(octets) {
         Ok((rest, header)) if framing == Framing::V2 => {
             Parsed::Header(rest, FrameHeader { flags: header.flags.without_command(), ..header })
         }

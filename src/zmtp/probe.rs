@@ -4,11 +4,12 @@
 //! 1.0, and `03 05` after it is a version to a 3.x peer, but a revision and a socket type to one of 2.0. Both speak the
 //! lower of their versions.
 
-use super::wire::frame::frame_header;
+use super::wire::frame::{FrameHeader, frame_header};
 use super::wire::greeting::{MechanismName, SIGNATURE_FIRST, SIGNATURE_LAST, SIGNATURE_LENGTH};
 use super::wire::legacy;
 use super::wire::socket_type::SocketType;
 use crate::base::direction::{Direction, PerDirection};
+use nom::IResult;
 
 /// How many octets of each direction are worth keeping for the probe.
 pub const PROBED: usize = 512;
@@ -22,6 +23,16 @@ pub enum Framing {
     V2,
     /// ZMTP 3.x (RFC 23, 37).
     V3,
+}
+
+impl Framing {
+    /// Parses a frame header.
+    pub fn header(self, octets: &[u8]) -> IResult<&[u8], FrameHeader> {
+        match self {
+            Self::V1 => legacy::frame_header(octets),
+            Self::V2 | Self::V3 => frame_header(octets),
+        }
+    }
 }
 
 /// How one direction begins.
@@ -128,11 +139,7 @@ fn short(heads: &PerDirection<Vec<u8>>, framing: Framing, is_final: bool) -> Ver
     for (_, head) in heads.iter() {
         let rest = head.get(SIGNATURE_LENGTH + 1..).unwrap_or_default();
         let Some((&socket_type, frame)) = rest.split_first() else { continue };
-        let parsed = match framing {
-            Framing::V1 => legacy::frame_header(frame),
-            Framing::V2 | Framing::V3 => frame_header(frame),
-        };
-        let identity = match parsed {
+        let identity = match framing.header(frame) {
             Ok((_, header)) => Some(header.length <= 255 && header.flags.reserved() == 0 && !header.flags.command()),
             Err(error) => (!error.is_incomplete()).then_some(false),
         };

@@ -10,7 +10,6 @@ use super::wire::command::is_known_name;
 use super::wire::frame::{FrameHeader, frame_header};
 use super::wire::legacy;
 use crate::base::direction::{Direction, PerDirection};
-use nom::IResult;
 
 /// A place at which frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +147,7 @@ struct Found {
 fn frames(framing: Framing, octets: &[u8], start: usize) -> impl Iterator<Item = Found> + '_ {
     let mut at = start;
     std::iter::from_fn(move || {
-        let (body, header) = header(framing, octets.get(at..)?).ok()?;
+        let (body, header) = framing.header(octets.get(at..)?).ok()?;
         let found = Found { at, header };
         // One that goes on beyond the octets is the last.
         at = (octets.len() - body.len()).saturating_add(usize::try_from(header.length).unwrap_or(usize::MAX));
@@ -156,16 +155,10 @@ fn frames(framing: Framing, octets: &[u8], start: usize) -> impl Iterator<Item =
     })
 }
 
-fn header(framing: Framing, octets: &[u8]) -> IResult<&[u8], FrameHeader> {
-    match framing {
-        Framing::V1 => legacy::frame_header(octets),
-        Framing::V2 | Framing::V3 => frame_header(octets),
-    }
-}
-
 /// An empty frame that ends a message proves nothing, since zeros look like it; alone, it is no message that many send.
 fn is_empty_end(framing: Framing, octets: &[u8], at: usize) -> bool {
-    header(framing, &octets[at..])
+    framing
+        .header(&octets[at..])
         .is_ok_and(|(_, header)| header.length == 0 && !header.flags.more() && !header.flags.command())
 }
 
@@ -175,7 +168,7 @@ fn proofs(framing: Framing, octets: &[u8], packets: &[usize]) -> Vec<Option<u32>
     let mut proofs: Vec<Option<u32>> = vec![Some(0); octets.len() + 1];
     for at in (0..octets.len()).rev() {
         let rest = &octets[at..];
-        proofs[at] = match header(framing, rest) {
+        proofs[at] = match framing.header(rest) {
             Ok((body, header)) => proof_of(framing, rest, body, header).and_then(|bits| {
                 let next = usize::try_from(header.length).ok().filter(|&length| length <= body.len());
                 let Some(length) = next else { return Some(bits) };
