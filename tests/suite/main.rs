@@ -4,6 +4,7 @@
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
+//! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
@@ -20,6 +21,7 @@ mod hostile;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;
+mod numbering;
 mod packets;
 mod program;
 mod recording;
