@@ -44,8 +44,11 @@ pub struct Traffic {
 impl<'a> Scene<'a> {
     /// Looks over a sorted window.
     pub fn new(window: &'a Window, sockets: &'a mut Sockets) -> Self {
-        let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
+        for (rank, record) in window.records().iter().enumerate() {
+            sockets.consider(record, is_addressed(window.parts(rank as Rank)));
+        }
         let sockets = &*sockets;
+        let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
         let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
         let mut routers: BTreeMap<Frontend, Vec<u32>> = BTreeMap::new();
         let mut place = vec![0; window.len()];
@@ -118,6 +121,11 @@ impl<'a> Scene<'a> {
     pub fn delay(&self, cause: Rank, effect: Rank) -> Duration {
         self.window.record(effect).available - self.window.record(cause).available
     }
+}
+
+/// Whether an identity stands before a delimiter, and something after it.
+fn is_addressed(parts: &[PartRecord]) -> bool {
+    parts.windows(3).any(|parts| parts[0].can_be_identity() && parts[1].length == 0)
 }
 
 /// An identity in an envelope.

@@ -43,6 +43,7 @@ pub struct Connection {
     pub opened: Timestamp,
     /// The direction in which requests flow, once known.
     pub requests: Option<Direction>,
+    direction_is_certain: bool,
     /// Whether any message of it was joined to another: it takes part in request/reply.
     pub joined: bool,
     /// Messages of it may be missing, so that order proves little.
@@ -108,6 +109,7 @@ impl Sockets {
             peers: PerDirection::default(),
             opened,
             requests: None,
+            direction_is_certain: false,
             joined: false,
             incomplete: false,
             messages: PerDirection::default(),
@@ -194,18 +196,33 @@ impl Sockets {
         self.connection(record.conn).sockets[record.direction.reverse()]
     }
 
-    /// Whether a message flows in the direction of requests. The first message of a connection whose types leave it
-    /// open decides.
-    pub fn is_request(&mut self, record: &Record) -> bool {
+    /// Learns from a message, in order of time, which way requests flow on its connection: `addressed` if it carries an
+    /// identity before a delimiter. REQ asks and REP is asked, except where a REQ is the worker of a broker and asks for
+    /// work; then, and where the types say nothing, the first message with an address does, else the first of all.
+    pub fn consider(&mut self, record: &Record, addressed: bool) {
         let connection = &mut self.connections[record.conn as usize];
-        let requests = *connection.requests.get_or_insert_with(|| {
-            let of = |direction: Direction| connection.peers[direction].socket_type;
-            let asks = |direction: &Direction| {
-                of(*direction) == Some(SocketType::REQ) || of(direction.reverse()) == Some(SocketType::REP)
-            };
-            Direction::BOTH.into_iter().find(asks).unwrap_or(record.direction)
-        });
-        requests == record.direction
+        if connection.direction_is_certain {
+            return;
+        }
+        let peers = &connection.peers;
+        let of = |direction: Direction| peers[direction].socket_type;
+        let asks = |direction: &Direction| {
+            of(*direction) == Some(SocketType::REQ) || of(direction.reverse()) == Some(SocketType::REP)
+        };
+        let by_type = Direction::BOTH.into_iter().find(asks);
+        // A REP never asks.
+        let has_rep = peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REP));
+        connection.direction_is_certain = has_rep || addressed;
+        connection.requests = match (by_type, addressed) {
+            (Some(direction), _) if has_rep => Some(direction),
+            (_, true) => Some(record.direction),
+            _ => connection.requests.or(by_type).or(Some(record.direction)),
+        };
+    }
+
+    /// Whether a message flows in the direction of requests.
+    pub fn is_request(&self, record: &Record) -> bool {
+        self.connection(record.conn).requests == Some(record.direction)
     }
 
     /// Counts a message. Says whether it can be a request or a reply: where no type is known, a direction that is never

@@ -333,3 +333,27 @@ fn short_lived_clients_of_a_proxy_that_stays() {
     assert_eq!(paths.len(), 100);
     assert!(paths.iter().all(|path| path.status == Status::Complete && path.request.len() == 2), "{paths:?}");
 }
+
+#[test]
+fn workers_of_a_broker_speak_first_and_are_asked_all_the_same() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.connect(5555, S::REQ, S::ROUTER, b""), stage.connect(5555, S::REQ, S::ROUTER, b"")];
+    let worker = stage.connect(5556, S::REQ, S::ROUTER, b"");
+    stage.send(worker, C2s, &[b"", b"READY"]);
+    for round in 0..6 {
+        let number = round % 2;
+        let (client, address) = (clients[number], id(0x67 + number as u8));
+        let body = [b'a' + round as u8];
+        stage.send(client, C2s, &[b"", &body]);
+        stage.send(worker, S2c, &[b"", &address, b"", &body]);
+        stage.send(worker, C2s, &[b"", &address, b"", b"done"]);
+        stage.send(client, S2c, &[b"", b"done"]);
+    }
+    let paths: Vec<_> = stage.finish().into_iter().filter(|path| path.status == Status::Complete).collect();
+    assert_eq!(paths.len(), 6);
+    for (round, path) in paths.iter().enumerate() {
+        let client = clients[round % 2];
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]), "{path:?}");
+        assert_eq!(path.request[1].identity.as_deref(), Some(&id(0x67 + (round % 2) as u8)[..]));
+    }
+}
