@@ -2,7 +2,6 @@
 
 use super::connection::ConnectionSummary;
 use crate::base::direction::PerDirection;
-use crate::base::endpoint::Endpoint;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::flow::table::FlowInfo;
@@ -18,13 +17,6 @@ pub struct ConnectionRef<'a> {
     pub flow: &'a FlowInfo,
     /// What is known about its peers by now; `c2s` is the client.
     pub peers: PerDirection<&'a Peer>,
-}
-
-impl ConnectionRef<'_> {
-    /// Both endpoints, the client first.
-    pub fn endpoints(&self) -> (Endpoint, Endpoint) {
-        (self.flow.client, self.flow.server)
-    }
 }
 
 /// Which results are wanted: what is not wanted is not computed.

@@ -15,13 +15,6 @@ impl SuffixIndex {
         Self { entries }
     }
 
-    /// The ranks of this owner and suffix, ascending.
-    pub fn ranks(&self, owner: u32, suffix: u64) -> impl DoubleEndedIterator<Item = Rank> + ExactSizeIterator + '_ {
-        let start = self.entries.partition_point(|entry| (entry.0, entry.1) < (owner, suffix));
-        let run = self.entries[start..].partition_point(|entry| (entry.0, entry.1) == (owner, suffix));
-        self.entries[start..start + run].iter().map(|entry| entry.2)
-    }
-
     /// The latest rank of this owner and suffix before `rank`.
     pub fn latest_before(&self, owner: u32, suffix: u64, rank: Rank) -> Option<Rank> {
         let end = self.entries.partition_point(|entry| *entry < (owner, suffix, rank));
@@ -63,7 +56,6 @@ mod tests {
     #[test]
     fn neighbours_are_of_the_same_owner_and_suffix() {
         let index = SuffixIndex::new(vec![(1, 7, 30), (1, 7, 10), (1, 8, 20), (2, 7, 15)]);
-        assert_eq!(index.ranks(1, 7).collect::<Vec<_>>(), [10, 30]);
         assert_eq!(index.latest_before(1, 7, 30), Some(10));
         assert_eq!(index.latest_before(1, 7, 10), None);
         assert_eq!(index.latest_before(1, 8, 99), Some(20));

@@ -84,7 +84,7 @@ impl Pending {
         self.pieces.first_key_value().map(|(at, _)| *at)
     }
 
-    /// Whether the first piece begins in the bytes before `end`, or nothing is kept.
+    /// Whether nothing is kept.
     pub fn is_empty(&self) -> bool {
         self.pieces.is_empty()
     }

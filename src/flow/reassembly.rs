@@ -104,11 +104,6 @@ impl Reassembler {
         self.end.is_some_and(|end| self.next >= end)
     }
 
-    /// Whether `sequence` can be the stream's next byte, or one that was handed on already.
-    pub fn continues(&self, sequence: u32) -> bool {
-        self.base.is_some_and(|base| self.relative(base, sequence) <= 0)
-    }
-
     /// Whether the FIN was seen; bytes before it may be missing.
     pub fn fin_seen(&self) -> bool {
         self.end.is_some()

@@ -6,7 +6,8 @@
 
 use super::connections::types;
 use super::lines::{Cell, Column, Lines, fitting};
-use super::messages::{identity, shown, since};
+use super::messages::{identity, shown};
+use super::stream::since;
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Observer};
 use crate::base::direction::Direction;

@@ -1,12 +1,11 @@
 //! One line a message, as it comes.
 
-use super::lines::{Cell, Column, Lines};
+use super::lines::{Cell, Column};
+use super::stream::RowStream;
 use crate::analyze::observer::{ConnectionRef, Observer};
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
-use crate::base::time::Timestamp;
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
 use crate::report::model::message::{envelope_length, role_name};
 use crate::report::paint::Tone;
 use crate::report::settings::{Payload, Settings};
@@ -29,77 +28,56 @@ const COLUMNS: [Column; 8] = [
 /// Shows messages.
 pub struct MessagesTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
-    lines: Lines,
-    /// When the connection of the first row began.
-    start: Option<Timestamp>,
-    text: String,
+    stream: RowStream,
 }
 
 impl MessagesTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        let lines = Lines::new(&COLUMNS, settings.width, settings.color);
-        Self { gauge: Gauge::new(settings.limit), lines, settings, out, start: None, text: String::new() }
+        Self { stream: RowStream::new(&COLUMNS, &settings, out), settings }
     }
 }
 
 impl Observer for MessagesTable {
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, _key: u64) {
-        if !self.settings.selects(connection.conn) || self.gauge.is_done() {
+        if !self.settings.selects(connection.conn) || self.stream.is_done() {
             return;
         }
-        self.text.clear();
-        if self.start.is_none() {
-            self.lines.header(&mut self.text);
-        }
         let flow = connection.flow;
-        let start = *self.start.get_or_insert(flow.first.at);
         let tone = match message.direction {
             Direction::ClientToServer => Tone::There,
             Direction::ServerToClient => Tone::Back,
         };
         let route = format!("{} → {}", flow.sender(message.direction), flow.receiver(message.direction));
-        let time = if self.settings.live { message.end.at.time_of_day() } else { since(start, message.end.at) };
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
-        let cells = [
-            Cell::from(time),
-            Cell::toned(message.end.packet.number.to_string(), Tone::Dim),
-            connection.conn.to_string().into(),
-            Cell::toned(route, tone),
-            role_name(connection, message).unwrap_or("").into(),
-            message.part_count.to_string().into(),
-            bytes.to_string().into(),
-            content(connection, message, &self.settings, self.lines.widest()).into(),
-        ];
-        self.lines.row(&cells, &mut self.text);
-        let result = self.out.write_all(self.text.as_bytes());
-        self.gauge.row(result);
+        let content = content(connection, message, &self.settings, self.stream.widest());
+        self.stream.row(flow.first.at, message.end.at, |time| {
+            [
+                Cell::from(time),
+                Cell::toned(message.end.packet.number.to_string(), Tone::Dim),
+                connection.conn.to_string().into(),
+                Cell::toned(route, tone),
+                role_name(connection, message).unwrap_or("").into(),
+                message.part_count.to_string().into(),
+                bytes.to_string().into(),
+                content.into(),
+            ]
+        });
     }
 }
 
 impl View for MessagesTable {
     fn is_done(&self) -> bool {
-        self.gauge.is_done()
+        self.stream.is_done()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
+        self.stream.flush()
     }
 
     fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
         self.flush()
     }
-}
-
-/// Seconds and microseconds since `start`.
-pub fn since(start: Timestamp, at: Timestamp) -> String {
-    let span = at - start;
-    let sign = if span.0 < 0 { "-" } else { "" };
-    let micros = span.0.unsigned_abs() / 1_000;
-    format!("{sign}{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// The parts one after the other: the envelope in brackets, then the bodies.

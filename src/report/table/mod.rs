@@ -10,5 +10,6 @@ pub mod lines;
 pub mod messages;
 pub mod overview;
 pub mod paths;
+pub mod stream;
 #[cfg(test)]
 mod tests;

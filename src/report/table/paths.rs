@@ -1,13 +1,11 @@
 //! One line a path, as it comes.
 
 use super::drawn::tone;
-use super::lines::{Cell, Column, Lines};
-use super::messages::since;
+use super::lines::{Cell, Column};
+use super::stream::RowStream;
 use crate::analyze::observer::{Interest, Observer};
-use crate::base::time::Timestamp;
 use crate::correlate::path::{Hop, Path, Status};
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
 use crate::report::paint::Tone;
 use crate::report::settings::Settings;
 use crate::report::view::{View, selects_path};
@@ -27,18 +25,13 @@ const COLUMNS: [Column; 8] = [
 /// Shows paths.
 pub struct PathsTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
-    lines: Lines,
-    start: Option<Timestamp>,
-    text: String,
+    stream: RowStream,
 }
 
 impl PathsTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        let lines = Lines::new(&COLUMNS, settings.width, settings.color);
-        Self { gauge: Gauge::new(settings.limit), lines, settings, out, start: None, text: String::new() }
+        Self { stream: RowStream::new(&COLUMNS, &settings, out), settings }
     }
 }
 
@@ -48,40 +41,32 @@ impl Observer for PathsTable {
     }
 
     fn path(&mut self, path: &Path) {
-        if !selects_path(&self.settings, path) || self.gauge.is_done() {
+        if !selects_path(&self.settings, path) || self.stream.is_done() {
             return;
         }
-        self.text.clear();
-        if self.start.is_none() {
-            self.lines.header(&mut self.text);
-        }
         let begin = path.hops().next().map(|hop| hop.position).unwrap_or_default();
-        let start = *self.start.get_or_insert(begin.at);
-        let time = if self.settings.live { begin.at.time_of_day() } else { since(start, begin.at) };
-        let cells = [
-            Cell::from(path.number.to_string()),
-            time.into(),
-            Cell::toned(begin.packet.number.to_string(), Tone::Dim),
-            Cell::toned(path.status.name(), tone(path.status)),
-            path.latency.map(|latency| latency.to_string()).unwrap_or_default().into(),
-            format!("{}+{}", path.request.len(), path.reply.len()).into(),
-            format!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0).into(),
-            route(path).into(),
-        ];
-        self.lines.row(&cells, &mut self.text);
-        let result = self.out.write_all(self.text.as_bytes());
-        self.gauge.row(result);
+        self.stream.row(begin.at, begin.at, |time| {
+            [
+                Cell::from(path.number.to_string()),
+                time.into(),
+                Cell::toned(begin.packet.number.to_string(), Tone::Dim),
+                Cell::toned(path.status.name(), tone(path.status)),
+                path.latency.map(|latency| latency.to_string()).unwrap_or_default().into(),
+                format!("{}+{}", path.request.len(), path.reply.len()).into(),
+                format!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0).into(),
+                route(path).into(),
+            ]
+        });
     }
 }
 
 impl View for PathsTable {
     fn is_done(&self) -> bool {
-        self.gauge.is_done()
+        self.stream.is_done()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
+        self.stream.flush()
     }
 
     fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
