@@ -52,8 +52,10 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
-    /// Anomalies reported one by one; further ones are counted by code.
+    /// Anomalies reported one by one; further ones are counted.
     pub anomalies: usize,
+    /// Anomalies of one kind reported of one connection, so that a flood on it leaves room for all others.
+    pub anomalies_alike: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +82,7 @@ impl Default for Limits {
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
             anomalies: 10_000,
+            anomalies_alike: 100,
         }
     }
 }

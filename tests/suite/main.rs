@@ -6,6 +6,7 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -18,6 +19,7 @@ mod curve;
 mod fixture;
 mod formats;
 mod hostile;
+mod hostile_peers;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;

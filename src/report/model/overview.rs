@@ -28,6 +28,7 @@ pub struct Capture<'a> {
     pub packets: u64,
     pub bytes: u64,
     pub skipped: BTreeMap<String, u64>,
+    pub fragments: Fragments,
     pub tcp_connections: u64,
     pub zmtp_connections: u64,
     pub other_connections: u64,
@@ -42,6 +43,15 @@ pub struct Capture<'a> {
     pub evicted: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
+}
+
+/// IP datagrams that came in fragments.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // as in `FragmentStats`
+pub struct Fragments {
+    pub reassembled: u64,
+    pub given_up: u64,
+    pub overlapping: u64,
 }
 
 /// One file or interface.
@@ -78,6 +88,11 @@ impl<'a> Capture<'a> {
             packets: health.packets,
             bytes: health.bytes,
             skipped: health.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            fragments: Fragments {
+                reassembled: health.fragments.reassembled,
+                given_up: health.fragments.given_up,
+                overlapping: health.fragments.overlapping,
+            },
             tcp_connections: health.tcp_connections,
             zmtp_connections,
             other_connections: health.other_connections,

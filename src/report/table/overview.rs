@@ -147,6 +147,8 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
     let health = &capture.health;
     let reassembly = &health.reassembly;
     let counts = [
+        (health.fragments.given_up, "IP datagrams of which fragments are missing"),
+        (health.fragments.overlapping, "IP fragments that overlap or contradict others"),
         (reassembly.lost_bytes, "bytes missing from the capture"),
         (reassembly.retransmitted, "retransmitted segments"),
         (reassembly.out_of_order, "segments out of order"),
