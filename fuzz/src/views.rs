@@ -32,6 +32,7 @@ const FORMATS: [Format; 4] = [Format::Table, Format::Jsonl, Format::Json, Format
 pub fn small_limits() -> Limits {
     Limits {
         pending_bytes: 1 << 12,
+        pending_total_bytes: 1 << 13,
         pending_segments: 16,
         gap_patience_packets: 3,
         fragment_datagrams: 4,
@@ -40,6 +41,7 @@ pub fn small_limits() -> Limits {
         held_bytes: 1 << 10,
         held_total_bytes: 1 << 12,
         resync_bytes: 1 << 11,
+        session_total_bytes: 1 << 13,
         command_bytes: 1 << 9,
         parts: 8,
         window_messages: 32,

@@ -62,6 +62,8 @@ impl<O: Observer> Analyzer<O> {
                 findings: Vec::new(),
                 health: Health::default(),
                 conns: 0,
+                held: 0,
+                not_released: 0,
                 now: Timestamp(i64::MIN),
                 options,
             },
@@ -172,7 +174,13 @@ struct OpenConnection {
     endpoints_hash: PerDirection<u64>,
     /// How often each kind of anomaly was reported.
     told: FxHashMap<&'static str, usize>,
+    /// Octets that its session held after its latest piece, and when that was.
+    held: usize,
+    last: Timestamp,
 }
+
+/// A session that holds no more than so many octets is left alone: a first part, and buffers.
+const WORTH_RELEASING: usize = 1024;
 
 /// What all connections share.
 struct Engine<O> {
@@ -187,6 +195,9 @@ struct Engine<O> {
     health: Health,
     /// How many connections have a number.
     conns: u32,
+    /// Octets that all sessions hold, and how many of them too many were left when last some were given up.
+    held: usize,
+    not_released: usize,
     /// The latest time that any packet had.
     now: Timestamp,
 }
@@ -241,7 +252,17 @@ impl<O: Observer> Engine<O> {
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
             let session = Session::new(preambles, self.options.keys.as_ref());
-            self.open.insert(flow.id, OpenConnection { conn, session, endpoints_hash, told: FxHashMap::default() });
+            self.open.insert(
+                flow.id,
+                OpenConnection {
+                    conn,
+                    session,
+                    endpoints_hash,
+                    told: FxHashMap::default(),
+                    held: 0,
+                    last: flow.first.at,
+                },
+            );
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
             }
@@ -278,9 +299,37 @@ impl<O: Observer> Engine<O> {
         };
         let session = &mut connection.session;
         session.chunk(direction, chunk, &self.options.limits, &mut sink);
+        let held = session.held();
+        self.held += held;
+        self.held -= std::mem::replace(&mut connection.held, held);
+        connection.last = chunk.position.at;
+        if self.held > self.options.limits.session_total_bytes + self.not_released {
+            self.release();
+        }
+    }
+
+    /// All connections together hold too much: those silent longest give up theirs, until an eighth is free.
+    #[cold]
+    fn release(&mut self) {
+        let limit = self.options.limits.session_total_bytes;
+        let mut by_age: Vec<_> =
+            self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
+        by_age.sort_unstable_by_key(|connection| (connection.last, connection.conn));
+        for connection in by_age {
+            if self.held <= limit / 8 * 7 {
+                break;
+            }
+            connection.session.release();
+            let held = connection.session.held();
+            self.held = self.held + held - std::mem::replace(&mut connection.held, held);
+            self.health.released_connections += 1;
+        }
+        // What even that leaves counts from now on as if there were more room: the next look must be worth its cost.
+        self.not_released = self.held.saturating_sub(limit / 8 * 7);
     }
 
     fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
+        self.held -= connection.held;
         let all_seen = flow.syn && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
             let mut sink = Sink {

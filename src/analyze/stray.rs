@@ -25,8 +25,8 @@ pub(super) fn left(held: &Held) -> Option<Finding> {
     let heads = held.heads();
     let signed = Direction::BOTH.map(|direction| is_signature(&heads[direction]));
     let shown = |direction| {
-        let head: &[u8] = &heads[direction];
-        format!("{}{}", hex(&head[..head.len().min(SHOWN)]), if head.len() > SHOWN { "…" } else { "" })
+        let octets: &[u8] = &heads[direction];
+        format!("{}{}", hex(&octets[..octets.len().min(SHOWN)]), if octets.len() > SHOWN { "…" } else { "" })
     };
     let flow = &held.flow;
     let closed = held.end.is_some_and(|end| matches!(end.reason, EndReason::Fin | EndReason::Reset));

@@ -168,6 +168,18 @@ impl Framer {
         }
     }
 
+    /// Octets held for the search for the next frame.
+    pub fn held(&self) -> usize {
+        if let State::Lost(hunt) = &self.state { hunt.octets.capacity() } else { 0 }
+    }
+
+    /// Gives them up: the search goes on with what is still to come.
+    pub fn release(&mut self) {
+        if let State::Lost(hunt) = &mut self.state {
+            *hunt = Hunt::new(hunt.proof);
+        }
+    }
+
     /// What is under way, and where it began.
     pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
         match &self.state {

@@ -41,6 +41,14 @@ pub struct Traffic {
     pub broken_messages: u64,
 }
 
+/// What is said once of a direction, however often it happens.
+#[derive(Debug, Default)]
+struct Told {
+    reserved_flags: bool,
+    early: bool,
+    clear: bool,
+}
+
 #[derive(Debug, Default)]
 struct Side {
     /// Before ZMTP 3.0 the first frame of a peer is its identity: it is still to come.
@@ -48,9 +56,7 @@ struct Side {
     assembler: Assembler,
     traffic: Traffic,
     nonces: Nonces,
-    reserved_flags_told: bool,
-    early_told: bool,
-    clear_told: bool,
+    told: Told,
     /// Frame boundaries were not known all the time.
     lost: bool,
 }
@@ -109,6 +115,20 @@ impl Session {
         }
     }
 
+    /// Octets held: of messages under way, and of what is searched for the next frame.
+    pub fn held(&self) -> usize {
+        let of = |direction| self.framers[direction].held() + self.state.sides[direction].assembler.held();
+        of(Direction::ClientToServer) + of(Direction::ServerToClient)
+    }
+
+    /// Memory is short: gives up what is held, so that less will be known about what is under way.
+    pub fn release(&mut self) {
+        for direction in Direction::BOTH {
+            self.framers[direction].release();
+            self.state.sides[direction].assembler.release();
+        }
+    }
+
     /// What is known about the peer that sends in `direction`.
     pub fn peer(&self, direction: Direction) -> &Peer {
         &self.state.peers[direction]
@@ -153,7 +173,7 @@ impl State {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
                 let reserved = header.flags.reserved();
-                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                if reserved != 0 && !std::mem::replace(&mut side.told.reserved_flags, true) {
                     let text = format!(
                         "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
                         header.flags.0
@@ -468,18 +488,15 @@ fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) 
 
 /// What is to be said about a command that did parse.
 fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
-    match &command.body {
-        Body::Error(reason) => {
-            let advice = match *reason {
-                b"300" => "temporary failure of the authenticator",
-                b"400" => "the authenticator refused these credentials",
-                b"500" => "the authenticator itself failed",
-                _ => "the peer refused the connection",
-            };
-            let text = format!("ERROR {}: {advice}", preview(reason, 255));
-            found.push(Remark::new("handshake-refused", Severity::Error, text));
-        }
-        _ => {}
+    if let Body::Error(reason) = &command.body {
+        let advice = match *reason {
+            b"300" => "temporary failure of the authenticator",
+            b"400" => "the authenticator refused these credentials",
+            b"500" => "the authenticator itself failed",
+            _ => "the peer refused the connection",
+        };
+        let text = format!("ERROR {}: {advice}", preview(reason, 255));
+        found.push(Remark::new("handshake-refused", Severity::Error, text));
     }
     if command.quirk == Some(Quirk::CaretRror) {
         let text = "ERROR is misspelt ^RROR, as libzmq 4.3.0 and later do under PLAIN; other implementations will not understand it";

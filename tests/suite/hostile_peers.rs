@@ -17,7 +17,8 @@ use zmtpscope::zmtp::anomaly::Severity;
 #[derive(Deserialize)]
 struct Case {
     client: String,
-    case: String,
+    #[serde(rename = "case")]
+    name: String,
     what: String,
 }
 
@@ -150,8 +151,8 @@ fn every_hostile_stream_is_told_by_what_is_wrong_with_it() {
     for case in &cases {
         let findings = about(&found, &case.client);
         let codes: BTreeSet<_> = findings.iter().map(|finding| finding.code).collect();
-        let wanted = expected.get(case.case.as_str()).unwrap_or_else(|| panic!("{} is not expected", case.case));
-        let said = || format!("{} ({}): {findings:#?}", case.case, case.what);
+        let wanted = expected.get(case.name.as_str()).unwrap_or_else(|| panic!("{} is not expected", case.name));
+        let said = || format!("{} ({}): {findings:#?}", case.name, case.what);
         assert!(wanted.iter().all(|code| codes.contains(code)), "{}", said());
         if wanted.is_empty() {
             assert!(findings.iter().all(|finding| finding.severity == Severity::Note), "{}", said());

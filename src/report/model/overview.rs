@@ -41,6 +41,7 @@ pub struct Capture<'a> {
     pub limit_gaps: u64,
     pub late_segments: u64,
     pub evicted: u64,
+    pub released_connections: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
 }
@@ -105,6 +106,7 @@ impl<'a> Capture<'a> {
             limit_gaps: health.reassembly.limit_gaps,
             late_segments: health.late_segments,
             evicted: health.evicted,
+            released_connections: health.released_connections,
             given_up_messages: health.given_up_messages,
             anomalies_not_listed: health.anomalies_not_listed,
         }

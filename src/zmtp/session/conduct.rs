@@ -239,12 +239,12 @@ impl State {
             MechanismName::NULL => !self.handshake.is_ready(direction),
             _ => is_specified(mechanism) && side.traffic.commands == 0,
         };
-        if early && !std::mem::replace(&mut side.early_told, true) {
+        if early && !std::mem::replace(&mut side.told.early, true) {
             let text = "a message before its sender's part of the handshake".to_owned();
             tell(Remark::new("early-message", Severity::Warning, text), direction, at, sink);
         }
         let clear = is_sealed == Some(false) || is_sealed == Some(true) && length < SMALLEST_MESSAGE;
-        if clear && !std::mem::replace(&mut side.clear_told, true) {
+        if clear && !std::mem::replace(&mut side.told.clear, true) {
             let text = format!(
                 "a frame of {length} bytes under CURVE that is no MESSAGE: name, nonce of 8 and a box of 17 or more"
             );
