@@ -8,7 +8,8 @@
 //! CURVE_SERVER_TRANSIENT [PUBLIC] SECRET   S' s', of one connection
 //! CURVE_SERVER [PUBLIC] SECRET             S s, the server's long-term pair
 //! CURVE_SERVER_PUBLIC PUBLIC               S alone, as clients are configured with it
-//! CURVE_SESSION PUBLIC KEY                 C' and the key that both transient pairs agree on (crypto_box_beforenm)
+//! CURVE_SESSION PUBLIC [PUBLIC] KEY        C', or C' and S' in any order, and the key that both transient pairs agree
+//!                                          on (crypto_box_beforenm); who sees only that call cannot tell which is C'
 //! ```
 //!
 //! A log may grow while it is used. Secrets are zeroed when it is dropped, and are not in its `Debug` output.
@@ -236,8 +237,11 @@ impl Keys {
             ["CURVE_SERVER_PUBLIC", public] => {
                 self.insert(Pair { kind: Kind::Server, public: *key(public)?, secret: None });
             }
-            ["CURVE_SESSION", public, agreed] => {
-                self.sessions.insert(*key(public)?, key(agreed)?);
+            ["CURVE_SESSION", ref publics @ .., agreed] if (1..=2).contains(&publics.len()) => {
+                let agreed = key(agreed)?;
+                let publics: Vec<_> = publics.iter().map(|public| key(public)).collect::<Result<_, _>>()?;
+                // No HELLO ever shows S' as its C', so that an entry for it harms nobody.
+                self.sessions.extend(publics.into_iter().map(|public| (*public, agreed.clone())));
             }
             ["CURVE_SERVER_PUBLIC" | "CURVE_SESSION", ..] => return Err("not as many keys as this label takes"),
             [public, secret] if is_key_like(public) => self.pair(Kind::Any, &[public, secret])?,
@@ -349,6 +353,17 @@ mod tests {
         assert_eq!(log.add(2, &format!("{BOB} {BOB_SECRET}")), []);
         assert_ne!(log.generation(), generation);
         assert_eq!(secret(&log, BOB).as_deref(), Some(BOB_SECRET));
+    }
+
+    #[test]
+    fn a_session_key_of_two_public_keys_is_that_of_either() {
+        let (log, bad) = KeyLog::parse(&format!("CURVE_SESSION {ALICE} {BOB} {BOB_SECRET}\n"));
+        assert_eq!(bad, []);
+        assert_eq!(log.session(&public(ALICE)), log.session(&public(BOB)));
+        assert!(log.session(&public(BOB)).is_some());
+        let (log, bad) =
+            KeyLog::parse(&format!("CURVE_SESSION {ALICE} {BOB} {ALICE} {BOB_SECRET}\nCURVE_SESSION x {BOB}"));
+        assert_eq!((log.count(), bad.len()), (0, 2));
     }
 
     #[test]
