@@ -18,7 +18,7 @@ use super::curve::boxes::public_of;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zeroize::Zeroizing;
 
 /// Octets of a key, public, secret or agreed.
@@ -71,8 +71,14 @@ pub struct KeyLog {
     keys: RwLock<Keys>,
     /// Counts additions, so that who waits need not look in vain.
     generation: AtomicU64,
-    /// Counts searches in vain, so that who fills the log knows that more of it is wanted at once.
-    wanted: AtomicU64,
+    /// Where more of it comes from.
+    source: Mutex<Option<Box<dyn Source>>>,
+}
+
+/// Where the lines of a log that grows come from.
+pub trait Source: Send {
+    /// Adds to `log` what is new, without waiting for anything.
+    fn look(&mut self, log: &KeyLog);
 }
 
 #[derive(Default)]
@@ -115,14 +121,18 @@ impl KeyLog {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// A connection sought its key and did not find it.
-    pub fn want(&self) {
-        self.wanted.fetch_add(1, Ordering::Release);
+    /// From now on `source` is asked for more whenever a connection lacks its key, and by [`Self::look`].
+    pub fn follow(&self, source: impl Source + 'static) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(source));
     }
 
-    /// Changes when a key was sought in vain.
-    pub fn wanted(&self) -> u64 {
-        self.wanted.load(Ordering::Acquire)
+    /// Adds what is new where it comes from. A connection that lacks its key calls this at once and not when the next
+    /// packet comes: peers log a key before they send what it opens, but many packets may be taken apart in one go.
+    pub fn look(&self) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = &mut *source {
+            source.look(self);
+        }
     }
 
     /// How many keys there are.
