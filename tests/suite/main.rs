@@ -7,6 +7,7 @@
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -20,6 +21,8 @@ mod fixture;
 mod formats;
 mod hostile;
 mod hostile_peers;
+#[cfg(all(feature = "libpcap", target_os = "linux"))]
+mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;
