@@ -1,6 +1,7 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
+use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
 use super::observer::{ConnectionRef, Observer};
@@ -267,7 +268,21 @@ impl<O: Observer> Engine<O> {
         if let Some(correlator) = &mut self.correlator {
             correlator.ended(connection.conn, flow.last.at, by_server);
         }
-        self.ended.push(ConnectionSummary::new(connection.conn, flow, end, &connection.session));
+        let limits = &self.options.limits;
+        let summary = ConnectionSummary::new(connection.conn, flow, end, &connection.session, limits);
+        for finding in diagnose(&summary, limits) {
+            add(finding, &mut self.findings, &mut self.health, limits);
+        }
+        self.ended.push(summary);
+    }
+}
+
+/// Lists a finding, or counts it if there are too many.
+fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
+    if findings.len() >= limits.anomalies {
+        health.anomalies_not_listed += 1;
+    } else {
+        findings.push(finding);
     }
 }
 
@@ -325,11 +340,7 @@ impl<O: Observer> EventSink for Sink<'_, O> {
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
-        if self.findings.len() >= self.limits.anomalies {
-            self.health.anomalies_not_listed += 1;
-            return;
-        }
-        self.findings.push(Finding {
+        let finding = Finding {
             code: anomaly.code,
             severity: anomaly.severity,
             at: Some(anomaly.position.at),
@@ -337,6 +348,7 @@ impl<O: Observer> EventSink for Sink<'_, O> {
             packets: vec![anomaly.position.packet],
             text: anomaly.text,
             spec: anomaly.spec,
-        });
+        };
+        add(finding, self.findings, self.health, self.limits);
     }
 }

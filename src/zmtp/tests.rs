@@ -33,6 +33,7 @@ impl EventSink for Log {
             FrameKind::Command(Some(command)) => String::from_utf8_lossy(command.name).into_owned(),
             FrameKind::Command(None) => "command?".to_owned(),
             FrameKind::Part { ordinal, part, .. } => format!("part {ordinal}.{part}"),
+            FrameKind::CutPart { .. } => "cut part".to_owned(),
         };
         let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
         self.frames.push(format!(

@@ -241,10 +241,11 @@ fn what_was_changed_stays_closed_and_is_told_once() {
         *body.last_mut().expect("not empty") ^= 1;
         talk.bytes(C2s, &frame(0, &body));
     }
+    talk.send(C2s, 0, 0, b"the end of two, or three");
     talk.send(C2s, 0, 0, b"three");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 closed", "c2s 2 three"]);
     assert_eq!(talk.log.codes, ["curve-not-opened"]);
-    assert_eq!(talk.session.traffic(C2s).broken_messages, 1);
+    assert_eq!(talk.session.traffic(C2s).broken_messages, 2);
     assert_eq!(talk.session.traffic(C2s).body_bytes, 2 * 36 + 5, "what stays closed counts as it was sent");
 }
 
@@ -265,6 +266,9 @@ fn a_gap_in_a_box_closes_that_frame_only() {
     talk.bytes(C2s, &octets[..30]);
     talk.data(C2s, Data::Gap(5));
     talk.bytes(C2s, &octets[35..]);
+    talk.send(C2s, 0, 2, b"\x04PING\0\0");
+    talk.send(C2s, 0, 1, b"a part of it, or of another");
+    talk.send(C2s, 0, 0, b"and its end");
     talk.send(C2s, 0, 0, b"whole");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 whole"]);
     assert_eq!(talk.log.codes, ["curve-not-opened"]);
@@ -287,6 +291,7 @@ fn a_frame_above_the_limit_is_not_held() {
     let mut talk = Talk::new(C2s, ["PUSH", "PULL"], usize::MAX);
     talk.limits.sealed_bytes = 100;
     talk.send(C2s, 0, 0, &[b'x'; 300]);
+    talk.send(C2s, 0, 0, b"the end of it, or another");
     talk.send(C2s, 0, 0, b"short");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 short"]);
     assert_eq!(talk.log.codes, ["curve-too-long"]);
