@@ -8,6 +8,7 @@ use super::assembler::{Assembler, OpenFrame};
 use super::curve::likely::{Heartbeats, MESSAGE_OVERHEAD};
 use super::curve::nonces::{Nonces, Tally};
 use super::curve::opening::{Opening, Want};
+use super::doubt::MISTAKEN_LENGTH;
 use super::event::{EventSink, Frame, FrameKind, Message, Seal};
 use super::framer::{At, Desync, Framer, Item};
 use super::handshake::{Handshake, Progress, Step};
@@ -17,11 +18,12 @@ use super::probe::{Framing, Preamble};
 use super::wire::command::{self, Body, Command};
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::{Greeting, MechanismName, Version};
+use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use std::sync::Arc;
-use words::{introduction, introduction_from, remarks};
+use words::{introduction, introduction_from, lacks_delimiter, remarks};
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +52,7 @@ struct Side {
     /// Frames before the next one were lost, or stayed closed: what is opened next may be in the middle of a message.
     start_lost: bool,
     reserved_flags_told: bool,
+    delimiter_told: bool,
 }
 
 /// One ZMTP connection.
@@ -178,6 +181,12 @@ impl State {
         match *item {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
+                if header.length == MISTAKEN_LENGTH && !header.flags.long() {
+                    let text = "a subscription to a topic of 255 bytes has a length of 8 octets without the LONG flag, as \
+                                libzmq 4.3.3 and later send it to peers of ZMTP 3.0 and 2.0: the peer takes it for empty \
+                                messages, and cannot read what follows";
+                    tell(Remark::new("topic-255", Severity::Error, text), direction, at, sink);
+                }
                 let reserved = header.flags.reserved();
                 if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
                     let text = format!(
@@ -186,6 +195,12 @@ impl State {
                     );
                     tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
                 }
+            }
+            Item::MayMistakeLength(answer) => {
+                let subscriber = matches!(self.peers[direction].socket_type, Some(SocketType::SUB | SocketType::XSUB));
+                let other = self.peers[direction.reverse()].version;
+                let old = other.is_some_and(|version| Version::V1_0 < version && version < Version::V3_1);
+                answer.set(subscriber && old && !side.identity_is_next);
             }
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, None, limits, sink),
@@ -341,6 +356,9 @@ impl State {
         let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
         let kind = FrameKind::Part { ordinal: side.traffic.messages, part: message.part_count - 1, seal };
         sink.frame(self.peers.as_ref(), &frame(direction, open, end, head, kind));
+        let lacks = (!open.header.flags.more() && !seal.is_closed())
+            .then(|| self.peers[direction.reverse()].socket_type.and_then(|to| lacks_delimiter(to, message)))
+            .flatten();
         if !open.header.flags.more() {
             sink.message(
                 self.peers.as_ref(),
@@ -361,6 +379,11 @@ impl State {
             side.traffic.frames += message.part_count;
             side.traffic.body_bytes += message.body_bytes;
             side.assembler.clear_message();
+        }
+        if let Some(remark) = lacks
+            && !std::mem::replace(&mut side.delimiter_told, true)
+        {
+            tell(remark, direction, at, sink);
         }
         if closed || seal.is_closed() {
             self.stays_closed(direction, seal, at, sink);
@@ -514,6 +537,7 @@ fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink)
         text,
         spec: match code.split('-').next() {
             Some("curve") => "26/CURVEZMQ",
+            Some("delimiter") => "28/REQREP",
             Some("gssapi") => "38/ZMTP-GSSAPI",
             _ => "37/ZMTP",
         },

@@ -96,11 +96,12 @@ impl Talk {
     /// Greetings and handshake of a client that is the side that sends in `client`. The session knows s' only.
     fn new(client: Direction, types: [&str; 2], piece: usize) -> Self {
         let keys = KeyLog::parse(&format!("CURVE_SERVER_TRANSIENT {}", hex(&*secret(0x51)))).0;
+        Self::with_keys(client, types, piece, Some(&Arc::new(keys)))
+    }
+
+    fn with_keys(client: Direction, types: [&str; 2], piece: usize, keys: Option<&Arc<KeyLog>>) -> Self {
         let mut talk = Self {
-            session: Session::new(
-                PerDirection { c2s: Preamble::Greeting, s2c: Preamble::Greeting },
-                Some(&Arc::new(keys)),
-            ),
+            session: Session::new(PerDirection { c2s: Preamble::Greeting, s2c: Preamble::Greeting }, keys),
             log: Log::default(),
             limits: Limits::default(),
             client,
@@ -204,6 +205,24 @@ fn parts_and_commands_of_either_outer_form() {
         assert_eq!((traffic.messages, traffic.frames, traffic.commands, traffic.body_bytes), (1, 2, 3, 304));
         assert_eq!(talk.session.decrypted(), Some(true));
         assert!(talk.session.peer(client).socket_type.is_some() && talk.session.peer(server).socket_type.is_some());
+    }
+}
+
+#[test]
+fn without_keys_each_frame_is_a_message_whatever_its_outer_form() {
+    for outer in [0, 4] {
+        let mut talk = Talk::with_keys(C2s, ["PUSH", "PULL"], usize::MAX, None);
+        talk.send(C2s, outer, 1, b"one");
+        talk.send(C2s, outer, 0, &[b'x'; 300]);
+        assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 closed"], "{outer}");
+        let traffic = talk.session.traffic(C2s);
+        assert_eq!((traffic.messages, traffic.frames, traffic.commands), (2, 2, 2), "HELLO and INITIATE are commands");
+        assert_eq!(traffic.body_bytes, 33 + 3 + 33 + 300);
+        let curve = talk.session.curve().expect("it is CURVE");
+        assert_eq!(curve.client_transient, Some(public_of(&secret(0xC1))));
+        let nonces = curve.nonces.c2s;
+        assert_eq!((nonces.first, nonces.last, nonces.missing), (Some(1), Some(4), 0));
+        assert!(talk.log.codes.is_empty(), "{:?}", talk.log.codes);
     }
 }
 

@@ -74,7 +74,7 @@ impl State {
                 opening.held[direction] = None;
                 false
             }
-            Item::Greeting(..) | Item::Skipped(_) | Item::Resync(_) => false,
+            Item::Greeting(..) | Item::MayMistakeLength(_) | Item::Skipped(_) | Item::Resync(_) => false,
         }
     }
 
