@@ -4,7 +4,7 @@
 //! refuses with 400 or 500, and otherwise closes without a word. Nothing is said of a handshake of which bytes are missing.
 
 use super::connection::{ConnectionSummary, HandshakeOutcome};
-use crate::base::direction::{Direction, PerDirection};
+use crate::base::direction::Direction;
 use crate::base::limits::Limits;
 use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
@@ -65,19 +65,19 @@ fn unfinished(connection: &ConnectionSummary) -> Option<Said> {
     // Who sent HELLO is the client of the mechanism, whichever side connected.
     let silent = |direction: Direction| steps[direction] == Step::Nothing;
     let (code, text, spec) = match mechanism {
-        MechanismName::CURVE if asked(steps, by.reverse(), Step::Hello) && silent(by) => (
+        MechanismName::CURVE if steps[by.reverse()] == Step::Hello && silent(by) => (
             "curve-hello-refused",
             "the CURVE server closed the connection at HELLO: the client was given another server's public key \
              (ZMQ_CURVE_SERVERKEY), and its messages never leave it; libzmq tries again for ever",
             "26/CURVEZMQ",
         ),
-        MechanismName::CURVE if asked(steps, by.reverse(), Step::Initiate) => (
+        MechanismName::CURVE if steps[by.reverse()] == Step::Initiate => (
             "handshake-refused-silently",
             "the CURVE server closed the connection at INITIATE without ERROR: its authenticator answered 300 (temporary \
              failure) or not at all, or the client's own key pair does not fit together",
             "27/ZAP",
         ),
-        MechanismName::PLAIN if asked(steps, by.reverse(), Step::Hello) => (
+        MechanismName::PLAIN if steps[by.reverse()] == Step::Hello => (
             "handshake-refused-silently",
             "the PLAIN server closed the connection at HELLO without ERROR: it has no authenticator (ZAP handler), as \
              PLAIN needs one, or that answered 300 (temporary failure)",
@@ -93,10 +93,6 @@ fn unfinished(connection: &ConnectionSummary) -> Option<Said> {
         _ => return None,
     };
     Some(Said { code, severity: Severity::Error, text: text.to_owned(), spec, at_end: true })
-}
-
-fn asked(steps: &PerDirection<Step>, direction: Direction, step: Step) -> bool {
-    steps[direction] == step
 }
 
 fn is_timeout(connection: &ConnectionSummary) -> bool {

@@ -51,8 +51,14 @@ struct Side {
     nonces: Nonces,
     /// Frames before the next one were lost, or stayed closed: what is opened next may be in the middle of a message.
     start_lost: bool,
-    reserved_flags_told: bool,
-    delimiter_told: bool,
+    told: Told,
+}
+
+/// What is told once a direction, and was.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    reserved_flags: bool,
+    delimiter: bool,
 }
 
 /// One ZMTP connection.
@@ -188,7 +194,7 @@ impl State {
                     tell(Remark::new("topic-255", Severity::Error, text), direction, at, sink);
                 }
                 let reserved = header.flags.reserved();
-                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                if reserved != 0 && !std::mem::replace(&mut side.told.reserved_flags, true) {
                     let text = format!(
                         "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
                         header.flags.0
@@ -381,7 +387,7 @@ impl State {
             side.assembler.clear_message();
         }
         if let Some(remark) = lacks
-            && !std::mem::replace(&mut side.delimiter_told, true)
+            && !std::mem::replace(&mut side.told.delimiter, true)
         {
             tell(remark, direction, at, sink);
         }
