@@ -5,6 +5,7 @@ use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
 use super::observer::{ConnectionRef, Observer};
+use super::refused::Refused;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
@@ -60,6 +61,7 @@ impl<O: Observer> Analyzer<O> {
                 open: FxHashMap::default(),
                 ended: Vec::new(),
                 findings: Vec::new(),
+                refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
                 now: Timestamp(i64::MIN),
@@ -126,7 +128,8 @@ impl<O: Observer> Analyzer<O> {
         for summary in &engine.ended {
             engine.observer.connection(summary);
         }
-        for finding in &engine.findings {
+        let servers = engine.ended.iter().map(|summary| summary.server).collect();
+        for finding in engine.findings.iter().chain(&engine.refused.findings(&servers)) {
             engine.observer.finding(finding);
         }
         let stats = self.table.stats();
@@ -182,6 +185,7 @@ struct Engine<O> {
     open: FxHashMap<u64, OpenConnection>,
     ended: Vec<ConnectionSummary>,
     findings: Vec<Finding>,
+    refused: Refused,
     health: Health,
     /// How many connections have a number.
     conns: u32,
@@ -202,6 +206,7 @@ impl<O: Observer> Engine<O> {
     }
 
     fn end(&mut self, flow: &FlowInfo, end: End) {
+        self.refused.ended(flow, end, &self.options.limits);
         for direction in Direction::BOTH {
             self.health.add(flow.stats[direction]);
         }

@@ -52,6 +52,19 @@ fn every_refusal_of_libzmq_says_why() {
 }
 
 #[test]
+fn a_socket_that_connects_to_nobody_is_told_of() {
+    // The first endpoint is bound after a second, the other never; libzmq tries each about every 100 ms.
+    let found = analyze(&capture("nobody.pcap"));
+    let [first, second] = &found.findings[..] else { panic!("{:?}", found.findings) };
+    assert_eq!((first.code, second.code), ("connection-refused", "connection-refused"));
+    assert!(first.text.contains("127.0.0.1:13830") && second.text.contains("127.0.0.1:13831"));
+    assert_eq!((first.packets[0].number, found.connections.len()), (1, 1));
+    // Of one that was never bound a few attempts say nothing: it may be anything.
+    // Five attempts on an endpoint that was never heard may be anything.
+    assert!(analyze(&capture("nobody.pcap")[..10]).findings.is_empty());
+}
+
+#[test]
 fn gssapi_is_followed_as_far_as_it_is_in_clear() {
     let found = analyze(&capture("gssapi.pcap"));
     let [connection] = &found.connections[..] else { panic!("{:?}", found.connections) };
