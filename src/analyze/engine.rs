@@ -1,9 +1,11 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
+use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
 use super::observer::{ConnectionRef, Observer};
+use super::refused::Refused;
 use super::stray;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
@@ -60,6 +62,7 @@ impl<O: Observer> Analyzer<O> {
                 open: FxHashMap::default(),
                 ended: Vec::new(),
                 findings: Vec::new(),
+                refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
                 held: 0,
@@ -128,7 +131,8 @@ impl<O: Observer> Analyzer<O> {
         for summary in &engine.ended {
             engine.observer.connection(summary);
         }
-        for finding in &engine.findings {
+        let servers = engine.ended.iter().map(|summary| summary.server).collect();
+        for finding in engine.findings.iter().chain(&engine.refused.findings(&servers)) {
             engine.observer.finding(finding);
         }
         let stats = self.table.stats();
@@ -192,6 +196,7 @@ struct Engine<O> {
     open: FxHashMap<u64, OpenConnection>,
     ended: Vec<ConnectionSummary>,
     findings: Vec<Finding>,
+    refused: Refused,
     health: Health,
     /// How many connections have a number.
     conns: u32,
@@ -218,6 +223,7 @@ impl<O: Observer> Engine<O> {
     }
 
     fn end(&mut self, flow: &FlowInfo, end: End) {
+        self.refused.ended(flow, end, &self.options.limits);
         for direction in Direction::BOTH {
             self.health.add(flow.stats[direction]);
         }
@@ -343,13 +349,27 @@ impl<O: Observer> Engine<O> {
                 health: &mut self.health,
                 limits: &self.options.limits,
             };
-            connection.session.closed(end.by, flow.last, &mut sink);
+            connection.session.closed(flow.last, &mut sink);
         }
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
             correlator.ended(connection.conn, flow.last.at, by_server);
         }
-        self.ended.push(ConnectionSummary::new(connection.conn, flow, end, &connection.session));
+        let limits = &self.options.limits;
+        let summary = ConnectionSummary::new(connection.conn, flow, end, &connection.session, limits);
+        for finding in diagnose(&summary, limits) {
+            add(finding, &mut self.findings, &mut self.health, limits);
+        }
+        self.ended.push(summary);
+    }
+}
+
+/// Lists a finding, or counts it if there are too many.
+fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
+    if findings.len() >= limits.anomalies {
+        health.anomalies_not_listed += 1;
+    } else {
+        findings.push(finding);
     }
 }
 
@@ -415,7 +435,7 @@ impl<O: Observer> EventSink for Sink<'_, O> {
             self.health.anomalies_not_listed += 1;
             return;
         }
-        self.findings.push(Finding {
+        let finding = Finding {
             code: anomaly.code,
             severity: anomaly.severity,
             at: Some(anomaly.position.at),
@@ -423,6 +443,7 @@ impl<O: Observer> EventSink for Sink<'_, O> {
             packets: vec![anomaly.position.packet],
             text: anomaly.text,
             spec: anomaly.spec,
-        });
+        };
+        add(finding, self.findings, self.health, self.limits);
     }
 }

@@ -57,7 +57,9 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
-    /// Anomalies reported one by one; further ones are counted.
+    /// Pairs of address and endpoint of which refused connections are counted; those of further pairs are not.
+    pub refused_endpoints: usize,
+    /// Anomalies reported one by one; further ones are counted by code.
     pub anomalies: usize,
     /// Anomalies of one kind reported of one connection, so that a flood on it leaves room for all others.
     pub anomalies_alike: usize,
@@ -88,6 +90,7 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
+            refused_endpoints: 4096,
             anomalies: 10_000,
             anomalies_alike: 100,
         }

@@ -137,9 +137,7 @@ impl Assembler {
                 } else {
                     return;
                 };
-                if !is_command {
-                    frame.hash.add(bytes, frame.header.length);
-                }
+                frame.hash.add(bytes, frame.header.length);
                 // What follows a gap is not at its place, and so not part of the head.
                 if frame.missing == 0 {
                     let room = limit.saturating_sub(kept.len() - frame.head_start);
@@ -166,6 +164,18 @@ impl Assembler {
             }
         }
         Some(frame)
+    }
+
+    /// The command that just ended is a part of a message after all. Gives it back as that.
+    pub fn as_part(&mut self, command: OpenFrame, end: Position, limits: &Limits) -> Option<OpenFrame> {
+        let header = FrameHeader { flags: command.header.flags.without_command(), ..command.header };
+        self.begin(header, command.start, command.offset);
+        let kept = self.command.len().min(limits.head_bytes);
+        self.message.heads.extend_from_slice(&self.command[..kept]);
+        self.message.reach(end);
+        let frame = self.frame.as_mut()?;
+        (frame.missing, frame.hash) = (command.missing, command.hash);
+        self.end(limits)
     }
 
     /// Kept octets of the command that just ended.

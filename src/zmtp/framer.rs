@@ -1,12 +1,14 @@
 //! One direction of a stream cut into greeting and frames, in any version's grammar. Holds no more than a greeting or a
 //! header.
 
+use super::doubt::{Doubt, Verdict};
 use super::probe::{Framing, Preamble};
 use super::resync::{Boundary, Proof, find};
-use super::wire::frame::{FrameHeader, LARGEST_BODY};
+use super::wire::frame::{FrameFlags, FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
+use std::cell::Cell;
 
 /// What the framer finds, in order: `Greeting (Header Body* End)*`. After `Desync` octets are `Skipped`, until `Resync`.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Item<'a> {
     Desync(Desync),
     /// Octets that cannot be assigned to a frame, for all that is known by now.
     Skipped(u64),
+    /// A question: may the peer mistake the length of a subscription ([`super::doubt`])? Asked where an empty frame may be one.
+    MayMistakeLength(&'a Cell<bool>),
     /// Messages are recognised again. So many octets that were skipped are told of once more, as frames.
     Resync(u64),
 }
@@ -83,6 +87,7 @@ enum State {
     Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
     Body { length: u64, remaining: u64, at: At },
+    Doubt(Box<Doubt>),
     Lost(Hunt),
 }
 
@@ -164,7 +169,7 @@ impl Framer {
         let at = At { position: chunk.position, offset: chunk.offset };
         match chunk.data {
             Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
-            Data::Gap(length) => self.gap(at, length, on),
+            Data::Gap(length) => self.gap(at, length, limits, on),
         }
     }
 
@@ -192,7 +197,9 @@ impl Framer {
             State::Body { length, remaining, at } => {
                 (Unfinished::Body { length: *length, remaining: *remaining }, Some(*at))
             }
-            State::Greeting { .. } | State::Header { .. } | State::Lost(_) => (Unfinished::Nothing, None),
+            State::Greeting { .. } | State::Header { .. } | State::Doubt(_) | State::Lost(_) => {
+                (Unfinished::Nothing, None)
+            }
         }
     }
 
@@ -225,6 +232,9 @@ impl Framer {
                     }
                 }
                 State::Header { octets, have, at } if *have == 0 => match header(self.framing, bytes) {
+                    Parsed::Header(_, header) if in_doubt(self.framing, header, here, on) => {
+                        self.state = State::Doubt(Box::default());
+                    }
                     Parsed::Header(rest, header) => {
                         bytes = rest;
                         self.begin(here, header, on);
@@ -244,9 +254,27 @@ impl Framer {
                     bytes = &bytes[1..];
                     let at = *at;
                     match header(self.framing, &octets[..*have]) {
+                        Parsed::Header(_, header) if in_doubt(self.framing, header, at, on) => {
+                            let mut doubt = Box::<Doubt>::default();
+                            doubt.next(at, 0);
+                            doubt.next(here, 0);
+                            self.state = State::Doubt(doubt);
+                        }
                         Parsed::Header(_, header) => self.begin(at, header, on),
                         Parsed::Incomplete => {}
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
+                    }
+                }
+                State::Doubt(doubt) => {
+                    let verdict = doubt.next(here, bytes[0]);
+                    bytes = &bytes[1..];
+                    match verdict {
+                        Verdict::Open => {}
+                        Verdict::Frames => self.settle(limits, on),
+                        Verdict::Topic { at, length, first } => {
+                            self.begin(at, FrameHeader { flags: FrameFlags::default(), length }, on);
+                            self.bytes(here, &[first], limits, on);
+                        }
                     }
                 }
                 State::Body { remaining, .. } => {
@@ -290,7 +318,21 @@ impl Framer {
         }
     }
 
-    fn gap(&mut self, mut here: At, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
+    /// What was in doubt is frames as they stand: the first is empty, and in doubt no more.
+    fn settle(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        let first = At { position: Position::default(), offset: 0 };
+        let State::Doubt(doubt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
+        self.begin(doubt.begin(), FrameHeader { flags: FrameFlags::default(), length: 0 }, on);
+        for (at, octet) in doubt.octets().skip(2) {
+            self.bytes(at, &[octet], limits, on);
+        }
+    }
+
+    fn gap(&mut self, mut here: At, mut length: u64, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        // Each pass takes a frame out of the doubt, so this ends.
+        while matches!(self.state, State::Doubt(_)) {
+            self.settle(limits, on);
+        }
         if let State::Body { remaining, .. } = &mut self.state {
             let taken = (*remaining).min(length);
             *remaining -= taken;
@@ -334,6 +376,15 @@ impl Framer {
             on(at, Item::End);
         }
     }
+}
+
+/// Whether an empty frame may be the beginning of a length that is mistaken.
+fn in_doubt(framing: Framing, header: FrameHeader, at: At, on: &mut impl FnMut(At, Item<'_>)) -> bool {
+    let answer = Cell::new(false);
+    if header.is_empty_message() && framing != Framing::V1 {
+        on(at, Item::MayMistakeLength(&answer));
+    }
+    answer.get()
 }
 
 impl State {

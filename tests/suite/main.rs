@@ -3,6 +3,7 @@
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
+//! * [`security`]: mechanisms without keys, and what refusals say;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
@@ -30,4 +31,5 @@ mod numbering;
 mod packets;
 mod program;
 mod recording;
+mod security;
 mod truth;

@@ -4,13 +4,11 @@
 //! Pure rules: each looks at what was parsed, and adds what is to be said. None changes how the stream is read.
 
 use super::{Remark, State, tell};
-use crate::base::chunk::Position;
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
 use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::EventSink;
 use crate::zmtp::framer::{At, Unfinished};
-use crate::zmtp::handshake::Progress;
 use crate::zmtp::wire::command::{Body, Command, is_known_name};
 use crate::zmtp::wire::greeting::{Greeting, MechanismName, SIGNATURE_FIRST};
 use crate::zmtp::wire::metadata::Metadata;
@@ -71,7 +69,8 @@ pub(super) fn greeting(parsed: &Greeting, found: &mut Vec<Remark>) {
 pub(super) fn command(command: &Command<'_>, mechanism: Option<MechanismName>, again: bool, found: &mut Vec<Remark>) {
     let name = preview(command.name, 40);
     let mut say = |code, severity, text: String| found.push(Remark::new(code, severity, text));
-    if command.name.is_empty() {
+    // With GSSAPI an empty one ends the exchange of tokens.
+    if command.name.is_empty() && mechanism != Some(MechanismName::GSSAPI) {
         say("malformed-command", Severity::Warning, "a command whose name is empty".to_owned());
         return;
     }
@@ -239,12 +238,12 @@ impl State {
             MechanismName::NULL => !self.handshake.is_ready(direction),
             _ => is_specified(mechanism) && side.traffic.commands == 0,
         };
-        if early && !std::mem::replace(&mut side.told.early, true) {
+        if early && side.told.first("early-message") {
             let text = "a message before its sender's part of the handshake".to_owned();
             tell(Remark::new("early-message", Severity::Warning, text), direction, at, sink);
         }
         let clear = is_sealed == Some(false) || is_sealed == Some(true) && length < SMALLEST_MESSAGE;
-        if clear && !std::mem::replace(&mut side.told.clear, true) {
+        if clear && side.told.first("curve-malformed-message") {
             let text = format!(
                 "a frame of {length} bytes under CURVE that is no MESSAGE: name, nonce of 8 and a box of 17 or more"
             );
@@ -270,24 +269,5 @@ impl State {
             );
             tell(Remark::new("message-cut", Severity::Warning, text), direction, at, sink);
         }
-    }
-
-    /// The same for the handshake. `by` closed first, if that is known.
-    pub(super) fn closed_in_handshake(&self, by: Option<Direction>, position: Position, sink: &mut impl EventSink) {
-        let mechanisms = Direction::BOTH.map(|direction| self.peers[direction].mechanism());
-        let [Some(client), Some(server)] = mechanisms else { return };
-        // What differs was told, and is the reason.
-        if self.handshake.progress() != Progress::Partial || client != server {
-            return;
-        }
-        let direction = by.unwrap_or(Direction::ClientToServer);
-        let who = match by {
-            Some(Direction::ClientToServer) => "the client",
-            Some(Direction::ServerToClient) => "the server",
-            None => "a peer",
-        };
-        let text = format!("{who} closed the connection before the handshake was complete, without a word");
-        let at = At { position, offset: 0 };
-        tell(Remark::new("handshake-cut", Severity::Warning, text), direction, at, sink);
     }
 }
