@@ -1,7 +1,7 @@
 //! What is known about a ZMTP connection when it is over.
 
 use crate::base::chunk::Position;
-use crate::base::direction::PerDirection;
+use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::handshake::Progress;
@@ -22,6 +22,15 @@ pub enum HandshakeOutcome {
     Unseen,
 }
 
+/// What carries the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP, without more.
+    Tcp,
+    /// WebSocket over TCP (RFC 45).
+    WebSocket,
+}
+
 /// A ZMTP connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSummary {
@@ -31,6 +40,8 @@ pub struct ConnectionSummary {
     pub client: Endpoint,
     /// The side that accepted it.
     pub server: Endpoint,
+    /// What carries its frames.
+    pub transport: Transport,
     /// First packet.
     pub start: Position,
     /// Last packet.
@@ -59,7 +70,7 @@ impl ConnectionSummary {
     /// Puts together what transport and session know.
     pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session) -> Self {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
-        let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
+        let greeted = Direction::BOTH.into_iter().any(|direction| session.is_greeted(direction));
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
         let lost_bytes = PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes);
         let all_seen = lost_bytes == PerDirection::default();
@@ -74,6 +85,7 @@ impl ConnectionSummary {
             conn,
             client: flow.client,
             server: flow.server,
+            transport: if session.is_websocket() { Transport::WebSocket } else { Transport::Tcp },
             start: flow.first,
             last: flow.last,
             end,

@@ -1,13 +1,15 @@
 //! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
 
 mod sealed;
+mod websocket;
 
 use super::anomaly::{Anomaly, Severity};
 use super::assembler::{Assembler, OpenFrame};
+use super::carrier::{Beginning, Carrier};
 use super::curve::nonces::Nonces;
 use super::curve::opening::Opening;
 use super::event::{EventSink, Frame, FrameKind, Message};
-use super::framer::{At, Desync, Framer, Item};
+use super::framer::{At, Desync, Item};
 use super::handshake::{Handshake, Progress};
 use super::keylog::KeyLog;
 use super::peer::Peer;
@@ -53,27 +55,37 @@ struct Side {
 /// One ZMTP connection.
 #[derive(Debug, Default)]
 pub struct Session {
-    framers: PerDirection<Framer>,
+    carriers: PerDirection<Carrier>,
     state: State,
 }
 
-/// Everything but the framers, which feed it.
+/// Everything but the framers, which feed it. (They do not differ in what they feed.)
 #[derive(Debug, Default)]
 struct State {
     sides: PerDirection<Side>,
     peers: PerDirection<Peer>,
     handshake: Handshake,
+    /// Over WebSocket: whose part of the upgrade was seen.
+    upgraded: PerDirection<bool>,
     /// Where there is a key log.
     opening: Option<Box<Opening>>,
 }
 
 impl Session {
     /// A connection that begins so in each direction, and whose CURVE boxes are opened where these keys do.
-    pub fn new(preambles: PerDirection<Preamble>, keys: Option<&Arc<KeyLog>>) -> Self {
-        let mut session = Self::default();
+    pub fn new(beginning: impl Into<Beginning>, keys: Option<&Arc<KeyLog>>) -> Self {
+        let beginning = beginning.into();
+        let carriers = PerDirection::from_fn(|direction| Carrier::new(direction, &beginning));
+        let mut session = Self { carriers, state: State::default() };
         session.state.opening = keys.map(|keys| Box::new(Opening::new(Arc::clone(keys))));
+        let preambles = match beginning {
+            Beginning::Own(preambles) => preambles,
+            Beginning::WebSocket(upgrade) => {
+                session.state.begin_websocket(&upgrade);
+                return session;
+            }
+        };
         for (direction, &preamble) in preambles.iter() {
-            session.framers[direction] = Framer::new(preamble);
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
             if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
@@ -85,13 +97,23 @@ impl Session {
 
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
-        let Self { framers, state } = self;
-        framers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+        let Self { carriers, state } = self;
+        carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
     /// What is known about the peer that sends in `direction`.
     pub fn peer(&self, direction: Direction) -> &Peer {
         &self.state.peers[direction]
+    }
+
+    /// Whether frames come over WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.carriers.c2s, Carrier::WebSocket(_))
+    }
+
+    /// Whether the peer that sends in `direction` was seen to begin.
+    pub fn is_greeted(&self, direction: Direction) -> bool {
+        self.state.peers[direction].greeting.is_some() || self.state.upgraded[direction]
     }
 
     /// What was carried in `direction` so far.
@@ -141,9 +163,15 @@ impl State {
                     tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
                 }
             }
+            Item::Longer(length) => side.assembler.lengthen(length),
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, None, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
+            Item::Upgrade(head, octets, end) => self.upgrade(direction, at, end, head, octets, sink),
+            Item::Control { opcode, octets, missing, end } => {
+                self.control(direction, at, end, opcode, octets, missing, sink);
+            }
+            Item::Oddity(oddity) => tell(websocket::remark(oddity), direction, at, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Resync(recovered) => {
                 let skipped = side.traffic.undecoded_bytes.saturating_sub(recovered);
@@ -172,6 +200,17 @@ impl State {
                         let text = "a frame of length 0, which ZMTP 1.0 does not have: not ZMTP from here on";
                         Remark::new("frame-length", Severity::Error, text)
                     }
+                    Desync::Opcode(opcode) => {
+                        let text = format!(
+                            "a frame of kind {:#x} where one of WebSocket has to be: not WebSocket from here on",
+                            opcode.0
+                        );
+                        Remark::new("ws-opcode", Severity::Error, text).of("RFC 6455")
+                    }
+                    Desync::Undecodable => {
+                        let text = "a message cannot be decoded, so the next one is known only after its last part";
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
                     Desync::Length(length) => {
                         let text = format!("a frame claims {length} bytes, more than 2^63-1: not ZMTP from here on");
                         Remark::new("frame-length", Severity::Error, text)
@@ -195,20 +234,8 @@ impl State {
         peer.greeting = Some(parsed);
         peer.version = Some(parsed.version);
         peer.socket_type = parsed.socket_type;
-        sink.frame(
-            self.peers.as_ref(),
-            &Frame {
-                direction,
-                offset: at.offset,
-                start: at.position,
-                end,
-                flags: FrameFlags::default(),
-                length: octets.len() as u64,
-                missing: 0,
-                head: octets,
-                kind: FrameKind::Greeting(&parsed),
-            },
-        );
+        let kind = FrameKind::Greeting(&parsed);
+        sink.frame(self.peers.as_ref(), &frame_row(direction, at, end, octets, kind));
         if !parsed.filler_is_zero {
             let text = "the greeting's filler, octets 33 to 63, is not all zero";
             tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
@@ -348,6 +375,8 @@ impl State {
             ));
         }
         if let Some(peer) = introduced {
+            // Over WebSocket some send it although they agreed to no mechanism; then no identity comes.
+            self.sides[direction].identity_is_next = false;
             self.peers[direction] = peer;
             sink.peer(direction, &self.peers[direction]);
             found.extend(self.type_mismatch(direction));
@@ -380,25 +409,24 @@ struct Remark {
     code: &'static str,
     severity: Severity,
     text: String,
+    spec: &'static str,
 }
 
 impl Remark {
     fn new(code: &'static str, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, severity, text: text.into() }
+        let spec = if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" };
+        Self { code, severity, text: text.into(), spec }
+    }
+
+    /// By another specification.
+    fn of(self, spec: &'static str) -> Self {
+        Self { spec, ..self }
     }
 }
 
 fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink) {
-    let Remark { code, severity, text } = remark;
-    sink.anomaly(Anomaly {
-        code,
-        severity,
-        direction,
-        position: at.position,
-        offset: at.offset,
-        text,
-        spec: if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" },
-    });
+    let Remark { code, severity, text, spec } = remark;
+    sink.anomaly(Anomaly { code, severity, direction, position: at.position, offset: at.offset, text, spec });
 }
 
 fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
@@ -411,6 +439,21 @@ fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u
         length: open.header.length,
         missing: open.missing,
         head,
+        kind,
+    }
+}
+
+/// What is no frame of ZMTP, but shown among them.
+fn frame_row<'a>(direction: Direction, at: At, end: Position, octets: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
+    Frame {
+        direction,
+        offset: at.offset,
+        start: at.position,
+        end,
+        flags: FrameFlags::default(),
+        length: octets.len() as u64,
+        missing: 0,
+        head: octets,
         kind,
     }
 }
@@ -431,6 +474,7 @@ fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) 
     Peer {
         greeting: known.greeting,
         version: known.version,
+        subprotocol: known.subprotocol,
         socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
         identity: value(b"Identity").map(Box::from),
         properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),
