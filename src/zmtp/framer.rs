@@ -30,16 +30,7 @@ pub enum Item<'a> {
     /// Its body is complete.
     End,
     /// A frame that is WebSocket's own, between two others or two fragments of one.
-    Control {
-        /// Which.
-        opcode: Opcode,
-        /// The payload: no more than 125 octets.
-        octets: &'a [u8],
-        /// Octets of it that are not in the capture.
-        missing: u64,
-        /// Where the last of them was found.
-        end: Position,
-    },
+    Control(Control<'a>),
     /// Something is wrong with the WebSocket frame that begins here.
     Oddity(Oddity),
     /// From here on the boundaries of frames are not known.
@@ -48,6 +39,19 @@ pub enum Item<'a> {
     Skipped(u64),
     /// Messages are recognised again. So many octets that were skipped are told of once more, as frames.
     Resync(u64),
+}
+
+/// A control frame of WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control<'a> {
+    /// Which.
+    pub opcode: Opcode,
+    /// The payload: no more than 125 octets.
+    pub octets: &'a [u8],
+    /// Octets of it that are not in the capture.
+    pub missing: u64,
+    /// Where the last of them was found.
+    pub end: Position,
 }
 
 /// Why synchronisation was lost.

@@ -168,9 +168,7 @@ impl State {
             Item::End => self.frame_end(direction, at.position, None, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Upgrade(head, octets, end) => self.upgrade(direction, at, end, head, octets, sink),
-            Item::Control { opcode, octets, missing, end } => {
-                self.control(direction, at, end, opcode, octets, missing, sink);
-            }
+            Item::Control(control) => self.control(direction, at, &control, sink),
             Item::Oddity(oddity) => tell(websocket::remark(oddity), direction, at, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Resync(recovered) => {

@@ -26,3 +26,4 @@ mod packets;
 mod program;
 mod recording;
 mod truth;
+mod websocket;

@@ -80,7 +80,7 @@ impl State {
             }
             Item::Greeting(..)
             | Item::Upgrade(..)
-            | Item::Control { .. }
+            | Item::Control(_)
             | Item::Oddity(_)
             | Item::Skipped(_)
             | Item::Resync(_) => false,

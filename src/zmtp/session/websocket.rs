@@ -5,10 +5,9 @@ use crate::base::chunk::Position;
 use crate::base::direction::Direction;
 use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::{EventSink, Frame, FrameKind};
-use crate::zmtp::framer::At;
+use crate::zmtp::framer::{At, Control};
 use crate::zmtp::wire::greeting::Version;
 use crate::zmtp::wire::http::{Head, Start};
-use crate::zmtp::wire::websocket::Opcode;
 use crate::zmtp::ws::exchange::Upgrade;
 use crate::zmtp::ws::oddity::Oddity;
 
@@ -51,16 +50,8 @@ impl State {
     }
 
     /// PING, PONG or CLOSE of WebSocket.
-    pub(super) fn control(
-        &mut self,
-        direction: Direction,
-        at: At,
-        end: Position,
-        opcode: Opcode,
-        octets: &[u8],
-        missing: u64,
-        sink: &mut impl EventSink,
-    ) {
+    pub(super) fn control(&mut self, direction: Direction, at: At, control: &Control<'_>, sink: &mut impl EventSink) {
+        let Control { opcode, octets, missing, end } = *control;
         let row = frame_row(direction, at, end, octets, FrameKind::Control(opcode));
         let length = octets.len() as u64 + missing;
         sink.frame(self.peers.as_ref(), &Frame { length, missing, ..row });

@@ -157,8 +157,8 @@ mod tests {
 
         let (_, ping) = frame_header(b"\x89\x05\x48\x65\x6c\x6c\x6f").expect("valid");
         assert!(ping.opcode == Opcode::PING && ping.opcode.is_control() && !last.opcode.is_control());
-        let (rest, pong) = frame_header(b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58").expect("valid");
-        assert_eq!((pong.opcode.name(), rest.len()), (Some("PONG"), 5));
+        let (payload, answer) = frame_header(b"\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58").expect("valid");
+        assert_eq!((answer.opcode.name(), payload.len()), (Some("PONG"), 5));
 
         let (_, medium) = frame_header(b"\x82\x7E\x01\x00").expect("valid");
         assert_eq!((medium.length, medium.is_shortest, medium.opcode), (256, true, Opcode::BINARY));

@@ -11,10 +11,10 @@ use super::resync::find;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
-use crate::zmtp::framer::{At, Desync, Hunt, Item};
+use crate::zmtp::framer::{At, Control, Desync, Hunt, Item};
 use crate::zmtp::resync::Proof;
 use crate::zmtp::wire::frame::{FrameHeader, LARGEST_BODY};
-use crate::zmtp::wire::http::{Parsed, head};
+use crate::zmtp::wire::http::{Parsed, Subprotocol, head};
 use crate::zmtp::wire::websocket::{LONGEST_CONTROL, LONGEST_HEADER, Mask, Opcode, WsHeader, ZwsFlags, frame_header};
 
 #[derive(Debug)]
@@ -78,14 +78,21 @@ enum Open {
     Passed { ends_message: Option<bool> },
 }
 
+/// Which side of the WebSocket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sender {
+    /// Masks what it sends.
+    Client,
+    Server,
+}
+
 /// The framer of one direction.
 #[derive(Debug)]
 pub struct WsFramer {
     state: State,
-    /// The sender is the client.
-    masks: bool,
-    /// Frames follow the upgrade.
-    is_accepted: bool,
+    sender: Sender,
+    /// What was agreed on; without, no frames follow the upgrade.
+    agreed: Option<Subprotocol>,
     open: Open,
     /// The next message frame is known to begin a message, or to be the next part of one that was told.
     in_step: bool,
@@ -106,8 +113,18 @@ impl WsFramer {
             None => State::Over,
         };
         let in_step = upgrade.at[direction].is_some();
-        let (masks, is_accepted) = (direction == upgrade.client, upgrade.agreed.is_some());
-        Self { state, masks, is_accepted, open: Open::None, in_step, is_lost: !in_step, is_guess: !in_step, told: 0, clear: Vec::new() }
+        let sender = if direction == upgrade.client { Sender::Client } else { Sender::Server };
+        Self {
+            state,
+            sender,
+            agreed: upgrade.agreed,
+            open: Open::None,
+            in_step,
+            is_lost: !in_step,
+            is_guess: !in_step,
+            told: 0,
+            clear: Vec::new(),
+        }
     }
 
     /// The next piece of the stream; items as from [`crate::zmtp::framer::Framer::push`].
@@ -159,17 +176,14 @@ impl WsFramer {
                     // Octet by octet only where a header straddles pieces.
                     let taken = if *have == 0 { bytes.len().min(LONGEST_HEADER) } else { 1 };
                     octets[*have..*have + taken].copy_from_slice(&bytes[..taken]);
-                    let (at, from) = (*at, *have);
+                    let at = *at;
                     *have += taken;
-                    match frame_header(&octets[..*have]) {
-                        Ok((rest, header)) => {
-                            bytes = &bytes[taken - rest.len()..];
-                            self.begin(at, header, on);
-                        }
-                        Err(_) => {
-                            debug_assert!(from + taken < LONGEST_HEADER, "the longest header is whole");
-                            bytes = &bytes[taken..];
-                        }
+                    if let Ok((rest, header)) = frame_header(&octets[..*have]) {
+                        bytes = &bytes[taken - rest.len()..];
+                        self.begin(at, header, on);
+                    } else {
+                        debug_assert!(*have < LONGEST_HEADER, "the longest header is whole");
+                        bytes = &bytes[taken..];
                     }
                 }
                 State::Flags { header, at } => {
@@ -204,7 +218,7 @@ impl WsFramer {
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here, bytes, limits.resync_bytes);
-                    let masks = self.masks;
+                    let masks = self.sender == Sender::Client;
                     if let Some(at) = hunt.look(|octets, packets, proof| find(octets, packets, masks, proof)) {
                         self.resume(at, limits, on);
                     }
@@ -220,7 +234,7 @@ impl WsFramer {
             self.lose(at, Desync::Greeting, Proof::Strong, on);
             return;
         };
-        self.state = if self.is_accepted { State::between(at) } else { State::Over };
+        self.state = if self.agreed.is_some() { State::between(at) } else { State::Over };
         on(at, Item::Upgrade(&head, octets, end));
     }
 
@@ -235,7 +249,7 @@ impl WsFramer {
             None
         };
         let mut odd = [None; 3];
-        odd[0] = (mask.is_some() != self.masks).then_some(Oddity::Mask);
+        odd[0] = (mask.is_some() != (self.sender == Sender::Client)).then_some(Oddity::Mask);
         odd[1] = (!is_shortest).then_some(Oddity::Length(length));
         odd[2] = if reserved != 0 {
             Some(Oddity::Reserved(reserved))
@@ -343,7 +357,8 @@ impl WsFramer {
         match &mut payload.of {
             Of::Control { opcode, at: start, octets, missing } => {
                 let (opcode, octets, missing) = (*opcode, std::mem::take(octets), *missing);
-                on(*start, Item::Control { opcode, octets: &octets, missing, end: at.position });
+                let control = Control { opcode, octets: &octets, missing, end: at.position };
+                on(*start, Item::Control(control));
             }
             Of::Ignored => {}
             Of::Frame | Of::Passed if !is_final => {}

@@ -200,7 +200,9 @@ fn octet_by_octet_is_the_same() {
     let mut whole = Talk::ready();
     whole.bytes(C2s, &stream);
     let mut cut = Talk::ready();
-    stream.iter().for_each(|octet| cut.bytes(C2s, &[*octet]));
+    for octet in &stream {
+        cut.bytes(C2s, &[*octet]);
+    }
     assert_eq!(whole.log.frames, cut.log.frames);
     assert_eq!((whole.log.messages, whole.log.hashes), (cut.log.messages, cut.log.hashes));
     let kinds: Vec<_> = whole.log.frames.iter().map(|frame| frame.split(' ').nth(2).expect("a kind")).collect();
@@ -267,7 +269,8 @@ fn without_its_flags_a_frame_ends_nothing_for_sure() {
 #[test]
 fn after_a_lost_header_frames_are_found_again() {
     for masked in [true, false] {
-        let (direction, frame): (_, fn(u8, &[u8]) -> Vec<u8>) = if masked { (C2s, client) } else { (S2c, server) };
+        let direction = if masked { C2s } else { S2c };
+        let frame = |first, payload: &[u8]| if masked { client(first, payload) } else { server(first, payload) };
         let mut talk = Talk::ready();
         talk.bytes(direction, &frame(0x82, b"\0before"));
         talk.gap(direction, 30);
