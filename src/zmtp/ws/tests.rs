@@ -237,6 +237,15 @@ fn without_a_mechanism_the_first_message_is_the_identity() {
     assert_eq!((talk.session.mechanism(), talk.log.messages), (None, vec!["c2s 0 first".to_owned()]));
 }
 
+/// libzmq 4.3.5 was seen to ignore it.
+#[test]
+fn a_subscription_as_a_command_is_told_of() {
+    let mut talk = Talk::ready();
+    talk.bytes(C2s, &client(0x82, b"\x02\x09SUBSCRIBEnews"));
+    talk.bytes(C2s, &client(0x82, b"\0\x01news"));
+    assert_eq!(talk.log.codes, ["ws-subscribe"]);
+}
+
 #[test]
 fn a_gap_in_a_payload_costs_its_octets() {
     let mut talk = Talk::ready();
