@@ -362,7 +362,7 @@ impl State {
             self.handshake.command(direction, parsed.name, mechanism);
             introduced = introduction(parsed, &self.peers[direction], end);
             remarks(parsed, &mut found);
-            found.extend(self.subscription_in_vain(direction, parsed));
+            found.extend(websocket::subscription_in_vain(&self.peers[direction], parsed));
         } else if whole {
             found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
         }

@@ -6,6 +6,7 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -18,6 +19,8 @@ mod curve;
 mod fixture;
 mod formats;
 mod hostile;
+#[cfg(all(feature = "libpcap", target_os = "linux"))]
+mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;

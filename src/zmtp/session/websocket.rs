@@ -6,6 +6,7 @@ use crate::base::direction::Direction;
 use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::{EventSink, Frame, FrameKind};
 use crate::zmtp::framer::{At, Control};
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::Command;
 use crate::zmtp::wire::greeting::Version;
 use crate::zmtp::wire::http::{Head, Start};
@@ -59,17 +60,15 @@ impl State {
     }
 }
 
-impl State {
-    /// RFC 45 has subscriptions as messages. libzmq 4.3.5 sends them as commands under CURVE, as it does over TCP, but its
-    /// WebSocket engine does nothing with those that it gets.
-    pub(super) fn subscription_in_vain(&self, direction: Direction, command: &Command<'_>) -> Option<Remark> {
-        let over_websocket = self.peers[direction].version == Some(Version::ZWS_2_0);
-        (over_websocket && command.name == b"SUBSCRIBE").then(|| {
-            let text = "SUBSCRIBE as a command over WebSocket, where a message is expected: libzmq 4.3.5 sends this under \
-                        CURVE and ignores it, so the peer publishes nothing to this subscriber";
-            Remark::new("ws-subscribe", Severity::Warning, text).of("45/ZWS")
-        })
-    }
+/// RFC 45 has subscriptions as messages. libzmq 4.3.5 sends them as commands under CURVE, as it does over TCP, but its
+/// WebSocket engine does nothing with those that it gets.
+pub(super) fn subscription_in_vain(peer: &Peer, command: &Command<'_>) -> Option<Remark> {
+    let over_websocket = peer.version == Some(Version::ZWS_2_0);
+    (over_websocket && command.name == b"SUBSCRIBE").then(|| {
+        let text = "SUBSCRIBE as a command over WebSocket, where a message is expected: libzmq 4.3.5 sends this under CURVE \
+                    and ignores it, so the peer publishes nothing to this subscriber";
+        Remark::new("ws-subscribe", Severity::Warning, text).of("45/ZWS")
+    })
 }
 
 /// As an anomaly.
