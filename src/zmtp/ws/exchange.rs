@@ -64,10 +64,11 @@ pub struct Exchange {
 #[derive(Debug, Default)]
 struct Side {
     next: Next,
-    /// What is not yet understood, and the stream offset of its first octet.
+    /// What came last; so many octets of it are understood; the stream offset of the first that is not.
     octets: Vec<u8>,
+    passed: usize,
     at: u64,
-    /// How many of them are known not to have the end of a head.
+    /// How many of the others are known not to have the end of a head.
     searched: usize,
     /// Anything was seen, or is known to be missing.
     any: bool,
@@ -98,6 +99,9 @@ struct Asked {
     is_offer: bool,
 }
 
+/// Octets of a chunk's length with its extensions, or of a trailer's field.
+const LONGEST_LINE: usize = 4096;
+
 /// Requests without an answer: pipelines are short.
 const MOST_ASKED: usize = 64;
 
@@ -113,6 +117,7 @@ impl Exchange {
     pub fn bytes(&mut self, direction: Direction, offset: u64, bytes: &[u8], limits: &Limits) {
         let side = &mut self.sides[direction];
         side.any = true;
+        side.octets.drain(..std::mem::take(&mut side.passed));
         if side.octets.is_empty() {
             side.at = offset;
         }
@@ -125,10 +130,12 @@ impl Exchange {
     pub fn gap(&mut self, direction: Direction, length: u64) {
         let side = &mut self.sides[direction];
         side.any = true;
-        match &mut side.next {
-            Next::Body { left, .. } if side.octets.is_empty() && *left >= length => *left -= length,
-            _ => side.next = Next::Stopped,
-        }
+        side.next = match side.next {
+            Next::Body { left, chunked } if side.rest().is_empty() && left >= length => {
+                Next::Body { left: left - length, chunked }
+            }
+            _ => Next::Stopped,
+        };
     }
 
     /// What is known. `is_final`: no more will come.
@@ -158,7 +165,7 @@ impl Exchange {
         // Where there is no answer in the capture, what the client sent after its request tells that there was one.
         let unseen = self.refused.is_none()
             && (self.sides[server].next == Next::Stopped
-                || !self.sides[server].any && !self.sides[client].octets.is_empty());
+                || !self.sides[server].any && !self.sides[client].rest().is_empty());
         let mut upgrade = Upgrade { client, at: PerDirection::default(), agreed: unseen.then_some(preferred) };
         (upgrade.at[client], upgrade.at[server]) = (Some(at), self.refused);
         Outcome::Zws(upgrade)
@@ -170,17 +177,17 @@ impl Exchange {
             return false;
         }
         let side = &mut self.sides[direction];
-        if side.octets.is_empty() {
+        if side.rest().is_empty() {
             return false;
         }
         match side.next {
             Next::Waiting => false,
             Next::Stopped => {
-                side.octets.clear();
+                side.take(side.rest().len());
                 false
             }
             Next::Body { left, chunked } => {
-                let taken = left.min(side.octets.len() as u64);
+                let taken = left.min(side.rest().len() as u64);
                 side.take(taken as usize);
                 side.next = match (left - taken, chunked) {
                     (0, true) => Next::ChunkLength,
@@ -189,18 +196,20 @@ impl Exchange {
                 };
                 true
             }
-            Next::ChunkLength => match parse_chunk_size(&side.octets) {
+            Next::ChunkLength => match parse_chunk_size(side.rest()) {
                 Ok(Status::Complete((length, octets))) => {
                     side.take(length);
                     let left = octets.saturating_add(2);
                     side.next = if octets == 0 { Next::Trailer } else { Next::Body { left, chunked: true } };
                     true
                 }
-                Ok(Status::Partial) if side.octets.len() <= limits.http_head_bytes => false,
+                Ok(Status::Partial) if side.rest().len() <= LONGEST_LINE => false,
                 _ => side.stop(),
             },
             Next::Trailer => {
-                let Some(end) = side.octets.windows(2).position(|two| two == b"\r\n") else { return false };
+                let Some(end) = side.rest().windows(2).position(|two| two == b"\r\n") else {
+                    return side.rest().len() > LONGEST_LINE && side.stop();
+                };
                 side.take(end + 2);
                 if end == 0 {
                     side.next = Next::Head;
@@ -213,27 +222,25 @@ impl Exchange {
 
     /// A head is to come, or there.
     fn head(&mut self, direction: Direction, is_final: bool, limits: &Limits) -> bool {
+        let other_is_mute = self.sides[direction.reverse()].next == Next::Stopped;
         let side = &mut self.sides[direction];
-        let from = side.searched.saturating_sub(3);
-        let end = side.octets[from..].windows(4).any(|four| four == b"\r\n\r\n");
-        side.searched = side.octets.len();
-        if !end {
-            let fits = side.octets.len() <= limits.http_head_bytes;
-            return if fits && may_begin(&side.octets) { false } else { side.stop() };
+        let is_response = side.rest().starts_with(b"HTTP/");
+        if is_response && self.asked.is_empty() && !is_final && !other_is_mute {
+            // What it answers is still to come.
+            return false;
         }
-        side.searched = 0;
+        let from = side.searched.saturating_sub(3);
+        let end = side.rest()[from..].windows(4).any(|four| four == b"\r\n\r\n");
+        side.searched = side.rest().len();
+        if !end {
+            let fits = side.searched <= limits.http_head_bytes;
+            return if fits && may_begin(side.rest()) { false } else { side.stop() };
+        }
         let octets = std::mem::take(&mut side.octets);
-        let next = match head(&octets) {
+        let next = match head(&octets[side.passed..]) {
             Parsed::Head(head, length) => match head.start {
                 Start::Request { method, .. } => Some((self.request(direction, method, &head), length)),
-                Start::Response { status, .. } => {
-                    let waits = self.asked.is_empty() && !is_final && !self.sides[direction.reverse()].is_mute();
-                    if waits {
-                        self.sides[direction].octets = octets;
-                        return false;
-                    }
-                    Some((self.response(direction, status, &head), length))
-                }
+                Start::Response { status, .. } => Some((self.response(direction, status, &head), length)),
             },
             Parsed::Incomplete | Parsed::Other => None,
         };
@@ -289,21 +296,21 @@ impl Exchange {
 }
 
 impl Side {
+    /// What is not yet understood.
+    fn rest(&self) -> &[u8] {
+        &self.octets[self.passed..]
+    }
+
     fn take(&mut self, length: usize) {
-        self.octets.drain(..length);
+        self.passed += length;
         self.at += length as u64;
         self.searched = 0;
     }
 
     fn stop(&mut self) -> bool {
         self.next = Next::Stopped;
-        self.octets.clear();
+        self.take(self.rest().len());
         true
-    }
-
-    /// Nothing is to be heard from it.
-    fn is_mute(&self) -> bool {
-        self.next == Next::Stopped
     }
 }
 
