@@ -6,3 +6,4 @@ pub mod gate;
 pub mod health;
 pub mod keys;
 pub mod observer;
+mod stray;

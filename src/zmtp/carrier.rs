@@ -1,7 +1,7 @@
 //! What carries the frames of a connection: a stream of ZMTP's own, or WebSocket. Whichever it is, out come the same
 //! items.
 
-use super::framer::{At, Framer, Item};
+use super::framer::{At, Framer, Item, Unfinished};
 use super::probe::Preamble;
 use super::ws::exchange::Upgrade;
 use super::ws::framer::WsFramer;
@@ -63,6 +63,30 @@ impl Carrier {
         match self {
             Self::Own(framer) => framer.push(chunk, limits, on),
             Self::WebSocket(framer) => framer.push(chunk, limits, on),
+        }
+    }
+
+    /// What is under way, as for [`Framer::unfinished`].
+    pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
+        match self {
+            Self::Own(framer) => framer.unfinished(),
+            Self::WebSocket(framer) => (framer.unfinished(), None),
+        }
+    }
+
+    /// Octets held.
+    pub fn held(&self) -> usize {
+        match self {
+            Self::Own(framer) => framer.held(),
+            Self::WebSocket(framer) => framer.held(),
+        }
+    }
+
+    /// Gives them up, as [`Framer::release`] does.
+    pub fn release(&mut self) {
+        match self {
+            Self::Own(framer) => framer.release(),
+            Self::WebSocket(framer) => framer.release(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
 
+mod conduct;
 mod sealed;
 mod websocket;
 
@@ -9,7 +10,7 @@ use super::carrier::{Beginning, Carrier};
 use super::curve::nonces::Nonces;
 use super::curve::opening::Opening;
 use super::event::{EventSink, Frame, FrameKind, Message};
-use super::framer::{At, Desync, Item};
+use super::framer::{At, Desync, Item, Unfinished};
 use super::handshake::{Handshake, Progress};
 use super::keylog::KeyLog;
 use super::peer::Peer;
@@ -42,6 +43,14 @@ pub struct Traffic {
     pub broken_messages: u64,
 }
 
+/// What is said once of a direction, however often it happens.
+#[derive(Debug, Default)]
+struct Told {
+    reserved_flags: bool,
+    early: bool,
+    clear: bool,
+}
+
 #[derive(Debug, Default)]
 struct Side {
     /// Before ZMTP 3.0 the first frame of a peer is its identity: it is still to come.
@@ -49,7 +58,9 @@ struct Side {
     assembler: Assembler,
     traffic: Traffic,
     nonces: Nonces,
-    reserved_flags_told: bool,
+    told: Told,
+    /// Frame boundaries were not known all the time.
+    lost: bool,
 }
 
 /// One ZMTP connection.
@@ -99,6 +110,35 @@ impl Session {
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { carriers, state } = self;
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+    }
+
+    /// The connection was closed, all of it is in the capture, and its last packet was there. `by` closed first.
+    pub fn closed(&mut self, by: Option<Direction>, position: Position, sink: &mut impl EventSink) {
+        let Self { carriers, state } = self;
+        let mut greeted = true;
+        for direction in Direction::BOTH {
+            let (unfinished, at) = carriers[direction].unfinished();
+            greeted &= !matches!(unfinished, Unfinished::Greeting { .. });
+            let at = at.unwrap_or(At { position, offset: 0 });
+            state.closed_within(direction, &unfinished, at, sink);
+        }
+        if greeted {
+            state.closed_in_handshake(by, position, sink);
+        }
+    }
+
+    /// Octets held: of messages under way, and of what is searched for the next frame.
+    pub fn held(&self) -> usize {
+        let of = |direction| self.carriers[direction].held() + self.state.sides[direction].assembler.held();
+        of(Direction::ClientToServer) + of(Direction::ServerToClient)
+    }
+
+    /// Memory is short: gives up what is held, so that less will be known about what is under way.
+    pub fn release(&mut self) {
+        for direction in Direction::BOTH {
+            self.carriers[direction].release();
+            self.state.sides[direction].assembler.release();
+        }
     }
 
     /// What is known about the peer that sends in `direction`.
@@ -155,7 +195,7 @@ impl State {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
                 let reserved = header.flags.reserved();
-                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                if reserved != 0 && !std::mem::replace(&mut side.told.reserved_flags, true) {
                     let text = format!(
                         "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
                         header.flags.0
@@ -181,6 +221,7 @@ impl State {
             }
             Item::Desync(why) => {
                 side.identity_is_next = false;
+                side.lost = true;
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
                 sink.lost(direction);
                 let remark = match why {
@@ -203,7 +244,7 @@ impl State {
                             "a frame of kind {:#x} where one of WebSocket has to be: not WebSocket from here on",
                             opcode.0
                         );
-                        Remark::new("ws-opcode", Severity::Error, text).of("RFC 6455")
+                        Remark::new("ws-opcode", Severity::Error, text).by("RFC 6455")
                     }
                     Desync::Undecodable => {
                         let text = "a message cannot be decoded, so the next one is known only after its last part";
@@ -234,13 +275,16 @@ impl State {
         peer.socket_type = parsed.socket_type;
         let kind = FrameKind::Greeting(&parsed);
         sink.frame(self.peers.as_ref(), &frame_row(direction, at, end, octets, kind));
-        if !parsed.filler_is_zero {
-            let text = "the greeting's filler, octets 33 to 63, is not all zero";
-            tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
+        let mut found = Vec::new();
+        conduct::greeting(&parsed, &mut found);
+        for remark in found {
+            tell(remark, direction, at, sink);
         }
         if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism())
             && this != other
         {
+            let [other, this] =
+                [other, this].map(|name| if name.0 == [0; 20] { "none".to_owned() } else { name.to_string() });
             let text = format!(
                 "one side offers {other}, the other {this}: they must be the same, and libzmq closes the connection without a word"
             );
@@ -285,6 +329,8 @@ impl State {
             opened: opened.is_some(),
         };
         let closed_nonce = sealed.map(|sealed| sealed.nonce);
+        let is_sealed = (closed && described.is_some() && open.missing == 0).then(|| sealed.is_some());
+        let length = open.header.length;
         sink.frame(self.peers.as_ref(), &frame(direction, &open, end, head, kind));
         if !open.header.flags.more() {
             sink.message(
@@ -307,6 +353,7 @@ impl State {
             side.traffic.body_bytes += message.body_bytes;
             side.assembler.clear_message();
         }
+        self.message_in_place(direction, at, length, is_sealed, sink);
         if closed {
             self.stays_closed(direction, closed_nonce, at, limits, sink);
         }
@@ -359,8 +406,10 @@ impl State {
         let mut found = Vec::new();
         let mut introduced = None;
         if let Some(parsed) = &parsed {
+            let again = self.handshake.is_ready(direction);
             self.handshake.command(direction, parsed.name, mechanism);
             introduced = introduction(parsed, &self.peers[direction], end);
+            conduct::command(parsed, self.peers[direction].mechanism(), again, &mut found);
             remarks(parsed, &mut found);
             found.extend(websocket::subscription_in_vain(&self.peers[direction], parsed));
         } else if whole {
@@ -417,8 +466,8 @@ impl Remark {
         Self { code, severity, text: text.into(), spec }
     }
 
-    /// By another specification.
-    fn of(self, spec: &'static str) -> Self {
+    /// The specification that speaks of it, where it is another one.
+    fn by(self, spec: &'static str) -> Self {
         Self { spec, ..self }
     }
 }
@@ -483,27 +532,15 @@ fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) 
 
 /// What is to be said about a command that did parse.
 fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
-    let name = preview(command.name, 40);
-    match &command.body {
-        Body::Error(reason) => {
-            let advice = match *reason {
-                b"300" => "temporary failure of the authenticator",
-                b"400" => "the authenticator refused these credentials",
-                b"500" => "the authenticator itself failed",
-                _ => "the peer refused the connection",
-            };
-            let text = format!("ERROR {}: {advice}", preview(reason, 255));
-            found.push(Remark::new("handshake-refused", Severity::Error, text));
-        }
-        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } if !metadata.rest.is_empty() => {
-            let text = format!("the last {} bytes of {name} are no property", metadata.rest.len());
-            found.push(Remark::new("malformed-metadata", Severity::Warning, text));
-        }
-        Body::Malformed(data) => {
-            let text = format!("the {} bytes of data of {name} do not follow its grammar", data.len());
-            found.push(Remark::new("malformed-command", Severity::Warning, text));
-        }
-        _ => {}
+    if let Body::Error(reason) = &command.body {
+        let advice = match *reason {
+            b"300" => "temporary failure of the authenticator",
+            b"400" => "the authenticator refused these credentials",
+            b"500" => "the authenticator itself failed",
+            _ => "the peer refused the connection",
+        };
+        let text = format!("ERROR {}: {advice}", preview(reason, 255));
+        found.push(Remark::new("handshake-refused", Severity::Error, text));
     }
     if command.quirk == Some(Quirk::CaretRror) {
         let text = "ERROR is misspelt ^RROR, as libzmq 4.3.0 and later do under PLAIN; other implementations will not understand it";

@@ -6,6 +6,7 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
@@ -19,6 +20,7 @@ mod curve;
 mod fixture;
 mod formats;
 mod hostile;
+mod hostile_peers;
 #[cfg(all(feature = "libpcap", target_os = "linux"))]
 mod keylog;
 #[cfg(feature = "libpcap")]

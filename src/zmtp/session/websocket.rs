@@ -48,7 +48,7 @@ impl State {
             _ => format!("the server answers {status} instead of switching to WebSocket: there is no ZMTP connection"),
         };
         self.handshake.refuse();
-        tell(Remark::new("upgrade-refused", Severity::Error, text).of("45/ZWS"), direction, at, sink);
+        tell(Remark::new("upgrade-refused", Severity::Error, text).by("45/ZWS"), direction, at, sink);
     }
 
     /// PING, PONG or CLOSE of WebSocket.
@@ -67,12 +67,12 @@ pub(super) fn subscription_in_vain(peer: &Peer, command: &Command<'_>) -> Option
     (over_websocket && command.name == b"SUBSCRIBE").then(|| {
         let text = "SUBSCRIBE as a command over WebSocket, where a message is expected: libzmq 4.3.5 sends this under CURVE \
                     and ignores it, so the peer publishes nothing to this subscriber";
-        Remark::new("ws-subscribe", Severity::Warning, text).of("45/ZWS")
+        Remark::new("ws-subscribe", Severity::Warning, text).by("45/ZWS")
     })
 }
 
 /// As an anomaly.
 pub(super) fn remark(oddity: Oddity) -> Remark {
     let (code, severity) = oddity.code();
-    Remark::new(code, severity, oddity.text()).of(oddity.spec())
+    Remark::new(code, severity, oddity.text()).by(oddity.spec())
 }

@@ -11,7 +11,7 @@ use super::resync::find;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
-use crate::zmtp::framer::{At, Control, Desync, Hunt, Item};
+use crate::zmtp::framer::{At, Control, Desync, Hunt, Item, Unfinished};
 use crate::zmtp::resync::Proof;
 use crate::zmtp::wire::frame::{FrameHeader, LARGEST_BODY};
 use crate::zmtp::wire::http::{Parsed, Subprotocol, head};
@@ -133,6 +133,36 @@ impl WsFramer {
         match chunk.data {
             Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
             Data::Gap(length) => self.gap(at, length, on),
+        }
+    }
+
+    /// What is under way. A fragmented frame is as long as its fragment.
+    pub fn unfinished(&self) -> Unfinished<'_> {
+        match &self.state {
+            State::Header { octets, have, .. } if *have > 0 => Unfinished::Header { octets: &octets[..*have] },
+            State::Flags { header, .. } => Unfinished::Body { length: header.length, remaining: header.length },
+            State::Payload(Payload { of: Of::Frame, left, done, .. }) => {
+                Unfinished::Body { length: left + done, remaining: *left }
+            }
+            _ => Unfinished::Nothing,
+        }
+    }
+
+    /// Octets held.
+    pub fn held(&self) -> usize {
+        let state = match &self.state {
+            State::Lost(hunt) => hunt.held(),
+            State::Head { octets, .. } => octets.capacity(),
+            _ => 0,
+        };
+        state + self.clear.capacity()
+    }
+
+    /// Gives them up, but for the head of an upgrade: the search goes on with what is still to come.
+    pub fn release(&mut self) {
+        self.clear = Vec::new();
+        if let State::Lost(hunt) = &mut self.state {
+            *hunt = hunt.again();
         }
     }
 
