@@ -192,9 +192,9 @@ impl Held {
     fn judge(&mut self, is_final: bool, limits: &Limits) {
         if self.verdict == Verdict::NeedMore {
             self.verdict = match probe(&self.heads, is_final) {
-                Verdict::NotZmtp if self.http.is_some() || Exchange::may_begin(&self.heads) => {
-                    self.judge_http(is_final, limits)
-                }
+                // What began as HTTP is no ZMTP of its own, whatever the other side says.
+                _ if self.http.is_some() && !Exchange::may_begin(&self.heads) => Verdict::NotZmtp,
+                Verdict::NotZmtp if Exchange::may_begin(&self.heads) => self.judge_http(is_final, limits),
                 Verdict::NotZmtp if !self.begins_here() => self.judge_middle(is_final),
                 verdict => verdict,
             };
