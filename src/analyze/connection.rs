@@ -1,7 +1,7 @@
 //! What is known about a ZMTP connection when it is over.
 
 use crate::base::chunk::Position;
-use crate::base::direction::PerDirection;
+use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::flow::table::{End, EndReason, FlowInfo};
@@ -23,6 +23,15 @@ pub enum HandshakeOutcome {
     Unseen,
 }
 
+/// What carries the frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transport {
+    /// TCP, without more.
+    Tcp,
+    /// WebSocket over TCP (RFC 45).
+    WebSocket,
+}
+
 /// A ZMTP connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSummary {
@@ -32,6 +41,8 @@ pub struct ConnectionSummary {
     pub client: Endpoint,
     /// The side that accepted it.
     pub server: Endpoint,
+    /// What carries its frames.
+    pub transport: Transport,
     /// First packet.
     pub start: Position,
     /// Last packet.
@@ -66,7 +77,7 @@ impl ConnectionSummary {
     /// Puts together what transport and session know.
     pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session, limits: &Limits) -> Self {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
-        let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
+        let greeted = Direction::BOTH.into_iter().any(|direction| session.is_greeted(direction));
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
         let lost_bytes = PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes);
         let all_seen = lost_bytes == PerDirection::default();
@@ -81,6 +92,7 @@ impl ConnectionSummary {
             conn,
             client: flow.client,
             server: flow.server,
+            transport: if session.is_websocket() { Transport::WebSocket } else { Transport::Tcp },
             start: flow.first,
             last: flow.last,
             end,

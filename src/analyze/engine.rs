@@ -22,7 +22,6 @@ use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
 use crate::zmtp::keylog::KeyLog;
 use crate::zmtp::peer::Peer;
-use crate::zmtp::probe::Preamble;
 use crate::zmtp::session::Session;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
@@ -230,7 +229,7 @@ impl<O: Observer> Engine<O> {
         if let Some(connection) = self.open.remove(&flow.id) {
             self.close(connection, flow, end);
         } else if self.gate.holds(flow.id) {
-            self.gate.end(flow, end);
+            self.gate.end(flow, end, &self.options.limits);
             self.pass_gate();
         }
     }
@@ -238,8 +237,8 @@ impl<O: Observer> Engine<O> {
     /// Numbers and opens the connections whose turn it is.
     fn pass_gate(&mut self) {
         while let Some(decision) = self.gate.next(self.now, &self.options.limits) {
-            let (held, preambles) = match decision {
-                Decision::Open(held, preambles) => (held, preambles),
+            let (held, beginning) = match decision {
+                Decision::Open(held, beginning) => (held, beginning),
                 Decision::Leave(held) => {
                     self.health.other_connections += 1;
                     self.health.other_bytes += held.bytes();
@@ -252,12 +251,12 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream(_))) {
+                if beginning.is_midstream() {
                     correlator.incomplete(conn);
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
-            let session = Session::new(preambles, self.options.keys.as_ref());
+            let session = Session::new(beginning, self.options.keys.as_ref());
             self.open.insert(
                 flow.id,
                 OpenConnection {

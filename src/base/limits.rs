@@ -35,6 +35,8 @@ pub struct Limits {
     pub held_total_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
     pub held_time: Duration,
+    /// Bytes of one HTTP head kept while its end is awaited. Servers take as much (Apache 8 KiB a line, nginx 32 KiB).
+    pub http_head_bytes: usize,
     /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
     /// only be passed over.
     pub resync_bytes: usize,
@@ -81,6 +83,7 @@ impl Default for Limits {
             held_bytes: 64 << 10,
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
+            http_head_bytes: 32 << 10,
             resync_bytes: 64 << 10,
             session_total_bytes: 128 << 20,
             command_bytes: 64 << 10,

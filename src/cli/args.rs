@@ -203,7 +203,7 @@ pub(crate) struct LiveArgs {
 #[command(next_help_heading = "Dissection")]
 pub(crate) struct DissectArgs {
     /// Take connections of this TCP port for ZMTP although their first bytes do not say so: they are listed, and decoded if
-    /// they have a greeting
+    /// they have a greeting, or frames of WebSocket
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 

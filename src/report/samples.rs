@@ -1,6 +1,6 @@
 //! Results made by hand, for tests.
 
-use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
+use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome, Transport};
 use crate::analyze::observer::ConnectionRef;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::{Direction, PerDirection};
@@ -60,6 +60,7 @@ pub(crate) fn peer(kind: SocketType, identity: Option<&[u8]>) -> Peer {
     Peer {
         greeting: Some(greeting),
         version: Some(Version::V3_1),
+        subprotocol: None,
         socket_type: Some(kind),
         identity: identity.map(Into::into),
         properties,
@@ -81,6 +82,7 @@ pub(crate) fn connection(conn: u32) -> ConnectionSummary {
         conn,
         client: flow.client,
         server: flow.server,
+        transport: Transport::Tcp,
         start: flow.first,
         last: flow.last,
         end: End { reason: EndReason::Fin, by: Some(Direction::ClientToServer) },

@@ -33,3 +33,4 @@ mod program;
 mod recording;
 mod security;
 mod truth;
+mod websocket;

@@ -3,7 +3,7 @@
 use super::bytes::{Hex, Shown};
 use super::fields::Properties;
 use super::{Both, SCHEMA};
-use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
+use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome, Transport};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::preview;
@@ -112,7 +112,7 @@ impl<'a> Connection<'a> {
             schema: SCHEMA,
             conn: summary.conn,
             community_id: community_id(summary.client, summary.server),
-            transport: "tcp",
+            transport: transport(summary.transport),
             client: Shown(summary.client),
             server: Shown(summary.server),
             start: Shown(summary.start.at),
@@ -167,6 +167,14 @@ pub fn end_reason(reason: EndReason) -> &'static str {
         EndReason::Open => "open",
         EndReason::Idle => "idle",
         EndReason::Evicted => "evicted",
+    }
+}
+
+/// As in the contract.
+pub fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Tcp => "tcp",
+        Transport::WebSocket => "ws",
     }
 }
 
