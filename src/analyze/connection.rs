@@ -3,7 +3,9 @@
 use crate::base::chunk::Position;
 use crate::base::direction::PerDirection;
 use crate::base::endpoint::Endpoint;
+use crate::base::transport::Transport;
 use crate::flow::table::{End, EndReason, FlowInfo};
+use crate::zmtp::datagrams::DatagramSession;
 use crate::zmtp::handshake::Progress;
 use crate::zmtp::peer::Peer;
 use crate::zmtp::session::{Session, Traffic};
@@ -27,9 +29,11 @@ pub enum HandshakeOutcome {
 pub struct ConnectionSummary {
     /// Counts ZMTP connections from 0 by their first packet.
     pub conn: u32,
-    /// The side that opened the TCP connection.
+    /// What carries it.
+    pub transport: Transport,
+    /// The side that opened the TCP connection, or the one that publishes in datagrams.
     pub client: Endpoint,
-    /// The side that accepted it.
+    /// The side that accepted it, or where the datagrams are sent to.
     pub server: Endpoint,
     /// First packet.
     pub start: Position,
@@ -72,6 +76,7 @@ impl ConnectionSummary {
         };
         Self {
             conn,
+            transport: flow.transport,
             client: flow.client,
             server: flow.server,
             start: flow.first,
@@ -85,6 +90,28 @@ impl ConnectionSummary {
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),
             lost_bytes,
+        }
+    }
+
+    /// The same of datagrams, which have no handshake that could fail.
+    pub fn of_datagrams(conn: u32, flow: &FlowInfo, end: End, session: &DatagramSession) -> Self {
+        let peers = session.peers().clone();
+        Self {
+            conn,
+            transport: flow.transport,
+            client: flow.client,
+            server: flow.server,
+            start: flow.first,
+            last: flow.last,
+            end,
+            midstream: !flow.syn,
+            version: peers.c2s.version,
+            mechanism: None,
+            decrypted: None,
+            handshake: HandshakeOutcome::Complete,
+            peers,
+            traffic: PerDirection { c2s: session.traffic(), s2c: Traffic::default() },
+            lost_bytes: PerDirection::default(),
         }
     }
 }

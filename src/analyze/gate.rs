@@ -70,6 +70,8 @@ pub struct Gate {
 pub enum Decision {
     /// It speaks ZMTP, and begins so in each direction: number it and replay what was held.
     Open(Held, PerDirection<Preamble>),
+    /// It is ZMTP in datagrams, which wait elsewhere: number it.
+    Datagrams(Held),
     /// It does not.
     Leave(Held),
 }
@@ -80,6 +82,21 @@ impl Gate {
         let (chunks, heads, verdict) = (Vec::new(), PerDirection::default(), Verdict::NeedMore);
         let held = Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict, by_request: is_zmtp, looked: 0 };
         self.queue.insert(flow.id, held);
+    }
+
+    /// ZMTP in datagrams may have begun: its number is kept until [`Self::decide`]. The datagrams wait elsewhere.
+    pub fn reserve(&mut self, flow: &FlowInfo) {
+        self.open(flow, false);
+    }
+
+    /// What was reserved is ZMTP, or is not.
+    pub fn decide(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        self.change(flow, |held| held.verdict = if is_zmtp { Verdict::Datagrams } else { Verdict::NotZmtp });
+    }
+
+    /// So many octets of what was reserved wait elsewhere.
+    pub fn weigh(&mut self, flow: &FlowInfo, octets: usize) {
+        self.change(flow, |held| held.bytes += octets);
     }
 
     /// Whether this connection waits here.
@@ -221,6 +238,7 @@ impl Held {
     fn decide(self) -> Decision {
         match self.verdict {
             Verdict::Zmtp(preambles) => Decision::Open(self, preambles),
+            Verdict::Datagrams => Decision::Datagrams(self),
             Verdict::NotZmtp | Verdict::NeedMore => Decision::Leave(self),
         }
     }

@@ -53,6 +53,8 @@ pub enum Preamble {
 pub enum Verdict {
     /// It is ZMTP, and each direction begins so.
     Zmtp(PerDirection<Preamble>),
+    /// It is ZMTP in datagrams. (Not told by [`probe`], but by whoever saw them.)
+    Datagrams,
     /// It is something else.
     NotZmtp,
     /// Too few octets to tell.

@@ -10,7 +10,7 @@ pub enum Role {
     Request,
     /// To a REQ, or from a REP (RFC 28).
     Reply,
-    /// From a publisher (RFC 29).
+    /// From a publisher (RFC 29), or a radio (RFC 48).
     Publish,
     /// To a publisher: a topic is wanted; ZMTP 3.0 sends this as a message (RFC 23).
     Subscribe,
@@ -40,6 +40,7 @@ pub fn role(message: &Message<'_>, sender: Option<S>, receiver: Option<S>) -> Op
     match (sender, receiver) {
         (Some(S::REQ), _) | (_, Some(S::REP)) => Some(Role::Request),
         (Some(S::REP), _) | (_, Some(S::REQ)) => Some(Role::Reply),
+        (Some(S::RADIO), _) | (_, Some(S::DISH)) => Some(Role::Publish),
         (Some(S::PUB | S::XPUB), _) | (_, Some(S::SUB)) => Some(Role::Publish),
         (Some(S::SUB | S::XSUB), _) | (_, Some(S::PUB | S::XPUB)) => {
             match message.parts.first().and_then(|part| message.head(part).first()) {

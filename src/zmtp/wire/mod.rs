@@ -10,4 +10,6 @@ pub mod greeting;
 pub mod legacy;
 pub mod metadata;
 pub mod plain;
+pub mod radio;
 pub mod socket_type;
+pub mod tsdu;
