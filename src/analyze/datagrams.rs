@@ -128,11 +128,11 @@ enum Held {
 
 impl Held {
     fn piece(&self) -> Piece<'_> {
-        match self {
-            &Self::Datagram { position, offset, ref bytes, cut, continues } => {
+        match *self {
+            Self::Datagram { position, offset, ref bytes, cut, continues } => {
                 Piece::Datagram { datagram: Datagram { position, offset, bytes, cut }, continues }
             }
-            &Self::Lost { position, offset, packets } => Piece::Lost { position, offset, packets },
+            Self::Lost { position, offset, packets } => Piece::Lost { position, offset, packets },
         }
     }
 }
@@ -350,8 +350,9 @@ impl<O: Observer> Engine<O> {
                 let source = Endpoint::new(packet.source.ip, parsed.tsi.port);
                 let destination = Endpoint::new(packet.destination.ip, parsed.destination_port);
                 let id = claim();
-                // libzmq's sources begin with number 0.
-                let info = FlowInfo { syn: data.sequence == 0, ..info(transport, id, source, destination, position) };
+                // OpenPGM's sources begin with number 0.
+                let begins = flow.sequence.awaited().unwrap_or(data.sequence) == 0;
+                let info = FlowInfo { syn: begins, ..info(transport, id, source, destination, position) };
                 self.gate.reserve(&info);
                 flow.content.info = Some(info);
                 self.datagrams.keys.insert(id, key);

@@ -1,4 +1,4 @@
-//! The PGM packet (RFC 3208 section 8). In UDP ("EPGM", as OpenPGM encapsulates it) it is the same, behind a UDP header.
+//! The PGM packet (RFC 3208 section 8). In UDP ("EPGM") it is the same, behind a UDP header.
 //!
 //! ```text
 //! | source port 2 | destination port 2 | type 1 | options 1 | checksum 2 | GSI 6 | TSDU length 2 |

@@ -82,7 +82,7 @@ pub struct Sequence {
 /// Numbers begin here, so that one a little before the first can be told from one far ahead.
 const ORIGIN: u64 = 1 << 32;
 
-/// Packets ahead of the next are no further than this: a number beyond is not of this source. OpenPGM's windows hold as
+/// Packets ahead of the next are no further than this: a number beyond is not of this source. `OpenPGM`'s windows hold as
 /// many as are sent in some seconds.
 const FURTHEST: u64 = 1 << 24;
 
@@ -93,6 +93,11 @@ impl Sequence {
     /// What happened so far.
     pub fn stats(&self) -> SequenceStats {
         self.stats
+    }
+
+    /// The number, as on the wire, of the next packet to hand on; `None` if any may come first.
+    pub fn awaited(&self) -> Option<u32> {
+        self.next.map(|next| next as u32)
     }
 
     /// Bytes of memory of what waits, nearly.

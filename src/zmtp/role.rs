@@ -40,8 +40,7 @@ pub fn role(message: &Message<'_>, sender: Option<S>, receiver: Option<S>) -> Op
     match (sender, receiver) {
         (Some(S::REQ), _) | (_, Some(S::REP)) => Some(Role::Request),
         (Some(S::REP), _) | (_, Some(S::REQ)) => Some(Role::Reply),
-        (Some(S::RADIO), _) | (_, Some(S::DISH)) => Some(Role::Publish),
-        (Some(S::PUB | S::XPUB), _) | (_, Some(S::SUB)) => Some(Role::Publish),
+        (Some(S::PUB | S::XPUB | S::RADIO), _) | (_, Some(S::SUB | S::DISH)) => Some(Role::Publish),
         (Some(S::SUB | S::XSUB), _) | (_, Some(S::PUB | S::XPUB)) => {
             match message.parts.first().and_then(|part| message.head(part).first()) {
                 Some(1) if !message.encrypted => Some(Role::Subscribe),

@@ -3,6 +3,7 @@
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
+//! * [`datagrams`]: UDP of RADIO, and PGM;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
@@ -15,6 +16,7 @@
 mod architecture;
 mod conversation;
 mod curve;
+mod datagrams;
 mod fixture;
 mod formats;
 mod hostile;
