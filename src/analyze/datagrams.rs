@@ -111,6 +111,8 @@ struct Open {
     conn: u32,
     session: DatagramSession,
     endpoints_hash: PerDirection<u64>,
+    /// How often each kind of anomaly was reported.
+    told: FxHashMap<&'static str, usize>,
 }
 
 /// One datagram in its order, or a loss.
@@ -167,8 +169,9 @@ impl Content {
             State::Other => {}
             State::Open(open) => {
                 let info = self.info.as_ref().expect("what is open has data");
-                sink.with(open.conn, info, &open.endpoints_hash, limits, |sink| {
-                    open.session.piece(info.transport, piece, limits, sink);
+                let Open { conn, session, endpoints_hash, told } = &mut **open;
+                sink.with(*conn, info, endpoints_hash, told, limits, |sink| {
+                    session.piece(info.transport, piece, limits, sink);
                 });
             }
             State::Undecided | State::Decided => self.hold(piece),
@@ -232,6 +235,7 @@ impl<O: Observer> Parts<'_, O> {
         conn: u32,
         flow: &FlowInfo,
         endpoints_hash: &PerDirection<u64>,
+        told: &mut FxHashMap<&'static str, usize>,
         limits: &Limits,
         give: impl FnOnce(&mut Sink<'_, O>),
     ) {
@@ -239,6 +243,7 @@ impl<O: Observer> Parts<'_, O> {
             conn,
             flow,
             endpoints_hash,
+            told,
             observer: self.observer,
             correlator: self.correlator.as_deref_mut(),
             joins: self.joins,
@@ -429,7 +434,7 @@ impl<O: Observer> Engine<O> {
         }
         let session = if info.transport == Transport::Udp { DatagramSession::radio() } else { DatagramSession::pgm() };
         let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&info, direction));
-        content.state = State::Open(Box::new(Open { conn, session, endpoints_hash }));
+        content.state = State::Open(Box::new(Open { conn, session, endpoints_hash, told: FxHashMap::default() }));
         let held = std::mem::take(&mut content.held);
         content.held_bytes = 0;
         let Self { datagrams, observer, correlator, findings, health, options, .. } = self;

@@ -7,6 +7,8 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -20,6 +22,9 @@ mod datagrams;
 mod fixture;
 mod formats;
 mod hostile;
+mod hostile_peers;
+#[cfg(all(feature = "libpcap", target_os = "linux"))]
+mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;

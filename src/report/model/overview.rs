@@ -29,6 +29,7 @@ pub struct Capture<'a> {
     pub packets: u64,
     pub bytes: u64,
     pub skipped: BTreeMap<String, u64>,
+    pub fragments: Fragments,
     pub tcp_connections: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub datagrams: Option<Datagrams>,
@@ -43,6 +44,7 @@ pub struct Capture<'a> {
     pub limit_gaps: u64,
     pub late_segments: u64,
     pub evicted: u64,
+    pub released_connections: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
 }
@@ -68,6 +70,15 @@ impl Datagrams {
         let any = *stats != DatagramStats::default();
         any.then_some(Self { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak })
     }
+}
+
+/// IP datagrams that came in fragments.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // as in `FragmentStats`
+pub struct Fragments {
+    pub reassembled: u64,
+    pub given_up: u64,
+    pub overlapping: u64,
 }
 
 /// One file or interface.
@@ -104,6 +115,11 @@ impl<'a> Capture<'a> {
             packets: health.packets,
             bytes: health.bytes,
             skipped: health.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            fragments: Fragments {
+                reassembled: health.fragments.reassembled,
+                given_up: health.fragments.given_up,
+                overlapping: health.fragments.overlapping,
+            },
             tcp_connections: health.tcp_connections,
             datagrams: Datagrams::new(&health.datagrams),
             zmtp_connections,
@@ -117,6 +133,7 @@ impl<'a> Capture<'a> {
             limit_gaps: health.reassembly.limit_gaps,
             late_segments: health.late_segments,
             evicted: health.evicted,
+            released_connections: health.released_connections,
             given_up_messages: health.given_up_messages,
             anomalies_not_listed: health.anomalies_not_listed,
         }
