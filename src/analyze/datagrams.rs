@@ -255,8 +255,14 @@ impl<O: Observer> Parts<'_, O> {
 }
 
 impl<O: Observer> Engine<O> {
-    /// A datagram. `claim` gives the number of a new connection.
-    pub(super) fn datagram(&mut self, carried: &Carried<'_>, position: Position, claim: &mut dyn FnMut() -> u64) {
+    /// A datagram, which came in so many packets. `claim` gives the number of a new connection.
+    pub(super) fn datagram(
+        &mut self,
+        carried: &Carried<'_>,
+        packets: u64,
+        position: Position,
+        claim: &mut dyn FnMut() -> u64,
+    ) {
         let used = match carried {
             Carried::Tcp(_) => false,
             Carried::Pgm(packet) => pgm(packet)
@@ -265,7 +271,7 @@ impl<O: Observer> Engine<O> {
             Carried::Udp(packet) => self.udp(packet, position, claim),
         };
         if !used {
-            *self.health.skipped.entry(Skip::NotTcp).or_default() += 1;
+            *self.health.skipped.entry(Skip::NotTcp).or_default() += packets;
         }
     }
 

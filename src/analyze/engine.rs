@@ -84,7 +84,7 @@ impl<O: Observer> Analyzer<O> {
         engine.now = engine.now.max(packet.at);
         match decap::carried(packet) {
             Ok(Carried::Tcp(segment)) => self.table.segment(&segment, packet.position(), engine),
-            Ok(carried) => engine.datagram(&carried, packet.position(), &mut || self.table.claim_id()),
+            Ok(carried) => engine.datagram(&carried, 1, packet.position(), &mut || self.table.claim_id()),
             Err(Skip::Fragment) => self.fragment(packet),
             Err(reason) => *engine.health.skipped.entry(reason).or_default() += 1,
         }
@@ -96,9 +96,9 @@ impl<O: Observer> Analyzer<O> {
         let engine = &mut self.engine;
         match self.fragments.packet(packet) {
             Reassembled::Waiting => {}
-            Reassembled::Whole(Carried::Tcp(segment)) => self.table.segment(&segment, packet.position(), engine),
-            Reassembled::Whole(carried) => {
-                engine.datagram(&carried, packet.position(), &mut || self.table.claim_id());
+            Reassembled::Segment(segment) => self.table.segment(&segment, packet.position(), engine),
+            Reassembled::Datagram(carried, packets) => {
+                engine.datagram(&carried, packets, packet.position(), &mut || self.table.claim_id());
             }
             Reassembled::Skipped(reason, packets) => *engine.health.skipped.entry(reason).or_default() += packets,
         }

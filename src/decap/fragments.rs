@@ -9,7 +9,7 @@
 
 use super::datagram::Carried;
 use super::fragment::{Datagram, Fragment, Stop};
-use super::segment::Skip;
+use super::segment::{Segment, Skip};
 use super::span::Span;
 use super::{find, ip};
 use crate::base::limits::Limits;
@@ -29,10 +29,21 @@ const MAX_NESTED: usize = 4;
 pub enum Reassembled<'a> {
     /// Others are awaited.
     Waiting,
-    /// It was the last: what the datagram carries.
-    Whole(Carried<'a>),
+    /// It was the last: the segment in the datagram.
+    Segment(Segment<'a>),
+    /// It was the last: the datagram, in so many packets, carries something else.
+    Datagram(Carried<'a>, u64),
     /// There is none, in so many packets.
     Skipped(Skip, u64),
+}
+
+impl<'a> Reassembled<'a> {
+    fn of(carried: Carried<'a>, packets: u64) -> Self {
+        match carried {
+            Carried::Tcp(segment) => Self::Segment(segment),
+            Carried::Udp(_) | Carried::Pgm(_) => Self::Datagram(carried, packets),
+        }
+    }
 }
 
 /// What became of fragments.
@@ -132,7 +143,7 @@ impl Fragments {
             self.give_up_oldest();
         }
         let fragment = match find(packet) {
-            Ok(carried) => return Reassembled::Whole(carried),
+            Ok(carried) => return Reassembled::of(carried, 1),
             Err(Stop::Skip(skip)) => return Reassembled::Skipped(skip, 1),
             Err(Stop::Fragment(fragment)) => fragment,
         };
@@ -148,7 +159,7 @@ impl Fragments {
                         Ok(_) => {
                             self.whole = whole;
                             let carried = self.whole.carried();
-                            return Reassembled::Whole(carried.expect("the same bytes say the same"));
+                            return Reassembled::of(carried.expect("the same bytes say the same"), packets);
                         }
                         Err(Stop::Skip(skip)) => return Reassembled::Skipped(skip, packets),
                         Err(Stop::Fragment(inner)) => added = self.add(&inner, packets),

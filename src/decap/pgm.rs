@@ -143,7 +143,7 @@ pub fn pgm<'a>(datagram: &Datagram<'a>) -> Option<Pgm<'a>> {
         _ => return None,
     };
     let mut continues = false;
-    if flags & option_flag::PRESENT != 0 && at < wire {
+    if flags & option_flag::PRESENT != 0 && kind_of != Some(Kind::Other) {
         let options = options(bytes.get(at..)?)?;
         continues = options.continues;
         at += options.length;
@@ -227,4 +227,86 @@ fn sum(bytes: &[u8]) -> u16 {
         sum = (sum & 0xffff) + (sum >> 16);
     }
     sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::endpoint::Endpoint;
+
+    // As libzmq 4.3.4 sent them, with OpenPGM 5.3.
+    const SPM: &str = "133f15b30000\
+        3ff5b7c6d1bc038a00000000000000000000ffffffff000100000a090001";
+    const SPM_WITH_FIN: &str = "133f15b30001affab7c6d1bc038a0000\
+        0000000900000000000001e0000100000a090001000400088e040000";
+    const NAK_WITH_LIST: &str = "15b36177080376d9b7c6d1bc038a0000\
+        00000002000100000a09000100010000efc001010004000c8208000000000003";
+    const NCF: &str = "133f15b30a004532b7c6d1bc038a000000000001000100000a09000100010000efc00101";
+
+    fn octets(hex: &str) -> Vec<u8> {
+        let digits: Vec<char> = hex.chars().collect();
+        digits.chunks(2).map(|pair| u8::from_str_radix(&pair.iter().collect::<String>(), 16).expect("hex")).collect()
+    }
+
+    fn datagram(payload: &[u8]) -> Datagram<'_> {
+        let endpoint = |last| Endpoint::new([10, 9, 0, last], 0);
+        Datagram { source: endpoint(1), destination: endpoint(2), payload, cut: 0 }
+    }
+
+    #[test]
+    fn real_packets() {
+        let spm = octets(SPM);
+        let found = pgm(&datagram(&spm)).expect("an SPM");
+        assert_eq!(found.tsi, Tsi { gsi: [0xb7, 0xc6, 0xd1, 0xbc, 0x03, 0x8a], port: 0x133f });
+        assert_eq!((found.destination_port, found.upstream, found.integrity), (5555, false, Integrity::Valid));
+        assert_eq!(found.kind, Kind::Spm { trail: 0, lead: u32::MAX });
+        let spm = octets(SPM_WITH_FIN);
+        let found = pgm(&datagram(&spm)).expect("an SPM with options");
+        assert_eq!((found.kind, found.integrity), (Kind::Spm { trail: 0, lead: 480 }, Integrity::Valid));
+        let nak = octets(NAK_WITH_LIST);
+        let found = pgm(&datagram(&nak)).expect("a NAK");
+        assert_eq!((found.kind, found.integrity, found.upstream), (Kind::Nak, Integrity::Valid, true));
+        assert_eq!(
+            (found.tsi.port, found.destination_port),
+            (0x6177, 5555),
+            "the source's ports, as in its own packets"
+        );
+        let ncf = octets(NCF);
+        assert_eq!(pgm(&datagram(&ncf)).map(|ncf| (ncf.kind, ncf.upstream)), Some((Kind::Nak, false)));
+    }
+
+    #[test]
+    fn lengths_must_agree_and_the_checksum_tells_damage() {
+        for whole in [SPM, SPM_WITH_FIN, NAK_WITH_LIST, NCF].map(octets) {
+            for end in 0..whole.len() {
+                assert_eq!(pgm(&datagram(&whole[..end])), None, "{end} of {}", whole.len());
+            }
+            let cut = Datagram { payload: &whole[..whole.len() - 1], cut: 1, ..datagram(&whole) };
+            assert_ne!(pgm(&cut).map(|found| found.integrity), Some(Integrity::Valid));
+            for at in 0..whole.len() {
+                let mut damaged = whole.clone();
+                damaged[at] ^= 0x10;
+                assert_ne!(pgm(&datagram(&damaged)).map(|found| found.integrity), Some(Integrity::Valid), "{at}");
+            }
+        }
+        assert_eq!(pgm(&datagram(&[0; 36])).map(|found| found.integrity), None, "zeros are no address");
+    }
+
+    #[test]
+    fn a_fragment_and_parity_are_told() {
+        // ODATA number 7 with OPT_LENGTH and OPT_FRAGMENT (first 6, offset 100, of 200), then two octets.
+        let packet = |offset: u8, flags: u8| {
+            let header = [0x13, 0x3f, 0x15, 0xb3, 4, flags, 0, 0, 1, 2, 3, 4, 5, 6, 0, 2];
+            let options = [0, 4, 0, 20, 0x81, 16, 0, 0, 0, 0, 0, 6, 0, 0, 0, offset, 0, 0, 0, 200];
+            [&header[..], &[0, 0, 0, 7, 0, 0, 0, 0], &options, &[9, 9]].concat()
+        };
+        for (offset, flags, continues, is_parity) in
+            [(100, 1, true, false), (0, 1, false, false), (0, 0x81, false, true)]
+        {
+            let packet = packet(offset, flags);
+            let Some(Pgm { kind: Kind::Data(data), integrity, .. }) = pgm(&datagram(&packet)) else { panic!("ODATA") };
+            assert_eq!((data.continues, data.is_parity, data.tsdu), (continues, is_parity, &[9, 9][..]));
+            assert_eq!((data.sequence, integrity), (7, Integrity::Unknown));
+        }
+    }
 }
