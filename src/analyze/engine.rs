@@ -152,7 +152,7 @@ impl<O: Observer> Analyzer<O> {
         }
         health.given_up_messages = given_up;
         health.tcp_connections = stats.flows;
-        health.evicted = stats.evicted;
+        health.evicted += stats.evicted;
         health.late_segments = stats.late_segments;
         (self.engine.observer, self.engine.health)
     }
