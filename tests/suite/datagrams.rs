@@ -175,7 +175,7 @@ fn damage_is_seen_by_the_checksum_of_pgm() {
 fn a_snapshot_length_leaves_missing_bytes() {
     for fixture in fixtures() {
         for length in [0, 14, 34, 42, 43, 46, 50, 60, 66, 68, 80, 100, 200, 600] {
-            let cut: Vec<OwnedPacket> = fixture.packets.iter().cloned().map(|p| shortened(p, length)).collect();
+            let cut: Vec<OwnedPacket> = fixture.packets.iter().map(|p| shortened(p, length)).collect();
             let found = fixture.analyze(&cut);
             let what = format!("{} with a snapshot length of {length}", fixture.name);
             let mut rest = fixture.truth.messages.iter();
@@ -192,7 +192,7 @@ fn a_snapshot_length_leaves_missing_bytes() {
         }
     }
     let radio = fixture("radio-dish");
-    let cut: Vec<OwnedPacket> = radio.packets.iter().cloned().map(|packet| shortened(packet, 45)).collect();
+    let cut: Vec<OwnedPacket> = radio.packets.iter().map(|packet| shortened(packet, 45)).collect();
     let found = radio.analyze(&cut);
     let missing =
         |m: &crate::recording::MessageRecord| m.parts.iter().map(|p| (p.length, p.missing)).collect::<Vec<_>>();
@@ -200,8 +200,8 @@ fn a_snapshot_length_leaves_missing_bytes() {
     assert_eq!(missing(first), [(4, 2), (6, 6)], "two octets of the group are left");
 }
 
-fn shortened(packet: OwnedPacket, length: usize) -> OwnedPacket {
-    OwnedPacket { bytes: packet.bytes[..packet.bytes.len().min(length)].to_vec(), ..packet }
+fn shortened(packet: &OwnedPacket, length: usize) -> OwnedPacket {
+    OwnedPacket { bytes: packet.bytes[..packet.bytes.len().min(length)].to_vec(), ..packet.clone() }
 }
 
 /// A raw IPv4 packet with a UDP datagram to port 5556.
@@ -222,8 +222,8 @@ fn udp(number: u64, source: [u8; 4], payload: &[u8]) -> OwnedPacket {
 
 /// A DISH joins `group` at a RADIO on TCP, which also sends these datagrams.
 fn joined(group: &[u8], source: [u8; 4], datagrams: &[&[u8]]) -> Recording {
-    let (dish, radio): (&[(&str, &[u8])], &[(&str, &[u8])]) =
-        (&[("Socket-Type", b"DISH")], &[("Socket-Type", b"RADIO")]);
+    let dish: &[(&str, &[u8])] = &[("Socket-Type", b"DISH")];
+    let radio: &[(&str, &[u8])] = &[("Socket-Type", b"RADIO")];
     let mut conversation = Conversation::connected(40_000, dish, radio);
     conversation.say(C2s, &command(b"JOIN", group));
     conversation.say(S2c, &message(&[group, b"over TCP"]));

@@ -294,8 +294,7 @@ fn no_fragments_make_it_panic() {
         match fragments.packet(&packet) {
             Reassembled::Waiting => {}
             Reassembled::Segment(_) => segments += 1,
-            Reassembled::Datagram(_, packets) => skipped += packets,
-            Reassembled::Skipped(_, packets) => skipped += packets,
+            Reassembled::Datagram(_, packets) | Reassembled::Skipped(_, packets) => skipped += packets,
         }
     }
     let stats = fragments.finish();
