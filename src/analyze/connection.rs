@@ -4,7 +4,9 @@ use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
+use crate::base::transport::Transport;
 use crate::flow::table::{End, EndReason, FlowInfo};
+use crate::zmtp::datagrams::DatagramSession;
 use crate::zmtp::handshake::{Progress, Step};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::session::{Closed, CurveFacts, Session, Traffic};
@@ -23,26 +25,17 @@ pub enum HandshakeOutcome {
     Unseen,
 }
 
-/// What carries the frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Transport {
-    /// TCP, without more.
-    Tcp,
-    /// WebSocket over TCP (RFC 45).
-    WebSocket,
-}
-
 /// A ZMTP connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionSummary {
     /// Counts ZMTP connections from 0 by their first packet.
     pub conn: u32,
-    /// The side that opened the TCP connection.
-    pub client: Endpoint,
-    /// The side that accepted it.
-    pub server: Endpoint,
-    /// What carries its frames.
+    /// What carries it.
     pub transport: Transport,
+    /// The side that opened the TCP connection, or the one that publishes in datagrams.
+    pub client: Endpoint,
+    /// The side that accepted it, or where the datagrams are sent to.
+    pub server: Endpoint,
     /// First packet.
     pub start: Position,
     /// Last packet.
@@ -90,9 +83,9 @@ impl ConnectionSummary {
         };
         Self {
             conn,
+            transport: if session.is_websocket() { Transport::WebSocket } else { flow.transport },
             client: flow.client,
             server: flow.server,
-            transport: if session.is_websocket() { Transport::WebSocket } else { Transport::Tcp },
             start: flow.first,
             last: flow.last,
             end,
@@ -107,6 +100,31 @@ impl ConnectionSummary {
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),
             lost_bytes,
+        }
+    }
+
+    /// The same of datagrams, which have no handshake that could fail.
+    pub fn of_datagrams(conn: u32, flow: &FlowInfo, end: End, session: &DatagramSession) -> Self {
+        let peers = session.peers().clone();
+        Self {
+            conn,
+            transport: flow.transport,
+            client: flow.client,
+            server: flow.server,
+            start: flow.first,
+            last: flow.last,
+            end,
+            midstream: !flow.syn,
+            version: peers.c2s.version,
+            mechanism: None,
+            decrypted: None,
+            curve: None,
+            closed: None,
+            steps: PerDirection::default(),
+            handshake: HandshakeOutcome::Complete,
+            peers,
+            traffic: PerDirection { c2s: session.traffic(), s2c: Traffic::default() },
+            lost_bytes: PerDirection::default(),
         }
     }
 }

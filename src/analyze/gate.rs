@@ -75,6 +75,8 @@ pub struct Gate {
 pub enum Decision {
     /// It speaks ZMTP, and begins so: number it and replay what was held.
     Open(Held, Beginning),
+    /// It is ZMTP in datagrams, which wait elsewhere: number it.
+    Datagrams(Held),
     /// It does not.
     Leave(Held),
 }
@@ -96,6 +98,21 @@ impl Gate {
             looked: 0,
         };
         self.queue.insert(flow.id, held);
+    }
+
+    /// ZMTP in datagrams may have begun: its number is kept until [`Self::decide`]. The datagrams wait elsewhere.
+    pub fn reserve(&mut self, flow: &FlowInfo) {
+        self.open(flow, false);
+    }
+
+    /// What was reserved is ZMTP, or is not.
+    pub fn decide(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        self.change(flow, |held| held.verdict = if is_zmtp { Verdict::Datagrams } else { Verdict::NotZmtp });
+    }
+
+    /// So many octets of what was reserved wait elsewhere.
+    pub fn weigh(&mut self, flow: &FlowInfo, octets: usize) {
+        self.change(flow, |held| held.bytes += octets);
     }
 
     /// Whether this connection waits here.
@@ -268,6 +285,7 @@ impl Held {
         match self.verdict {
             Verdict::Zmtp(preambles) => Decision::Open(self, Beginning::Own(preambles)),
             Verdict::WebSocket(upgrade) => Decision::Open(self, Beginning::WebSocket(upgrade)),
+            Verdict::Datagrams => Decision::Datagrams(self),
             Verdict::NotZmtp | Verdict::NeedMore => Decision::Leave(self),
         }
     }

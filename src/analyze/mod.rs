@@ -1,6 +1,7 @@
 //! The engine: wires capture, decapsulation, flows, sessions and correlation together. Knows no format, no terminal.
 
 pub mod connection;
+mod datagrams;
 pub mod diagnosis;
 pub mod engine;
 pub mod gate;

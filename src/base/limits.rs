@@ -24,6 +24,17 @@ pub struct Limits {
     /// How long a datagram waits for its fragments, from the first one seen. Receivers wait as long (Linux 30 s, RFC 8200
     /// 60 s), and where identifications wrap sooner a longer wait would mix datagrams (RFC 4963).
     pub fragment_time: Duration,
+    /// Flows of datagrams tracked at once (sources of PGM, sender and receiver of UDP); the one idle longest is given up.
+    pub datagram_flows: usize,
+    /// After a packet of a PGM source that is missing was last asked for, or was first missed, a repair is awaited so long.
+    /// Receivers ask within 50 ms, and again every 200 ms (libzmq).
+    pub repair_time: Duration,
+    /// Packets of one PGM source that wait for a repair before them.
+    pub repair_packets: usize,
+    /// Bytes of those.
+    pub repair_bytes: usize,
+    /// Groups joined on TCP connections that are remembered, to recognise their messages in UDP.
+    pub joined_groups: usize,
     /// TCP connections tracked at once; the one idle longest is given up first.
     pub connections: usize,
     /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
@@ -78,6 +89,11 @@ impl Default for Limits {
             fragment_datagrams: 4096,
             fragment_bytes: 4 << 20,
             fragment_time: Duration::from_secs(30),
+            datagram_flows: 4096,
+            repair_time: Duration::from_secs(1),
+            repair_packets: 8192,
+            repair_bytes: 4 << 20,
+            joined_groups: 4096,
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,

@@ -202,8 +202,8 @@ pub(crate) struct LiveArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dissection")]
 pub(crate) struct DissectArgs {
-    /// Take connections of this TCP port for ZMTP although their first bytes do not say so: they are listed, and decoded if
-    /// they have a greeting, or frames of WebSocket
+    /// Take connections of this port for ZMTP although their first bytes do not say so: those of TCP are listed, and decoded
+    /// if they have a greeting, or frames of WebSocket; datagrams to it are taken for those of PGM, or else of RADIO in UDP
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 

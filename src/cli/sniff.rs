@@ -39,8 +39,14 @@ fn summary(facts: &CaptureFacts) -> String {
     let counts = &facts.counts;
     let mut text = format!(
         "{} packets{duration}, {dropped} dropped by the kernel; {} TCP connections, {} of them ZMTP; {} messages",
-        health.packets, health.tcp_connections, counts.connections, counts.messages
+        health.packets,
+        health.tcp_connections,
+        counts.connections.saturating_sub(health.datagrams.connections),
+        counts.messages
     );
+    if health.datagrams.connections > 0 {
+        let _ = write!(text, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+    }
     if counts.paths > 0 {
         let _ = write!(text, ", {} paths", counts.paths);
     }

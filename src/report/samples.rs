@@ -1,11 +1,12 @@
 //! Results made by hand, for tests.
 
-use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome, Transport};
+use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::analyze::observer::ConnectionRef;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::{Duration, Timestamp};
+use crate::base::transport::Transport;
 use crate::correlate::path::{Evidence, Hop, Path, Status};
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::report::facts::CaptureFacts;
@@ -35,6 +36,7 @@ pub(crate) fn position(number: u64, nanoseconds: i64) -> Position {
 
 pub(crate) fn flow(client: u16, server: u16) -> FlowInfo {
     FlowInfo {
+        transport: Transport::Tcp,
         id: 0,
         client: local(client),
         server: local(server),
@@ -79,10 +81,10 @@ pub(crate) fn connection(conn: u32) -> ConnectionSummary {
         ..Traffic::default()
     };
     ConnectionSummary {
+        transport: Transport::Tcp,
         conn,
         client: flow.client,
         server: flow.server,
-        transport: Transport::Tcp,
         start: flow.first,
         last: flow.last,
         end: End { reason: EndReason::Fin, by: Some(Direction::ClientToServer) },

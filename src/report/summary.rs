@@ -6,6 +6,7 @@ use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::base::chunk::PacketId;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
+use crate::base::transport::Transport;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::zmtp::anomaly::Severity;
@@ -27,6 +28,8 @@ pub type TypeName = Option<Cow<'static, str>>;
 /// What connections of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupKey {
+    /// What carries them.
+    pub transport: Transport,
     /// The side that accepted them.
     pub server: Endpoint,
     /// Socket type of the clients.
@@ -106,6 +109,7 @@ impl Summary {
         }
         let types = PerDirection::from_fn(|direction| socket_type(&connection.peers[direction]));
         let key = GroupKey {
+            transport: connection.transport,
             server: connection.server,
             client_type: types.c2s.clone(),
             server_type: types.s2c.clone(),

@@ -10,6 +10,7 @@ pub mod anomaly;
 pub mod assembler;
 pub mod carrier;
 pub mod curve;
+pub mod datagrams;
 pub mod doubt;
 pub mod event;
 pub mod framer;

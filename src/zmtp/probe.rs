@@ -56,6 +56,8 @@ pub enum Verdict {
     Zmtp(PerDirection<Preamble>),
     /// It is ZMTP over WebSocket. (Not told by [`probe`], but by [`super::ws::exchange`].)
     WebSocket(Upgrade),
+    /// It is ZMTP in datagrams. (Not told by [`probe`], but by whoever saw them.)
+    Datagrams,
     /// It is something else.
     NotZmtp,
     /// Too few octets to tell.

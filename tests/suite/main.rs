@@ -4,6 +4,7 @@
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`security`]: mechanisms without keys, and what refusals say;
+//! * [`datagrams`]: UDP of RADIO, and PGM;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
@@ -18,6 +19,7 @@
 mod architecture;
 mod conversation;
 mod curve;
+mod datagrams;
 mod fixture;
 mod formats;
 mod hostile;

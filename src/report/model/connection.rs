@@ -3,7 +3,7 @@
 use super::bytes::{Hex, Shown};
 use super::fields::Properties;
 use super::{Both, SCHEMA};
-use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome, Transport};
+use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::preview;
@@ -25,7 +25,7 @@ pub struct Connection<'a> {
     pub r#type: &'static str,
     pub schema: u32,
     pub conn: u32,
-    pub community_id: String,
+    pub community_id: Option<String>,
     pub transport: &'static str,
     pub client: Shown<Endpoint>,
     pub server: Shown<Endpoint>,
@@ -111,8 +111,8 @@ impl<'a> Connection<'a> {
             r#type: "connection",
             schema: SCHEMA,
             conn: summary.conn,
-            community_id: community_id(summary.client, summary.server),
-            transport: transport(summary.transport),
+            community_id: community_id(summary.transport, summary.client, summary.server),
+            transport: summary.transport.name(),
             client: Shown(summary.client),
             server: Shown(summary.server),
             start: Shown(summary.start.at),
@@ -167,14 +167,6 @@ pub fn end_reason(reason: EndReason) -> &'static str {
         EndReason::Open => "open",
         EndReason::Idle => "idle",
         EndReason::Evicted => "evicted",
-    }
-}
-
-/// As in the contract.
-pub fn transport(transport: Transport) -> &'static str {
-    match transport {
-        Transport::Tcp => "tcp",
-        Transport::WebSocket => "ws",
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::bytes::Shown;
 use super::{Both, SCHEMA};
+use crate::analyze::health::DatagramStats;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
 use crate::capture::packet::InputStats;
@@ -30,6 +31,8 @@ pub struct Capture<'a> {
     pub skipped: BTreeMap<String, u64>,
     pub fragments: Fragments,
     pub tcp_connections: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<Datagrams>,
     pub zmtp_connections: u64,
     pub other_connections: u64,
     pub other_bytes: u64,
@@ -44,6 +47,29 @@ pub struct Capture<'a> {
     pub released_connections: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
+}
+
+/// What came over UDP and PGM, where anything did.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // as in `DatagramStats`
+pub struct Datagrams {
+    pub connections: u64,
+    pub radio: u64,
+    pub pgm_data: u64,
+    pub pgm_repaired: u64,
+    pub pgm_repeated: u64,
+    pub pgm_lost: u64,
+    pub pgm_spm: u64,
+    pub pgm_nak: u64,
+}
+
+impl Datagrams {
+    fn new(stats: &DatagramStats) -> Option<Self> {
+        let DatagramStats { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak } =
+            *stats;
+        let any = *stats != DatagramStats::default();
+        any.then_some(Self { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak })
+    }
 }
 
 /// IP datagrams that came in fragments.
@@ -95,6 +121,7 @@ impl<'a> Capture<'a> {
                 overlapping: health.fragments.overlapping,
             },
             tcp_connections: health.tcp_connections,
+            datagrams: Datagrams::new(&health.datagrams),
             zmtp_connections,
             other_connections: health.other_connections,
             other_bytes: health.other_bytes,
@@ -119,6 +146,7 @@ impl<'a> Capture<'a> {
 pub struct ConnectionGroup<'a> {
     pub r#type: &'static str,
     pub schema: u32,
+    pub transport: &'static str,
     pub server: Shown<Endpoint>,
     pub client_type: Option<&'a str>,
     pub server_type: Option<&'a str>,
@@ -138,6 +166,7 @@ impl<'a> ConnectionGroup<'a> {
         Self {
             r#type: "connection_group",
             schema: SCHEMA,
+            transport: key.transport.name(),
             server: Shown(key.server),
             client_type: key.client_type.as_deref(),
             server_type: key.server_type.as_deref(),

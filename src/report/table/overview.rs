@@ -6,6 +6,7 @@ use super::drawn::drawn;
 use super::findings::{packets, tone};
 use super::lines::wrapped;
 use crate::analyze::connection::ConnectionSummary;
+use crate::analyze::health::DatagramStats;
 use crate::analyze::observer::{Interest, Observer};
 use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
@@ -126,13 +127,27 @@ fn capture_facts(capture: &CaptureFacts, zmtp: u64, settings: &Settings, text: &
         line(&format!("{first} to {last}: {duration}"), settings, text);
     }
     let mut words = format!(
-        "{} packets, {} bytes; {} TCP connections, {zmtp} of them ZMTP",
-        health.packets, health.bytes, health.tcp_connections
+        "{} packets, {} bytes; {} TCP connections, {} of them ZMTP",
+        health.packets,
+        health.bytes,
+        health.tcp_connections,
+        zmtp.saturating_sub(health.datagrams.connections)
     );
+    if health.datagrams.connections > 0 {
+        let _ = write!(words, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+    }
     if health.other_connections > 0 {
         let _ = write!(words, "; {} others with {} bytes", health.other_connections, health.other_bytes);
     }
     line(&words, settings, text);
+    let pgm = &health.datagrams;
+    if pgm.pgm_data > 0 {
+        let DatagramStats { pgm_data, pgm_repaired, pgm_repeated, pgm_spm, pgm_nak, .. } = pgm;
+        let words = format!(
+            "PGM: {pgm_data} data packets, {pgm_repaired} of them repairs, {pgm_repeated} once more; {pgm_nak} NAK and NCF, {pgm_spm} SPM"
+        );
+        line(&words, settings, text);
+    }
     let blind = blind_spots(capture);
     if !blind.is_empty() {
         line(&format!("not used or not seen: {}", blind.join(", ")), settings, text);
@@ -150,6 +165,7 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
         (health.fragments.given_up, "IP datagrams of which fragments are missing"),
         (health.fragments.overlapping, "IP fragments that overlap or contradict others"),
         (reassembly.lost_bytes, "bytes missing from the capture"),
+        (health.datagrams.pgm_lost, "PGM data packets missing"),
         (reassembly.retransmitted, "retransmitted segments"),
         (reassembly.out_of_order, "segments out of order"),
         (reassembly.conflicts, "retransmissions with other bytes"),
@@ -185,7 +201,7 @@ fn connection_table(summary: &Summary, settings: &Settings, text: &mut String) {
             number(group.connections),
             Cell::new(key.server),
             Cell::new(format!("{} → {}", name(&key.client_type), name(&key.server_type))),
-            Cell::new(connections::protocol(key.version, key.mechanism())),
+            Cell::new(connections::protocol(key.transport, key.version, key.mechanism())),
             number(format!("{} → {} ←", group.messages.c2s, group.messages.s2c)),
             number(group.body_bytes.c2s + group.body_bytes.s2c),
             colored(failed, Some(Color::Red)),

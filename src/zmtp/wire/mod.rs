@@ -12,5 +12,7 @@ pub mod http;
 pub mod legacy;
 pub mod metadata;
 pub mod plain;
+pub mod radio;
 pub mod socket_type;
+pub mod tsdu;
 pub mod websocket;
