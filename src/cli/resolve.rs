@@ -72,15 +72,15 @@ fn colored(color: ColorArg) -> bool {
     }
 }
 
-/// The clock offset of each of `files`.
-pub(crate) fn clock_offsets(files: &[PathBuf], given: &[String]) -> Result<Vec<Duration>, CliError> {
-    let mut offsets = vec![Duration::default(); files.len()];
+/// The clock offset of each of `files`, where one is given.
+pub(crate) fn clock_offsets(files: &[PathBuf], given: &[String]) -> Result<Vec<Option<Duration>>, CliError> {
+    let mut offsets = vec![None; files.len()];
     for one in given {
         let usage = |what: &str| CliError::Usage(format!("--clock-offset '{one}': {what}"));
         let (file, offset) = one.rsplit_once('=').ok_or_else(|| usage("not of the form FILE=±DURATION"))?;
         let at = files.iter().position(|other| other == Path::new(file));
         let at = at.ok_or_else(|| usage("no such FILE on the command line"))?;
-        offsets[at] = duration(offset).map_err(|what| usage(&what))?;
+        offsets[at] = Some(duration(offset).map_err(|what| usage(&what))?);
     }
     Ok(offsets)
 }
@@ -164,7 +164,7 @@ mod tests {
     fn an_offset_names_one_of_the_files() {
         let files = [PathBuf::from("a.pcap"), PathBuf::from("b=1.pcap")];
         let offsets = clock_offsets(&files, &["b=1.pcap=-37ms".to_owned()]).expect("right");
-        assert_eq!(offsets, [Duration(0), Duration(-37_000_000)]);
+        assert_eq!(offsets, [None, Some(Duration(-37_000_000))]);
         for wrong in ["c.pcap=1s", "a.pcap", "a.pcap=x"] {
             assert!(matches!(clock_offsets(&files, &[wrong.to_owned()]), Err(CliError::Usage(_))), "{wrong}");
         }

@@ -15,11 +15,11 @@ pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     let settings = resolve::settings(kind, &args.output, args.files.len(), live)?;
     let keys = resolve::keys(&args.dissect, live, args.output.quiet)?;
     let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
-    let mut source = input::open(args)?;
+    let input = input::open(args, &options)?;
     let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, keys, control)?;
+    let facts = run_loop(input, options, view, keys, control)?;
     if facts.counts.connections == 0 && !facts.stopped && !args.output.quiet {
         say(&format!(
             "no ZMTP found (packets: {}, TCP connections: {})",

@@ -120,6 +120,10 @@ fn capture_facts(capture: &CaptureFacts, zmtp: u64, settings: &Settings, text: &
         for warning in &input.warnings {
             line(&format!("warning: {warning}"), settings, text);
         }
+        if let Some(clock) = capture.clocks.get(index) {
+            text.push_str(&wrapped(&clock.text(), 4, settings.width));
+            text.push('\n');
+        }
     }
     let health = &capture.health;
     if let (Some((first, last)), Some(duration)) = (capture.span, capture.duration()) {
