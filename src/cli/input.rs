@@ -75,8 +75,10 @@ fn clocks(args: &ViewArgs, given: &[Option<Duration>], options: &Options) -> Res
         for (path, clock) in args.files.iter().zip(&clocks) {
             let name = preview(path.as_os_str().as_encoded_bytes(), 200);
             if clock.origin == Origin::Unknown && !path.is_file() {
-                say(&format!("{name} can be read only once, so its clock is not compared with the other files': \
-                              --clock-offset {name}=±DURATION corrects it"));
+                say(&format!(
+                    "{name} can be read only once, so its clock is not compared with the other files': \
+                              --clock-offset {name}=±DURATION corrects it"
+                ));
             } else if matches!(clock.origin, Origin::Estimated { .. }) && clock.offset != Duration::default() {
                 say(&format!("{name}: {}", clock.text()));
             } else if clock.origin == Origin::Unknown && args.output.verbose {

@@ -71,7 +71,8 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Connections(args) => view::run(Kind::Connections, &args),
         Command::Frames(args) => view::run(Kind::Frames, &args),
         Command::Messages(args) => view::run(Kind::Messages, &args),
-        Command::Paths(args) => view::run(Kind::Paths, &args),
+        Command::Paths(args) => view::paths(&args),
+        Command::Topology(args) => view::run(Kind::Topology, &args),
         Command::Findings(args) => view::run(Kind::Findings, &args),
         Command::Interfaces(args) => interfaces::run(&args),
     }

@@ -24,8 +24,7 @@ pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&
 /// How the output is to be.
 pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: bool) -> Result<Settings, CliError> {
     let format = Format::from(output.format);
-    if format == Format::Csv && kind == ViewKind::Analyze {
-        let what = "the overview has no CSV form: its lines differ; choose table, jsonl or json, or another command";
+    if let Some(what) = missing_form(format, kind) {
         return Err(CliError::Usage(what.to_owned()));
     }
     let conns = (!output.conn.is_empty()).then(|| output.conn.iter().copied().collect());
@@ -35,12 +34,31 @@ pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: 
         max_body: output.max_body,
         show_secrets: output.show_secrets,
         conns,
+        path: None,
         limit: output.limit,
         width: terminal_width(),
         color: colored(output.color),
         several_files: files > 1,
         live,
     })
+}
+
+/// Why this view cannot be written like that, if it cannot.
+fn missing_form(format: Format, kind: ViewKind) -> Option<&'static str> {
+    match (format, kind) {
+        (Format::Csv, ViewKind::Analyze) => {
+            Some("the overview has no CSV form: its lines differ; choose table, jsonl or json, or another command")
+        }
+        (Format::Csv, ViewKind::Topology) => {
+            Some("the topology has no CSV form: nodes and links differ; choose table, jsonl, json, dot or mermaid")
+        }
+        (Format::Dot, kind) if kind != ViewKind::Topology => Some("--format dot is for topology"),
+        (Format::Mermaid, kind) if !matches!(kind, ViewKind::Topology | ViewKind::Paths) => {
+            Some("--format mermaid is for topology and paths")
+        }
+        (format, ViewKind::Explanation) if format != Format::Table => Some("--explain is text: it has no other format"),
+        _ => None,
+    }
 }
 
 /// The key log, if there is one.

@@ -158,12 +158,8 @@ fn attach(
             };
             let uncertainty = found.uncertainty.saturating_add(clocks[with].uncertainty());
             if best.as_ref().is_none_or(|(least, ..)| uncertainty < *least) {
-                let origin = Origin::Estimated {
-                    with,
-                    uncertainty: Duration(uncertainty),
-                    evidence,
-                    samples: found.samples,
-                };
+                let origin =
+                    Origin::Estimated { with, uncertainty: Duration(uncertainty), evidence, samples: found.samples };
                 let offset = Duration(clocks[with].offset.0.saturating_sub(ahead));
                 best = Some((uncertainty, file, FileClock { offset, origin }));
             }

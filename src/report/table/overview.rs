@@ -5,6 +5,7 @@ use super::connections;
 use super::drawn::drawn;
 use super::findings::{packets, tone};
 use super::lines::wrapped;
+use super::topology::topology;
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{Interest, Observer};
 use crate::base::time::Duration;
@@ -82,11 +83,16 @@ impl View for OverviewTable {
 
 /// The overview as text.
 pub fn render(summary: &mut Summary, capture: &CaptureFacts, settings: &Settings) -> String {
+    let graph = std::mem::take(&mut summary.topology).finish();
     let mut text = String::new();
     section("Capture", settings, &mut text);
     capture_facts(capture, summary.connections, settings, &mut text);
     section("Connections", settings, &mut text);
     connection_table(summary, settings, &mut text);
+    if !graph.nodes.is_empty() {
+        section("Topology", settings, &mut text);
+        text.push_str(&topology(&graph, settings));
+    }
     section("Requests and replies", settings, &mut text);
     routes(summary, settings, &mut text);
     section("Findings", settings, &mut text);
@@ -153,6 +159,7 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
     let counts = [
         (reassembly.lost_bytes, "bytes missing from the capture"),
         (reassembly.retransmitted, "retransmitted segments"),
+        (reassembly.captured_twice, "segments that two files hold, used once"),
         (reassembly.out_of_order, "segments out of order"),
         (reassembly.conflicts, "retransmissions with other bytes"),
         (reassembly.out_of_window, "segments outside any window"),
