@@ -397,11 +397,12 @@ impl Graph {
         }
     }
 
-    /// What a link carries.
-    pub fn link_text(&self, link: &Link) -> String {
+    /// What a link carries, messages counted from the end that opened it, or from the other one.
+    pub fn link_text(&self, link: &Link, turned: bool) -> String {
+        let PerDirection { c2s, s2c } = link.messages;
+        let (there, back) = if turned { (s2c, c2s) } else { (c2s, s2c) };
         let count = link.connections as usize;
-        let mut text =
-            format!("{count} connection{}, {} → {} ← messages", plural(count), link.messages.c2s, link.messages.s2c);
+        let mut text = format!("{count} connection{}, {there} → {back} ← messages", plural(count));
         if let Some((_, latency)) = link.answered {
             text.push_str(&format!(", answered in p50 {}, p99 {}", latency.p50, latency.p99));
         }
@@ -411,6 +412,18 @@ impl Graph {
 
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
+}
+
+impl Link {
+    /// Whether requests go from the end that accepts to the one that connects: pictures show it turned round.
+    pub fn is_turned(&self) -> bool {
+        matches!(self.answered, Some((Direction::ServerToClient, _)))
+    }
+
+    /// Its ends in the direction of requests, node and socket each.
+    pub fn ends(&self) -> ((usize, usize), (usize, usize)) {
+        if self.is_turned() { (self.to, self.from) } else { (self.from, self.to) }
+    }
 }
 
 impl NodeSocket {

@@ -6,6 +6,7 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -13,6 +14,7 @@
 #![allow(unreachable_pub)] // A binary: nothing in it can be reached from outside.
 
 mod architecture;
+mod clocks;
 mod conversation;
 mod curve;
 mod fixture;

@@ -1,4 +1,5 @@
-//! A topology as a graph of Graphviz: <https://graphviz.org/doc/info/lang.html>.
+//! A topology as a graph of Graphviz: <https://graphviz.org/doc/info/lang.html>. Arrows go where requests go, else where
+//! connections do.
 
 use crate::report::topology::{Graph, NodeKind};
 use std::fmt::Write;
@@ -29,8 +30,9 @@ pub fn topology(graph: &Graph) -> String {
         }
     }
     for link in &graph.links {
-        let label = graph.link_text(link).replace(", ", "\n");
-        let ends = format!("n{}_{} -> n{}_{}", link.from.0, link.from.1, link.to.0, link.to.1);
+        let label = graph.link_text(link, link.is_turned()).replace(", ", "\n");
+        let (from, to) = link.ends();
+        let ends = format!("n{}_{} -> n{}_{}", from.0, from.1, to.0, to.1);
         line(&mut text, 2, &format!("{ends} [label={}];", quoted(&label)));
     }
     text.push_str("}\n");

@@ -1,4 +1,4 @@
-//! A topology as a flowchart of Mermaid: <https://mermaid.js.org/syntax/flowchart.html>.
+//! A topology as a flowchart of Mermaid: <https://mermaid.js.org/syntax/flowchart.html>. Arrows as in [`super::dot`].
 
 use crate::report::topology::{Graph, NodeKind};
 use std::fmt::Write;
@@ -26,8 +26,8 @@ pub fn topology(graph: &Graph) -> String {
         }
     }
     for link in &graph.links {
-        let label = graph.link_text(link).split(", ").map(escaped).collect::<Vec<_>>().join("<br/>");
-        let (from, to) = (link.from, link.to);
+        let label = graph.link_text(link, link.is_turned()).split(", ").map(escaped).collect::<Vec<_>>().join("<br/>");
+        let (from, to) = link.ends();
         let _ = writeln!(text, "  n{}_{} -->|\"{label}\"| n{}_{}", from.0, from.1, to.0, to.1);
     }
     text
@@ -37,7 +37,7 @@ pub fn topology(graph: &Graph) -> String {
 pub fn escaped(label: &str) -> String {
     let mut text = String::with_capacity(label.len());
     for c in label.chars() {
-        if c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-' | '→' | '←' | '?') {
+        if c.is_alphanumeric() || matches!(c, ' ' | '.' | ',' | ':' | '-' | '+' | '→' | '←' | '?') {
             text.push(c);
         } else {
             let _ = write!(text, "#{};", u32::from(c));

@@ -30,7 +30,8 @@ pub fn topology(graph: &Graph, settings: &Settings) -> String {
                 let (arrow, (other, place)) =
                     if link.to == (at, number) { ("◀─", link.from) } else { ("─▶", link.to) };
                 let socket = graph.nodes[other].sockets[place].text();
-                let words = format!("{arrow} {socket} of {}: {}", graph.node_title(other), graph.link_text(link));
+                let words =
+                    format!("{arrow} {socket} of {}: {}", graph.node_title(other), graph.link_text(link, false));
                 text.push_str(&wrapped(&words, 6, settings.width));
                 text.push('\n');
             }
