@@ -7,3 +7,4 @@ pub mod gate;
 pub mod health;
 pub mod keys;
 pub mod observer;
+mod stray;

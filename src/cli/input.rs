@@ -79,9 +79,14 @@ fn clocks(args: &ViewArgs, given: &[Option<Duration>], options: &Options) -> Res
                     "{name} can be read only once, so its clock is not compared with the other files': \
                               --clock-offset {name}=±DURATION corrects it"
                 ));
-            } else if matches!(clock.origin, Origin::Estimated { .. }) && clock.offset != Duration::default() {
-                say(&format!("{name}: {}", clock.text()));
-            } else if clock.origin == Origin::Unknown && args.output.verbose {
+                continue;
+            }
+            let told = match clock.origin {
+                Origin::Estimated { .. } => clock.offset != Duration::default(),
+                Origin::Unknown => args.output.verbose,
+                Origin::Reference | Origin::Given => false,
+            };
+            if told {
                 say(&format!("{name}: {}", clock.text()));
             }
         }

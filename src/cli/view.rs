@@ -29,7 +29,7 @@ fn show(kind: ViewKind, path: Option<u64>, args: &ViewArgs) -> Result<(), CliErr
     let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(input, options, view, keys, control)?;
+    let facts = run_loop(input, options, view, control)?;
     if facts.counts.connections == 0 && !facts.stopped && !args.output.quiet {
         say(&format!(
             "no ZMTP found (packets: {}, TCP connections: {})",

@@ -14,6 +14,7 @@ use crate::correlate::path::{Hop, Path, Status};
 use hdrhistogram::Histogram;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::IpAddr;
 
 /// Hops that are less sure do not join sockets into a process.
@@ -404,7 +405,7 @@ impl Graph {
         let count = link.connections as usize;
         let mut text = format!("{count} connection{}, {there} → {back} ← messages", plural(count));
         if let Some((_, latency)) = link.answered {
-            text.push_str(&format!(", answered in p50 {}, p99 {}", latency.p50, latency.p99));
+            let _ = write!(text, ", answered in p50 {}, p99 {}", latency.p50, latency.p99);
         }
         text
     }

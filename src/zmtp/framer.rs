@@ -52,11 +52,37 @@ pub struct At {
     pub offset: u64,
 }
 
+/// What a direction was in the middle of when no more came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished<'a> {
+    /// Nothing, as far as that is known.
+    Nothing,
+    /// A greeting: what there is of it, and how long it should be.
+    Greeting {
+        /// What came.
+        octets: &'a [u8],
+        /// Octets of all of it.
+        length: usize,
+    },
+    /// A frame header.
+    Header {
+        /// What came of it.
+        octets: &'a [u8],
+    },
+    /// A body.
+    Body {
+        /// Octets of all of it.
+        length: u64,
+        /// Octets that never came.
+        remaining: u64,
+    },
+}
+
 #[derive(Debug)]
 enum State {
     Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
-    Body { remaining: u64 },
+    Body { length: u64, remaining: u64, at: At },
     Lost(Hunt),
 }
 
@@ -142,6 +168,34 @@ impl Framer {
         }
     }
 
+    /// Octets held for the search for the next frame.
+    pub fn held(&self) -> usize {
+        if let State::Lost(hunt) = &self.state { hunt.octets.capacity() } else { 0 }
+    }
+
+    /// Gives them up: the search goes on with what is still to come.
+    pub fn release(&mut self) {
+        if let State::Lost(hunt) = &mut self.state {
+            *hunt = Hunt::new(hunt.proof);
+        }
+    }
+
+    /// What is under way, and where it began.
+    pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
+        match &self.state {
+            State::Greeting { octets, have, length, at } if *have > 0 => {
+                (Unfinished::Greeting { octets: &octets[..*have], length: *length }, Some(*at))
+            }
+            State::Header { octets, have, at } if *have > 0 => {
+                (Unfinished::Header { octets: &octets[..*have] }, Some(*at))
+            }
+            State::Body { length, remaining, at } => {
+                (Unfinished::Body { length: *length, remaining: *remaining }, Some(*at))
+            }
+            State::Greeting { .. } | State::Header { .. } | State::Lost(_) => (Unfinished::Nothing, None),
+        }
+    }
+
     fn bytes(&mut self, at: At, mut bytes: &[u8], limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         let end = at.offset + bytes.len() as u64;
         while !bytes.is_empty() {
@@ -195,7 +249,7 @@ impl Framer {
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
                 }
-                State::Body { remaining } => {
+                State::Body { remaining, .. } => {
                     let taken = (*remaining).min(bytes.len() as u64);
                     let (body, rest) = bytes.split_at(taken as usize);
                     bytes = rest;
@@ -237,7 +291,7 @@ impl Framer {
     }
 
     fn gap(&mut self, mut here: At, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
-        if let State::Body { remaining } = &mut self.state {
+        if let State::Body { remaining, .. } = &mut self.state {
             let taken = (*remaining).min(length);
             *remaining -= taken;
             length -= taken;
@@ -269,13 +323,13 @@ impl Framer {
         if !header.flags.command() && std::mem::replace(&mut self.at_message, !header.flags.more()) {
             self.like = Some(header);
         }
-        self.state = State::Body { remaining: header.length };
+        self.state = State::Body { length: header.length, remaining: header.length, at };
         on(at, Item::Header(header));
         self.end_if_complete(at, on);
     }
 
     fn end_if_complete(&mut self, at: At, on: &mut impl FnMut(At, Item<'_>)) {
-        if matches!(self.state, State::Body { remaining: 0 }) {
+        if matches!(self.state, State::Body { remaining: 0, .. }) {
             self.state = State::between_frames(at);
             on(at, Item::End);
         }

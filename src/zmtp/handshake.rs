@@ -43,6 +43,11 @@ impl Handshake {
         self.complete = self.ready.c2s && self.ready.s2c;
     }
 
+    /// Whether the side that sends in `direction` said READY, or its identity before ZMTP 3.0.
+    pub fn is_ready(&self, direction: Direction) -> bool {
+        self.ready[direction]
+    }
+
     /// How far it got.
     pub fn progress(&self) -> Progress {
         match (self.failed, self.complete) {

@@ -1,5 +1,6 @@
 //! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
 
+mod conduct;
 mod sealed;
 
 use super::anomaly::{Anomaly, Severity};
@@ -7,7 +8,7 @@ use super::assembler::{Assembler, OpenFrame};
 use super::curve::nonces::Nonces;
 use super::curve::opening::Opening;
 use super::event::{EventSink, Frame, FrameKind, Message};
-use super::framer::{At, Desync, Framer, Item};
+use super::framer::{At, Desync, Framer, Item, Unfinished};
 use super::handshake::{Handshake, Progress};
 use super::keylog::KeyLog;
 use super::peer::Peer;
@@ -40,6 +41,14 @@ pub struct Traffic {
     pub broken_messages: u64,
 }
 
+/// What is said once of a direction, however often it happens.
+#[derive(Debug, Default)]
+struct Told {
+    reserved_flags: bool,
+    early: bool,
+    clear: bool,
+}
+
 #[derive(Debug, Default)]
 struct Side {
     /// Before ZMTP 3.0 the first frame of a peer is its identity: it is still to come.
@@ -47,7 +56,9 @@ struct Side {
     assembler: Assembler,
     traffic: Traffic,
     nonces: Nonces,
-    reserved_flags_told: bool,
+    told: Told,
+    /// Frame boundaries were not known all the time.
+    lost: bool,
 }
 
 /// One ZMTP connection.
@@ -87,6 +98,35 @@ impl Session {
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { framers, state } = self;
         framers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+    }
+
+    /// The connection was closed, all of it is in the capture, and its last packet was there. `by` closed first.
+    pub fn closed(&mut self, by: Option<Direction>, position: Position, sink: &mut impl EventSink) {
+        let Self { framers, state } = self;
+        let mut greeted = true;
+        for direction in Direction::BOTH {
+            let (unfinished, at) = framers[direction].unfinished();
+            greeted &= !matches!(unfinished, Unfinished::Greeting { .. });
+            let at = at.unwrap_or(At { position, offset: 0 });
+            state.closed_within(direction, &unfinished, at, sink);
+        }
+        if greeted {
+            state.closed_in_handshake(by, position, sink);
+        }
+    }
+
+    /// Octets held: of messages under way, and of what is searched for the next frame.
+    pub fn held(&self) -> usize {
+        let of = |direction| self.framers[direction].held() + self.state.sides[direction].assembler.held();
+        of(Direction::ClientToServer) + of(Direction::ServerToClient)
+    }
+
+    /// Memory is short: gives up what is held, so that less will be known about what is under way.
+    pub fn release(&mut self) {
+        for direction in Direction::BOTH {
+            self.framers[direction].release();
+            self.state.sides[direction].assembler.release();
+        }
     }
 
     /// What is known about the peer that sends in `direction`.
@@ -133,7 +173,7 @@ impl State {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
                 let reserved = header.flags.reserved();
-                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                if reserved != 0 && !std::mem::replace(&mut side.told.reserved_flags, true) {
                     let text = format!(
                         "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
                         header.flags.0
@@ -155,6 +195,7 @@ impl State {
             }
             Item::Desync(why) => {
                 side.identity_is_next = false;
+                side.lost = true;
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
                 sink.lost(direction);
                 let remark = match why {
@@ -209,13 +250,16 @@ impl State {
                 kind: FrameKind::Greeting(&parsed),
             },
         );
-        if !parsed.filler_is_zero {
-            let text = "the greeting's filler, octets 33 to 63, is not all zero";
-            tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
+        let mut found = Vec::new();
+        conduct::greeting(&parsed, &mut found);
+        for remark in found {
+            tell(remark, direction, at, sink);
         }
         if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism())
             && this != other
         {
+            let [other, this] =
+                [other, this].map(|name| if name.0 == [0; 20] { "none".to_owned() } else { name.to_string() });
             let text = format!(
                 "one side offers {other}, the other {this}: they must be the same, and libzmq closes the connection without a word"
             );
@@ -260,6 +304,8 @@ impl State {
             opened: opened.is_some(),
         };
         let closed_nonce = sealed.map(|sealed| sealed.nonce);
+        let is_sealed = (closed && described.is_some() && open.missing == 0).then(|| sealed.is_some());
+        let length = open.header.length;
         sink.frame(self.peers.as_ref(), &frame(direction, &open, end, head, kind));
         if !open.header.flags.more() {
             sink.message(
@@ -282,6 +328,7 @@ impl State {
             side.traffic.body_bytes += message.body_bytes;
             side.assembler.clear_message();
         }
+        self.message_in_place(direction, at, length, is_sealed, sink);
         if closed {
             self.stays_closed(direction, closed_nonce, at, limits, sink);
         }
@@ -334,8 +381,10 @@ impl State {
         let mut found = Vec::new();
         let mut introduced = None;
         if let Some(parsed) = &parsed {
+            let again = self.handshake.is_ready(direction);
             self.handshake.command(direction, parsed.name, mechanism);
             introduced = introduction(parsed, &self.peers[direction], end);
+            conduct::command(parsed, self.peers[direction].mechanism(), again, &mut found);
             remarks(parsed, &mut found);
         } else if whole {
             found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
@@ -380,25 +429,24 @@ struct Remark {
     code: &'static str,
     severity: Severity,
     text: String,
+    spec: &'static str,
 }
 
 impl Remark {
     fn new(code: &'static str, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, severity, text: text.into() }
+        let spec = if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" };
+        Self { code, severity, text: text.into(), spec }
+    }
+
+    /// The specification that speaks of it, where it is another one.
+    fn by(self, spec: &'static str) -> Self {
+        Self { spec, ..self }
     }
 }
 
 fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink) {
-    let Remark { code, severity, text } = remark;
-    sink.anomaly(Anomaly {
-        code,
-        severity,
-        direction,
-        position: at.position,
-        offset: at.offset,
-        text,
-        spec: if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" },
-    });
+    let Remark { code, severity, text, spec } = remark;
+    sink.anomaly(Anomaly { code, severity, direction, position: at.position, offset: at.offset, text, spec });
 }
 
 fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
@@ -440,27 +488,15 @@ fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) 
 
 /// What is to be said about a command that did parse.
 fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
-    let name = preview(command.name, 40);
-    match &command.body {
-        Body::Error(reason) => {
-            let advice = match *reason {
-                b"300" => "temporary failure of the authenticator",
-                b"400" => "the authenticator refused these credentials",
-                b"500" => "the authenticator itself failed",
-                _ => "the peer refused the connection",
-            };
-            let text = format!("ERROR {}: {advice}", preview(reason, 255));
-            found.push(Remark::new("handshake-refused", Severity::Error, text));
-        }
-        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } if !metadata.rest.is_empty() => {
-            let text = format!("the last {} bytes of {name} are no property", metadata.rest.len());
-            found.push(Remark::new("malformed-metadata", Severity::Warning, text));
-        }
-        Body::Malformed(data) => {
-            let text = format!("the {} bytes of data of {name} do not follow its grammar", data.len());
-            found.push(Remark::new("malformed-command", Severity::Warning, text));
-        }
-        _ => {}
+    if let Body::Error(reason) = &command.body {
+        let advice = match *reason {
+            b"300" => "temporary failure of the authenticator",
+            b"400" => "the authenticator refused these credentials",
+            b"500" => "the authenticator itself failed",
+            _ => "the peer refused the connection",
+        };
+        let text = format!("ERROR {}: {advice}", preview(reason, 255));
+        found.push(Remark::new("handshake-refused", Severity::Error, text));
     }
     if command.quirk == Some(Quirk::CaretRror) {
         let text = "ERROR is misspelt ^RROR, as libzmq 4.3.0 and later do under PLAIN; other implementations will not understand it";

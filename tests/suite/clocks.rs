@@ -43,7 +43,9 @@ fn captured(fixture: &Fixture, ports: &[u16], ahead: i64) -> Vec<OwnedPacket> {
         ports.contains(&segment.source.port) || ports.contains(&segment.destination.port)
     };
     let mut packets: Vec<_> = fixture.packets().into_iter().filter(on).collect();
-    packets.iter_mut().for_each(|packet| packet.position.at = packet.position.at + Duration(ahead));
+    for packet in &mut packets {
+        packet.position.at = packet.position.at + Duration(ahead);
+    }
     packets
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use zmtpscope::analyze::engine::{Analyzer, Options};
-use zmtpscope::analyze::keys::KeyLog;
+use zmtpscope::analyze::keys::{KeyLog, Source};
 use zmtpscope::base::direction::Direction;
 use zmtpscope::base::text::hex;
 
@@ -25,6 +25,17 @@ fn with_keys(packets: &[OwnedPacket], log: &str) -> Recording {
 
 fn options(log: &str) -> Options {
     Options { keys: Some(Arc::new(KeyLog::parse(log).0)), ..Options::default() }
+}
+
+/// A log whose lines are there when they are asked for, as those of a file that grows.
+struct Lines(Option<String>);
+
+impl Source for Lines {
+    fn look(&mut self, log: &KeyLog) {
+        if let Some(lines) = self.0.take() {
+            assert_eq!(log.add(0, &lines), []);
+        }
+    }
 }
 
 /// The messages that were opened, by sender, receiver and ordinal: their parts in hexadecimal.
@@ -300,4 +311,14 @@ fn a_log_that_does_not_belong_is_read_all_the_same() {
         let without = on_capture(&["messages", "--format", "jsonl"], &fixture.bytes());
         assert_eq!(with.stdout == without.stdout, fixture.truth.keylog.is_none(), "{}", fixture.name);
     }
+}
+
+#[test]
+fn a_log_that_grows_is_asked_before_a_message_is_given_up() {
+    let fixture = opened();
+    let keys = Arc::new(KeyLog::default());
+    keys.follow(Lines(fixture.key_log()));
+    let found = analyze_with(Options { keys: Some(keys), ..Options::default() }, &fixture.packets());
+    assert_eq!(opened_messages(&found), plaintexts(&fixture));
+    assert_eq!(closed_messages(&found), 0);
 }

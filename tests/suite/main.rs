@@ -7,6 +7,8 @@
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`clocks`]: captures of several hosts whose clocks differ;
+//! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -20,6 +22,9 @@ mod curve;
 mod fixture;
 mod formats;
 mod hostile;
+mod hostile_peers;
+#[cfg(all(feature = "libpcap", target_os = "linux"))]
+mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;

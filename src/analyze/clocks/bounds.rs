@@ -43,10 +43,10 @@ impl Bounds {
         if least * OUTLIERS > self.len() {
             return None;
         }
-        let first = candidates[counts.iter().position(|&count| count == least)?];
-        let last = candidates[counts.iter().rposition(|&count| count == least)?];
-        let ahead = first.midpoint(last);
-        let half = last.abs_diff(first) / 2;
+        let from = candidates[counts.iter().position(|&count| count == least)?];
+        let until = candidates[counts.iter().rposition(|&count| count == least)?];
+        let ahead = from.midpoint(until);
+        let half = until.abs_diff(from) / 2;
         let uncertainty = i64::try_from(half).unwrap_or(i64::MAX).max(self.contradiction(ahead)).max(RESOLUTION);
         Some(Difference { ahead, uncertainty, samples: self.len() as u64 })
     }

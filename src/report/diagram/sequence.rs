@@ -5,6 +5,7 @@
 use super::mermaid::escaped;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::hex;
+use crate::base::time::Duration;
 use crate::correlate::path::{Evidence, Hop, Path};
 use std::fmt::Write;
 
@@ -65,8 +66,7 @@ pub fn sequence(path: &Path) -> String {
     let start = path.hops().next().map(|hop| hop.position.at).unwrap_or_default();
     for (hop, arrow) in path.request.iter().map(|hop| (hop, "->>")).chain(path.reply.iter().map(|hop| (hop, "-->>"))) {
         let (Some(from), Some(to)) = (participants.of(hop.source), participants.of(hop.destination)) else { continue };
-        let _ =
-            writeln!(text, "  p{from}{arrow}p{to}: {}", escaped(&label(hop, (hop.position.at - start).to_string())));
+        let _ = writeln!(text, "  p{from}{arrow}p{to}: {}", escaped(&label(hop, hop.position.at - start)));
     }
     if let (Some(first), Some(last)) = (participants.names.first(), participants.names.last())
         && !first.is_empty()
@@ -85,7 +85,7 @@ pub fn sequence(path: &Path) -> String {
 }
 
 /// `+151 µs, message 0 on connection 2, assigned 006b8b4567`.
-fn label(hop: &Hop, since: String) -> String {
+fn label(hop: &Hop, since: Duration) -> String {
     let mut text = format!("+{since}, message {} on connection {}", hop.ordinal, hop.conn);
     if hop.evidence != Evidence::Origin {
         let _ = write!(text, ", {}", hop.evidence.name());

@@ -217,8 +217,13 @@ impl Opening {
 
     fn find_key(&mut self, limits: &Limits) {
         self.search(limits);
-        if self.key.is_none() {
-            self.keys.want();
+        if self.key.is_some() {
+            return;
+        }
+        self.keys.look();
+        let generation = self.keys.generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            self.search(limits);
         }
     }
 

@@ -255,7 +255,7 @@ fn a_box_without_flags_is_not_a_part() {
     let empty = sealed(&public_of(&secret(0x51)), &secret(0xC1), &nonce, b"");
     talk.bytes(C2s, &frame(0, &[b"\x07MESSAGE", &3_u64.to_be_bytes()[..], &empty].concat()));
     assert_eq!(talk.log.messages, ["c2s 0 closed"]);
-    assert_eq!(talk.log.codes, ["curve-not-opened"]);
+    assert_eq!(talk.log.codes, ["curve-not-opened", "curve-malformed-message"]);
 }
 
 #[test]
