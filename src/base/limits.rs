@@ -57,7 +57,7 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
-    /// Packets, or messages, kept of each of several captures to compare their clocks by.
+    /// Packets, or messages, kept of several captures together to compare their clocks by.
     pub clock_samples: usize,
     /// Anomalies reported one by one; further ones are counted.
     pub anomalies: usize,
@@ -90,7 +90,7 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
-            clock_samples: 1 << 17,
+            clock_samples: 1 << 18,
             anomalies: 10_000,
             anomalies_alike: 100,
         }

@@ -74,7 +74,8 @@ fn clocks(args: &ViewArgs, given: &[Option<Duration>], options: &Options) -> Res
     if !args.output.quiet {
         for (path, clock) in args.files.iter().zip(&clocks) {
             let name = preview(path.as_os_str().as_encoded_bytes(), 200);
-            if clock.origin == Origin::Unknown && !path.is_file() {
+            let once = path == Path::new("-") || path.exists() && !path.is_file();
+            if once && clock.origin != Origin::Given {
                 say(&format!(
                     "{name} can be read only once, so its clock is not compared with the other files': \
                               --clock-offset {name}=±DURATION corrects it"

@@ -97,17 +97,18 @@ impl Passages {
     }
 }
 
-/// Reads the messages of each file that can be opened.
+/// Reads the messages of each file that can be opened, at most `samples` of each.
 pub(super) fn read(
     files: usize,
+    samples: usize,
     options: &Options,
     open: &mut dyn FnMut(usize) -> Result<Option<Box<dyn PacketSource>>, CaptureError>,
 ) -> Result<Vec<Option<Passages>>, CaptureError> {
-    (0..files).map(|file| open(file)?.map(|mut source| passages(&mut *source, options)).transpose()).collect()
+    (0..files).map(|file| open(file)?.map(|mut source| passages(&mut *source, samples, options)).transpose()).collect()
 }
 
-fn passages(source: &mut dyn PacketSource, options: &Options) -> Result<Passages, CaptureError> {
-    let passages = Passages { limit: options.limits.clock_samples, ..Passages::default() };
+fn passages(source: &mut dyn PacketSource, samples: usize, options: &Options) -> Result<Passages, CaptureError> {
+    let passages = Passages { limit: samples, ..Passages::default() };
     let mut analyzer = Analyzer::new(options.clone(), passages);
     while let Next::Packet(packet) = source.next_packet()? {
         analyzer.packet(&packet);

@@ -121,13 +121,15 @@ pub fn estimate(
     if clocks.iter().all(FileClock::is_known) {
         return Ok(clocks);
     }
-    let mut sightings = Sightings::new(clocks.len(), options.limits.clock_samples);
+    // The more files, the less of each: what is held and compared is bounded over all of them.
+    let samples = options.limits.clock_samples / clocks.len();
+    let mut sightings = Sightings::new(clocks.len(), samples);
     sightings.read(open)?;
     attach(&mut clocks, ClockEvidence::Packets, |one, other| sightings.difference(one, other));
     if clocks.iter().all(FileClock::is_known) {
         return Ok(clocks);
     }
-    let captures = causality::read(clocks.len(), options, open)?;
+    let captures = causality::read(clocks.len(), samples, options, open)?;
     attach(&mut clocks, ClockEvidence::Messages, |one, other| {
         let (one, other) = (captures[one].as_ref()?, captures[other].as_ref()?);
         causality::difference(one, other)
