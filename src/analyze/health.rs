@@ -66,6 +66,7 @@ impl Health {
         sum.bytes += stats.bytes;
         sum.lost_bytes += stats.lost_bytes;
         sum.retransmitted += stats.retransmitted;
+        sum.captured_twice += stats.captured_twice;
         sum.out_of_order += stats.out_of_order;
         sum.conflicts += stats.conflicts;
         sum.out_of_window += stats.out_of_window;

@@ -1,5 +1,6 @@
 //! The engine: wires capture, decapsulation, flows, sessions and correlation together. Knows no format, no terminal.
 
+pub mod clocks;
 pub mod connection;
 mod datagrams;
 pub mod diagnosis;

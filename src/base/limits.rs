@@ -70,6 +70,8 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
+    /// Packets, or messages, kept of several captures together to compare their clocks by.
+    pub clock_samples: usize,
     /// Pairs of address and endpoint of which refused connections are counted; those of further pairs are not.
     pub refused_endpoints: usize,
     /// Anomalies reported one by one; further ones are counted by code.
@@ -110,6 +112,7 @@ impl Default for Limits {
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
             refused_endpoints: 4096,
+            clock_samples: 1 << 18,
             anomalies: 10_000,
             anomalies_alike: 100,
         }

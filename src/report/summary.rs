@@ -2,6 +2,7 @@
 
 use super::model::connection::socket_type;
 use super::route::{Route, Routes};
+use super::topology::Topology;
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::base::chunk::PacketId;
 use crate::base::direction::{Direction, PerDirection};
@@ -91,6 +92,8 @@ pub struct Summary {
     pub connections: u64,
     /// Findings by code.
     pub findings: FxHashMap<&'static str, FindingGroup>,
+    /// Who talks to whom.
+    pub topology: Topology,
     routes: Routes,
     types: FxHashMap<u32, PerDirection<TypeName>>,
 }
@@ -99,11 +102,13 @@ impl Summary {
     /// A path.
     pub fn path(&mut self, path: &Path) {
         self.routes.add(path);
+        self.topology.path(path);
     }
 
     /// A connection.
     pub fn connection(&mut self, connection: &ConnectionSummary) {
         self.connections += 1;
+        self.topology.connection(connection);
         if self.listed.len() < LISTED {
             self.listed.push(connection.clone());
         }

@@ -8,6 +8,7 @@
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
@@ -17,6 +18,7 @@
 #![allow(unreachable_pub)] // A binary: nothing in it can be reached from outside.
 
 mod architecture;
+mod clocks;
 mod conversation;
 mod curve;
 mod datagrams;

@@ -2,6 +2,7 @@
 
 use super::bytes::Shown;
 use super::{Both, SCHEMA};
+use crate::analyze::clocks::{ClockEvidence, FileClock, Origin};
 use crate::analyze::health::DatagramStats;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
@@ -22,6 +23,7 @@ pub struct Capture<'a> {
     pub r#type: &'static str,
     pub schema: u32,
     pub inputs: Vec<Input<'a>>,
+    pub clock_offsets: Vec<ClockOffset>,
     pub start: Option<Shown<Timestamp>>,
     pub end: Option<Shown<Timestamp>>,
     pub duration_ns: Option<i64>,
@@ -38,6 +40,7 @@ pub struct Capture<'a> {
     pub other_bytes: u64,
     pub lost_bytes: u64,
     pub retransmitted: u64,
+    pub captured_twice: u64,
     pub out_of_order: u64,
     pub conflicts: u64,
     pub out_of_window: u64,
@@ -108,6 +111,7 @@ impl<'a> Capture<'a> {
             r#type: "capture",
             schema: SCHEMA,
             inputs: facts.source.inputs.iter().map(Input::new).collect(),
+            clock_offsets: facts.clocks.iter().enumerate().map(ClockOffset::new).collect(),
             start: facts.span.map(|(first, _)| Shown(first)),
             end: facts.span.map(|(_, last)| Shown(last)),
             duration_ns: facts.duration().map(|duration| duration.0),
@@ -127,6 +131,7 @@ impl<'a> Capture<'a> {
             other_bytes: health.other_bytes,
             lost_bytes: health.reassembly.lost_bytes,
             retransmitted: health.reassembly.retransmitted,
+            captured_twice: health.reassembly.captured_twice,
             out_of_order: health.reassembly.out_of_order,
             conflicts: health.reassembly.conflicts,
             out_of_window: health.reassembly.out_of_window,
@@ -136,6 +141,47 @@ impl<'a> Capture<'a> {
             released_connections: health.released_connections,
             given_up_messages: health.given_up_messages,
             anomalies_not_listed: health.anomalies_not_listed,
+        }
+    }
+}
+
+/// What was added to the times of one of several files.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // `FileClock` explains them
+pub struct ClockOffset {
+    pub file: usize,
+    pub offset_ns: i64,
+    pub uncertainty_ns: Option<i64>,
+    /// `reference`, `given`, `packets`, `messages` or `unknown`.
+    pub origin: &'static str,
+    /// The file that it was compared with, and by how many packets or messages.
+    pub with_file: Option<usize>,
+    pub samples: Option<u64>,
+}
+
+impl ClockOffset {
+    fn new((file, clock): (usize, &FileClock)) -> Self {
+        let one = |origin| Self {
+            file,
+            offset_ns: clock.offset.0,
+            uncertainty_ns: None,
+            origin,
+            with_file: None,
+            samples: None,
+        };
+        match clock.origin {
+            Origin::Reference => one("reference"),
+            Origin::Given => one("given"),
+            Origin::Unknown => one("unknown"),
+            Origin::Estimated { with, uncertainty, evidence, samples } => Self {
+                uncertainty_ns: Some(uncertainty.0),
+                with_file: Some(with),
+                samples: Some(samples),
+                ..one(match evidence {
+                    ClockEvidence::Packets => "packets",
+                    ClockEvidence::Messages => "messages",
+                })
+            },
         }
     }
 }

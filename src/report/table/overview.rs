@@ -5,6 +5,7 @@ use super::connections;
 use super::drawn::drawn;
 use super::findings::{packets, tone};
 use super::lines::wrapped;
+use super::topology::topology;
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::health::DatagramStats;
 use crate::analyze::observer::{Interest, Observer};
@@ -83,11 +84,16 @@ impl View for OverviewTable {
 
 /// The overview as text.
 pub fn render(summary: &mut Summary, capture: &CaptureFacts, settings: &Settings) -> String {
+    let graph = std::mem::take(&mut summary.topology).finish();
     let mut text = String::new();
     section("Capture", settings, &mut text);
     capture_facts(capture, summary.connections, settings, &mut text);
     section("Connections", settings, &mut text);
     connection_table(summary, settings, &mut text);
+    if !graph.nodes.is_empty() {
+        section("Topology", settings, &mut text);
+        text.push_str(&topology(&graph, settings));
+    }
     section("Requests and replies", settings, &mut text);
     routes(summary, settings, &mut text);
     section("Findings", settings, &mut text);
@@ -120,6 +126,10 @@ fn capture_facts(capture: &CaptureFacts, zmtp: u64, settings: &Settings, text: &
         line(&words, settings, text);
         for warning in &input.warnings {
             line(&format!("warning: {warning}"), settings, text);
+        }
+        if let Some(clock) = capture.clocks.get(index) {
+            text.push_str(&wrapped(&clock.text(), 4, settings.width));
+            text.push('\n');
         }
     }
     let health = &capture.health;
@@ -167,6 +177,7 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
         (reassembly.lost_bytes, "bytes missing from the capture"),
         (health.datagrams.pgm_lost, "PGM data packets missing"),
         (reassembly.retransmitted, "retransmitted segments"),
+        (reassembly.captured_twice, "segments that two files hold, used once"),
         (reassembly.out_of_order, "segments out of order"),
         (reassembly.conflicts, "retransmissions with other bytes"),
         (reassembly.out_of_window, "segments outside any window"),
