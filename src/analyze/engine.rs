@@ -228,8 +228,10 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream(_))) {
-                    correlator.incomplete(conn);
+                // Without a SYN, what looks like its beginning may not be.
+                let midstream = |preamble: &Preamble| !flow.syn || matches!(preamble, Preamble::Midstream(_));
+                for (direction, _) in preambles.iter().filter(|(_, preamble)| midstream(preamble)) {
+                    correlator.incomplete(conn, direction);
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
@@ -318,9 +320,9 @@ impl<O: Observer> EventSink for Sink<'_, O> {
         }
     }
 
-    fn lost(&mut self, _: Direction) {
+    fn lost(&mut self, direction: Direction) {
         if let Some(correlator) = &mut self.correlator {
-            correlator.incomplete(self.conn);
+            correlator.incomplete(self.conn, direction);
         }
     }
 

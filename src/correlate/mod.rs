@@ -16,14 +16,19 @@
 
 pub mod assemble;
 pub mod correlator;
+mod directions;
 pub mod findings;
 pub mod hops;
 pub mod identities;
 pub mod index;
+mod likeness;
 pub mod nodes;
+mod pairing;
 pub mod path;
 pub mod scene;
+mod sending;
 pub mod sockets;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod window;
