@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Make a big capture of real libzmq traffic on loopback, for measuring.
 
-usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--seed N]
+usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--small] [--seed N]
 
 About half of the bytes are PUSH/PULL (or PUB/SUB) bulk of 20 B to 64 kB messages, half are requests of 8 REQ and 8 DEALER
-clients (these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers. tcpdump counts what the kernel dropped; if it
+clients (these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers. With --small no bulk message is longer
+than 500 B and no request than 256 B, so that what is done for each frame counts. tcpdump counts what the kernel dropped; if it
 dropped any, the run is repeated at half the speed. With an MTU below loopback's 65536 it runs in a network namespace of its own whose
 `lo` has that MTU and no segmentation offload. Needs root, tcpdump, iproute2, pyzmq.
 """
@@ -51,7 +52,7 @@ class Pace:
             time.sleep(ahead)
 
 
-def bulk_sender(cue, url, kind, total, rate, seed):
+def bulk_sender(cue, url, kind, small, total, rate, seed):
     """PUSH or PUB until `total` bytes are out; (messages, bytes)."""
     chance, noise = random.Random(seed), os.urandom(PIECE)
     context = zmq.Context()
@@ -64,7 +65,7 @@ def bulk_sender(cue, url, kind, total, rate, seed):
     pace, count = Pace(rate), 0
     while pace.sent < total:
         # many small ones, but the bytes are in the large
-        size = log_uniform(chance, 20, 500) if count % 4 else log_uniform(chance, 500, 65536)
+        size = log_uniform(chance, 20, 500) if small or count % 4 else log_uniform(chance, 500, 65536)
         parts = [b"topic.%d" % (count % 5), noise[:size]] if count % 8 == 0 or kind == "PUB" else [noise[:size]]
         out.send_multipart(parts)
         pace.spend(sum(map(len, parts)))
@@ -91,7 +92,7 @@ def bulk_receiver(cue, url, kind):
     return count
 
 
-def answer(cue, url, seed):
+def answer(cue, url, largest, seed):
     """A REP worker: echoes the token, a body of another size."""
     chance, noise = random.Random(seed), os.urandom(PIECE)
     context = zmq.Context()
@@ -101,13 +102,13 @@ def answer(cue, url, seed):
     count = 0
     while not cue.stopping.is_set():
         if made.poll(100):
-            made.send_multipart([made.recv_multipart()[0], noise[: log_uniform(chance, 32, 16384)]])
+            made.send_multipart([made.recv_multipart()[0], noise[: log_uniform(chance, 32, largest)]])
             count += 1
     context.destroy(linger=0)
     return count
 
 
-def ask(context, url, number, total, rate, seed, log):
+def ask(context, url, largest, number, total, rate, seed, log):
     """A client until its share of `total` bytes (there and back, both hops) went by. Even ones are REQ, odd ones DEALER with a window."""
     chance, noise = random.Random(seed * 100 + number), os.urandom(PIECE)
     windowed = number % 2
@@ -117,7 +118,7 @@ def ask(context, url, number, total, rate, seed, log):
     pace, out, count = Pace(rate), 0, 0
     while pace.sent < total or out:
         while pace.sent < total and out < (WINDOW if windowed else 1):
-            body = noise[: log_uniform(chance, 32, 16384)]
+            body = noise[: log_uniform(chance, 32, largest)]
             made.send_multipart(([b""] if windowed else []) + [b"%02d-%08d" % (number, count), body])
             pace.spend(2 * len(body))
             count, out = count + 1, out + 1
@@ -127,10 +128,10 @@ def ask(context, url, number, total, rate, seed, log):
     log.append((count, pace.sent))
 
 
-def askers(cue, url, total, rate, seed):
+def askers(cue, url, largest, total, rate, seed):
     """All clients, a thread each; (requests, bytes)."""
     context, log = zmq.Context(), []
-    threads = [threading.Thread(target=ask, args=(context, url, n, total / CLIENTS, rate / CLIENTS, seed, log)) for n in range(CLIENTS)]
+    threads = [threading.Thread(target=ask, args=(context, url, largest, n, total / CLIENTS, rate / CLIENTS, seed, log)) for n in range(CLIENTS)]
     cue.ready()
     cue.wait_go()
     for thread in threads:
@@ -143,14 +144,15 @@ def askers(cue, url, total, rate, seed):
     return tuple(map(sum, zip(*log)))
 
 
-def play(addresses, kind, total, rate, seed):
+def play(addresses, kind, small, total, rate, seed):
+    largest = 256 if small else 16384
     sender, receiver = {"push": ("PUSH", "PULL"), "pub": ("PUB", "SUB")}[kind]
     with Stage() as stage:
-        out = stage.start("bulk", bulk_sender, addresses.url("bulk"), sender, total / 2, rate / 2, seed)
+        out = stage.start("bulk", bulk_sender, addresses.url("bulk"), sender, small, total / 2, rate / 2, seed)
         inlets = [stage.start(f"bulk-{n}", bulk_receiver, addresses.url("bulk"), receiver) for n in range(1 if kind == "pub" else 2)]
         proxy = stage.start("proxy", proxy_body, Proxy("proxy", "front", ["back"]), addresses)
-        workers = [stage.start(f"worker-{n}", answer, addresses.url("back"), seed * 10 + n) for n in range(WORKERS)]
-        clients = stage.start("clients", askers, addresses.url("front"), total / 2, rate / 2, seed)
+        workers = [stage.start(f"worker-{n}", answer, addresses.url("back"), largest, seed * 10 + n) for n in range(WORKERS)]
+        clients = stage.start("clients", askers, addresses.url("front"), largest, total / 2, rate / 2, seed)
         time.sleep(0.5)
         out.tell("go")
         clients.tell("go")
@@ -175,6 +177,7 @@ def main():
     parser.add_argument("--megabytes", type=float, default=250, help="at least this many of payload")
     parser.add_argument("--rate", type=float, default=60, help="MB a second to begin with")
     parser.add_argument("--bulk", choices=("push", "pub"), default="push")
+    parser.add_argument("--small", action="store_true", help="many small messages instead of mixed sizes")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     if args.mtu != LOOPBACK_MTU and os.environ.get(INSIDE) != str(args.mtu):
@@ -189,7 +192,7 @@ def main():
         addresses = Addresses("127.0.0.1", dict(zip(names, free_ports(len(names)))))
         with Sniffer(args.out, addresses.ports.values(), buffer_kib=1 << 19) as sniffer:
             begun = time.monotonic()
-            counts = play(addresses, args.bulk, args.megabytes * 1e6, rate * 1e6, args.seed)
+            counts = play(addresses, args.bulk, args.small, args.megabytes * 1e6, rate * 1e6, args.seed)
             took = time.monotonic() - begun
         print(f"{args.out}: {os.path.getsize(args.out) / 1e6:.0f} MB, {sniffer.captured} packets, dropped by kernel {sniffer.dropped}, {took:.0f} s")
         print("  " + ", ".join(f"{name} {count:.0f}" for name, count in counts.items()), flush=True)

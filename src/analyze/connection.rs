@@ -3,10 +3,11 @@
 use crate::base::chunk::Position;
 use crate::base::direction::PerDirection;
 use crate::base::endpoint::Endpoint;
+use crate::base::limits::Limits;
 use crate::flow::table::{End, EndReason, FlowInfo};
-use crate::zmtp::handshake::Progress;
+use crate::zmtp::handshake::{Progress, Step};
 use crate::zmtp::peer::Peer;
-use crate::zmtp::session::{Session, Traffic};
+use crate::zmtp::session::{Closed, CurveFacts, Session, Traffic};
 use crate::zmtp::wire::greeting::{MechanismName, Version};
 
 /// How far the handshake got, judged when the connection is over.
@@ -45,8 +46,14 @@ pub struct ConnectionSummary {
     pub mechanism: Option<MechanismName>,
     /// Whether its encrypted traffic was opened; `None` if it is not encrypted.
     pub decrypted: Option<bool>,
+    /// What CURVE shows without keys; `None` if the connection is not encrypted with it.
+    pub curve: Option<CurveFacts>,
+    /// Why messages stay closed; `None` if none does.
+    pub closed: Option<Closed>,
     /// How far the handshake got.
     pub handshake: HandshakeOutcome,
+    /// The last command of the handshake that each side sent.
+    pub steps: PerDirection<Step>,
     /// Who the peers are; `c2s` is the client.
     pub peers: PerDirection<Peer>,
     /// What each sent.
@@ -57,7 +64,7 @@ pub struct ConnectionSummary {
 
 impl ConnectionSummary {
     /// Puts together what transport and session know.
-    pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session) -> Self {
+    pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session, limits: &Limits) -> Self {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
         let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
@@ -81,6 +88,9 @@ impl ConnectionSummary {
             version: session.version(),
             mechanism: session.mechanism(),
             decrypted: session.decrypted(),
+            curve: session.curve(),
+            closed: session.unopened(limits),
+            steps: session.steps(),
             handshake,
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),

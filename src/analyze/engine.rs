@@ -1,9 +1,12 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
+use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
 use super::observer::{ConnectionRef, Observer};
+use super::refused::Refused;
+use super::stray;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
@@ -14,7 +17,7 @@ use crate::correlate::findings::Finding;
 use crate::decap;
 use crate::decap::fragments::{Fragments, Reassembled};
 use crate::decap::segment::Skip;
-use crate::flow::table::{End, FlowInfo, FlowTable, StreamHandler};
+use crate::flow::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
 use crate::zmtp::event::{EventSink, Frame, Message};
 use crate::zmtp::keylog::KeyLog;
@@ -59,8 +62,11 @@ impl<O: Observer> Analyzer<O> {
                 open: FxHashMap::default(),
                 ended: Vec::new(),
                 findings: Vec::new(),
+                refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
+                held: 0,
+                not_released: 0,
                 now: Timestamp(i64::MIN),
                 options,
             },
@@ -125,7 +131,8 @@ impl<O: Observer> Analyzer<O> {
         for summary in &engine.ended {
             engine.observer.connection(summary);
         }
-        for finding in &engine.findings {
+        let servers = engine.ended.iter().map(|summary| summary.server).collect();
+        for finding in engine.findings.iter().chain(&engine.refused.findings(&servers)) {
             engine.observer.finding(finding);
         }
         let stats = self.table.stats();
@@ -169,7 +176,15 @@ struct OpenConnection {
     session: Session,
     /// Hash of sender and receiver of each direction: the part of a message's key that is the same for all of them.
     endpoints_hash: PerDirection<u64>,
+    /// How often each kind of anomaly was reported.
+    told: FxHashMap<&'static str, usize>,
+    /// Octets that its session held after its latest piece, and when that was.
+    held: usize,
+    last: Timestamp,
 }
+
+/// A session that holds no more than so many octets is left alone: a first part, and buffers.
+const WORTH_RELEASING: usize = 1024;
 
 /// What all connections share.
 struct Engine<O> {
@@ -181,9 +196,13 @@ struct Engine<O> {
     open: FxHashMap<u64, OpenConnection>,
     ended: Vec<ConnectionSummary>,
     findings: Vec<Finding>,
+    refused: Refused,
     health: Health,
     /// How many connections have a number.
     conns: u32,
+    /// Octets that all sessions hold, and how many of them too many were left when last some were given up.
+    held: usize,
+    not_released: usize,
     /// The latest time that any packet had.
     now: Timestamp,
 }
@@ -196,16 +215,20 @@ impl<O: Observer> Engine<O> {
             self.gate.chunk(flow, direction, chunk, &self.options.limits);
             self.pass_gate();
         } else {
+            if chunk.offset == 0 {
+                self.tell_stray(stray::answer(flow, direction, chunk));
+            }
             self.health.other_bytes += chunk.data.length();
         }
     }
 
     fn end(&mut self, flow: &FlowInfo, end: End) {
+        self.refused.ended(flow, end, &self.options.limits);
         for direction in Direction::BOTH {
             self.health.add(flow.stats[direction]);
         }
         if let Some(connection) = self.open.remove(&flow.id) {
-            self.close(&connection, flow, end);
+            self.close(connection, flow, end);
         } else if self.gate.holds(flow.id) {
             self.gate.end(flow, end);
             self.pass_gate();
@@ -220,6 +243,7 @@ impl<O: Observer> Engine<O> {
                 Decision::Leave(held) => {
                     self.health.other_connections += 1;
                     self.health.other_bytes += held.bytes();
+                    self.tell_stray(stray::left(&held));
                     continue;
                 }
             };
@@ -236,40 +260,118 @@ impl<O: Observer> Engine<O> {
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
             let session = Session::new(preambles, self.options.keys.as_ref());
-            self.open.insert(flow.id, OpenConnection { conn, session, endpoints_hash });
+            self.open.insert(
+                flow.id,
+                OpenConnection {
+                    conn,
+                    session,
+                    endpoints_hash,
+                    told: FxHashMap::default(),
+                    held: 0,
+                    last: flow.first.at,
+                },
+            );
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
             }
             if let Some(end) = held.end
                 && let Some(connection) = self.open.remove(&flow.id)
             {
-                self.close(&connection, &flow, end);
+                self.close(connection, &flow, end);
             }
+        }
+    }
+
+    /// A connection that is not ZMTP touched one that is.
+    fn tell_stray(&mut self, finding: Option<Finding>) {
+        let Some(finding) = finding else { return };
+        if self.findings.len() < self.options.limits.anomalies {
+            self.findings.push(finding);
+        } else {
+            self.health.anomalies_not_listed += 1;
         }
     }
 
     fn dissect(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>) {
         let Some(connection) = self.open.get_mut(&flow.id) else { return };
-        let OpenConnection { conn, session, endpoints_hash } = connection;
         let mut sink = Sink {
-            conn: *conn,
+            conn: connection.conn,
             flow,
-            endpoints_hash,
+            endpoints_hash: &connection.endpoints_hash,
+            told: &mut connection.told,
             observer: &mut self.observer,
             correlator: self.correlator.as_mut(),
             findings: &mut self.findings,
             health: &mut self.health,
             limits: &self.options.limits,
         };
+        let session = &mut connection.session;
         session.chunk(direction, chunk, &self.options.limits, &mut sink);
+        let held = session.held();
+        self.held += held;
+        self.held -= std::mem::replace(&mut connection.held, held);
+        connection.last = chunk.position.at;
+        if self.held > self.options.limits.session_total_bytes + self.not_released {
+            self.release();
+        }
     }
 
-    fn close(&mut self, connection: &OpenConnection, flow: &FlowInfo, end: End) {
+    /// All connections together hold too much: those silent longest give up theirs, until an eighth is free.
+    #[cold]
+    fn release(&mut self) {
+        let limit = self.options.limits.session_total_bytes;
+        let mut by_age: Vec<_> =
+            self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
+        by_age.sort_unstable_by_key(|connection| (connection.last, connection.conn));
+        for connection in by_age {
+            if self.held <= limit / 8 * 7 {
+                break;
+            }
+            connection.session.release();
+            let held = connection.session.held();
+            self.held = self.held + held - std::mem::replace(&mut connection.held, held);
+            self.health.released_connections += 1;
+        }
+        // What even that leaves counts from now on as if there were more room: the next look must be worth its cost.
+        self.not_released = self.held.saturating_sub(limit / 8 * 7);
+    }
+
+    fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
+        self.held -= connection.held;
+        let all_seen = flow.syn && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
+        if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
+            let mut sink = Sink {
+                conn: connection.conn,
+                flow,
+                endpoints_hash: &connection.endpoints_hash,
+                told: &mut connection.told,
+                observer: &mut self.observer,
+                correlator: self.correlator.as_mut(),
+                findings: &mut self.findings,
+                health: &mut self.health,
+                limits: &self.options.limits,
+            };
+            connection.session.closed(flow.last, &mut sink);
+        }
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
             correlator.ended(connection.conn, flow.last.at, by_server);
         }
-        self.ended.push(ConnectionSummary::new(connection.conn, flow, end, &connection.session));
+        let limits = &self.options.limits;
+        let summary = ConnectionSummary::new(connection.conn, flow, end, &connection.session, limits);
+        for finding in diagnose(&summary, limits) {
+            add(finding, &mut self.findings, &mut self.health, limits);
+        }
+        self.ended.push(summary);
+    }
+}
+
+/// Lists a finding, or counts it if there are too many.
+fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
+    if findings.len() >= limits.anomalies {
+        health.anomalies_not_listed += 1;
+    } else {
+        findings.push(finding);
     }
 }
 
@@ -292,6 +394,7 @@ struct Sink<'a, O> {
     conn: u32,
     flow: &'a FlowInfo,
     endpoints_hash: &'a PerDirection<u64>,
+    told: &'a mut FxHashMap<&'static str, usize>,
     observer: &'a mut O,
     correlator: Option<&'a mut Correlator>,
     findings: &'a mut Vec<Finding>,
@@ -327,11 +430,14 @@ impl<O: Observer> EventSink for Sink<'_, O> {
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
-        if self.findings.len() >= self.limits.anomalies {
+        // One connection must not use up the room of all others.
+        let alike = self.told.entry(anomaly.code).or_default();
+        *alike += 1;
+        if *alike > self.limits.anomalies_alike || self.findings.len() >= self.limits.anomalies {
             self.health.anomalies_not_listed += 1;
             return;
         }
-        self.findings.push(Finding {
+        let finding = Finding {
             code: anomaly.code,
             severity: anomaly.severity,
             at: Some(anomaly.position.at),
@@ -339,6 +445,7 @@ impl<O: Observer> EventSink for Sink<'_, O> {
             packets: vec![anomaly.position.packet],
             text: anomaly.text,
             spec: anomaly.spec,
-        });
+        };
+        add(finding, self.findings, self.health, self.limits);
     }
 }

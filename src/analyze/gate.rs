@@ -153,6 +153,11 @@ impl Held {
         self.chunks.iter().map(|chunk| chunk.piece.data().length()).sum()
     }
 
+    /// The first octets of each direction.
+    pub fn heads(&self) -> &PerDirection<Vec<u8>> {
+        &self.heads
+    }
+
     fn add(&mut self, direction: Direction, chunk: &Chunk<'_>) {
         let head = &mut self.heads[direction];
         let piece = match chunk.data {

@@ -26,6 +26,8 @@ pub struct Health {
     pub late_segments: u64,
     /// Connections given up because there were too many at once.
     pub evicted: u64,
+    /// Times that a connection gave up what it held of messages under way, because all together held too much.
+    pub released_connections: u64,
     /// Sums over all connections.
     pub reassembly: ReassemblyStats,
     /// Anomalies beyond those reported one by one.

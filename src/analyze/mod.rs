@@ -1,8 +1,11 @@
 //! The engine: wires capture, decapsulation, flows, sessions and correlation together. Knows no format, no terminal.
 
 pub mod connection;
+pub mod diagnosis;
 pub mod engine;
 pub mod gate;
 pub mod health;
 pub mod keys;
 pub mod observer;
+pub mod refused;
+mod stray;

@@ -8,6 +8,8 @@ pub struct Limits {
     /// Bytes of one direction kept out of order while an earlier segment is awaited. TCP windows scale to 1 GiB, but a
     /// capture that lost a segment learns so from the peer's next acknowledgement, well within 4 MiB.
     pub pending_bytes: usize,
+    /// Bytes kept so of all connections together; beyond, those that were silent longest give up what they wait for.
+    pub pending_total_bytes: usize,
     /// Segments of one direction kept out of order: bounds the cost of streams cut into single bytes.
     pub pending_segments: usize,
     /// After the peer acknowledged bytes that are not in the capture, so many more packets of the connection are
@@ -36,6 +38,9 @@ pub struct Limits {
     /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
     /// only be passed over.
     pub resync_bytes: usize,
+    /// Bytes that all ZMTP connections together hold of messages under way and of searches for the next frame; beyond,
+    /// those that were silent longest give up theirs.
+    pub session_total_bytes: usize,
     /// Bytes of a command kept for decoding. READY with metadata is some hundred bytes; libzmq sets no bound.
     pub command_bytes: usize,
     /// Leading bytes of each message part kept; length and hash always cover all of it. At least 255, so that every
@@ -52,14 +57,19 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
+    /// Pairs of address and endpoint of which refused connections are counted; those of further pairs are not.
+    pub refused_endpoints: usize,
     /// Anomalies reported one by one; further ones are counted by code.
     pub anomalies: usize,
+    /// Anomalies of one kind reported of one connection, so that a flood on it leaves room for all others.
+    pub anomalies_alike: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             pending_bytes: 4 << 20,
+            pending_total_bytes: 128 << 20,
             pending_segments: 8192,
             gap_patience_packets: 64,
             gap_patience: Duration::from_millis(200),
@@ -72,6 +82,7 @@ impl Default for Limits {
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
             resync_bytes: 64 << 10,
+            session_total_bytes: 128 << 20,
             command_bytes: 64 << 10,
             head_bytes: 256,
             parts: 4096,
@@ -79,7 +90,9 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
+            refused_endpoints: 4096,
             anomalies: 10_000,
+            anomalies_alike: 100,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::report::settings::{Format, Payload, ViewKind};
 use clap::{Parser, Subcommand, ValueEnum};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Takes ZeroMQ traffic apart: frames, messages, and request/reply paths through proxies.
@@ -73,6 +74,24 @@ Examples:
   zmtpscope findings broker.pcap
   zmtpscope findings --format jsonl broker.pcap | jq 'select(.severity == \"error\")'")]
     Findings(ViewArgs),
+    /// Runs a program and logs the keys of its CURVE connections, for --keylog (Linux)
+    ///
+    /// A library is preloaded into COMMAND and its children: each CURVE connection, of either side, appends the key of its
+    /// session to FILE before anything is sent that this key opens. No long-term key is logged. It works where libzmq
+    /// calls a shared libsodium (Debian's libzmq, pyzmq's wheels), and not where libsodium or TweetNaCl is linked in
+    /// statically, nor with other implementations (JeroMQ, NetMQ). All that COMMAND computes with libsodium's
+    /// crypto_box_beforenm is logged.
+    ///
+    /// Whoever can read FILE can read the traffic. It is created for its owner alone; lines are appended.
+    ///
+    /// The exit status is that of COMMAND, 128+N if signal N ended it; 125 if zmtpscope failed, 126 if COMMAND cannot be
+    /// executed, 127 if it is not found.
+    #[command(after_help = "\
+Examples:
+  zmtpscope keylog -o keys.log -- python3 server.py
+  zmtpscope messages --keylog keys.log capture.pcap
+  sudo zmtpscope sniff -i lo --keylog keys.log              (at the same time: the log is followed)")]
+    Keylog(KeylogArgs),
     /// What can be sniffed, and why not, if not
     #[command(after_help = "\
 Examples:
@@ -136,6 +155,22 @@ pub(crate) struct SniffArgs {
     pub(crate) dissect: DissectArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// A program to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeylogArgs {
+    /// The key log, appended to
+    #[arg(short, long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
+    pub(crate) output: PathBuf,
+
+    /// Nothing on stderr about the log, such as that it stayed empty
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// The program and its arguments
+    #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
 }
 
 /// How an interface is captured on.

@@ -6,6 +6,8 @@
 mod args;
 mod input;
 mod interfaces;
+#[cfg(has_preload)]
+mod keylog;
 mod keys;
 mod output;
 mod progress;
@@ -49,7 +51,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match dispatch(args.command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => status,
         Err(CliError::Usage(what)) => {
             let what = format!("{what}\n\nFor more information, try '--help'.\n");
             let _ = clap::Error::raw(ErrorKind::ValueValidation, what).print();
@@ -63,7 +65,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), CliError> {
+fn dispatch(command: Command) -> Result<ExitCode, CliError> {
     use crate::report::settings::ViewKind as Kind;
     match command {
         Command::Analyze(args) => view::run(Kind::Analyze, &args),
@@ -73,8 +75,23 @@ fn dispatch(command: Command) -> Result<(), CliError> {
         Command::Messages(args) => view::run(Kind::Messages, &args),
         Command::Paths(args) => view::run(Kind::Paths, &args),
         Command::Findings(args) => view::run(Kind::Findings, &args),
+        Command::Keylog(args) => return keylog(&args),
         Command::Interfaces(args) => interfaces::run(&args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(has_preload)]
+#[allow(clippy::unnecessary_wraps)] // As the other one, which can only fail.
+fn keylog(args: &args::KeylogArgs) -> Result<ExitCode, CliError> {
+    Ok(keylog::run(args))
+}
+
+#[cfg(not(has_preload))]
+fn keylog(_: &args::KeylogArgs) -> Result<ExitCode, CliError> {
+    let what =
+        "keylog is for Linux with glibc: this build cannot preload a library; a program can write the log itself";
+    Err(CliError::Failed(anyhow::anyhow!(what)))
 }
 
 /// Whether a file stands where a command should.

@@ -2,23 +2,25 @@
 
 use super::CliError;
 use super::args::{ColorArg, DissectArgs, OutputArgs};
-use super::keys::KeyFile;
+use super::keys;
 use crate::analyze::engine::Options;
+use crate::analyze::keys::KeyLog;
 use crate::base::limits::Limits;
 use crate::base::time::Duration;
 use crate::report::settings::{Format, Settings, ViewKind};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Narrower terminals are taken to be this wide.
 const NARROWEST: usize = 20;
 
 /// What the analysis is to do.
-pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&KeyFile>) -> Options {
+pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&Arc<KeyLog>>) -> Options {
     let mut limits = Limits::default();
     limits.head_bytes = limits.head_bytes.max(output.max_body.unwrap_or(0));
     limits.command_bytes = limits.command_bytes.max(output.max_body.unwrap_or(0));
-    Options { limits, ports: dissect.port.clone(), keys: keys.map(KeyFile::log) }
+    Options { limits, ports: dissect.port.clone(), keys: keys.cloned() }
 }
 
 /// How the output is to be.
@@ -44,9 +46,9 @@ pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: 
 }
 
 /// The key log, if there is one.
-pub(crate) fn keys(dissect: &DissectArgs, live: bool, quiet: bool) -> Result<Option<KeyFile>, CliError> {
+pub(crate) fn keys(dissect: &DissectArgs, live: bool, quiet: bool) -> Result<Option<Arc<KeyLog>>, CliError> {
     let path = dissect.keylog.as_deref().filter(|path| !path.as_os_str().is_empty());
-    Ok(path.map(|path| KeyFile::open(path, live, quiet)).transpose()?)
+    Ok(path.map(|path| keys::open(path, live, quiet).map(Arc::new)).transpose()?)
 }
 
 /// Columns to write: what `COLUMNS` says, else those of the terminal on stdout, `None` if it is none.

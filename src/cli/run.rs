@@ -1,10 +1,10 @@
 //! The loop: packets from a source through an analysis to a view.
 
-use super::keys::KeyFile;
 use super::output::warn;
 use super::progress::Progress;
 use super::signals::stop_flag;
 use crate::analyze::engine::{Analyzer, Options};
+use crate::analyze::keys::KeyLog;
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::error::CaptureError;
 use crate::capture::packet::{Next, PacketSource};
@@ -38,11 +38,11 @@ pub(crate) fn run(
     source: &mut dyn PacketSource,
     options: Options,
     view: AnyView,
-    mut keys: Option<KeyFile>,
     control: Control,
 ) -> anyhow::Result<CaptureFacts> {
     let stop = stop_flag()?;
     let mut progress = Progress::new(!control.live && !control.quiet);
+    let keys = options.keys.clone();
     let mut analyzer = Analyzer::new(options, view);
     let mut facts = CaptureFacts::default();
     let mut failure: Option<CaptureError> = None;
@@ -68,9 +68,6 @@ pub(crate) fn run(
                 packets += 1;
                 widen(&mut facts.span, packet.at);
                 analyzer.packet(&packet);
-                if let Some(keys) = keys.as_mut().filter(|_| control.live) {
-                    keys.look_if_wanted();
-                }
                 progress.update(packets, source);
                 let look = control.live || packets.is_multiple_of(LOOK_EVERY) || analyzer.observer().is_done();
                 if !look {
@@ -80,7 +77,7 @@ pub(crate) fn run(
             Ok(Next::Idle(now)) => {
                 analyzer.tick(now);
                 flushed = Instant::now();
-                look(keys.as_mut(), control);
+                look(keys.as_deref());
                 analyzer.observer().flush()?;
             }
             Ok(Next::End) => break,
@@ -101,7 +98,7 @@ pub(crate) fn run(
             }
             if now - flushed >= FLUSH_EVERY {
                 flushed = now;
-                look(keys.as_mut(), control);
+                look(keys.as_deref());
                 if let Some((_, latest)) = facts.span {
                     analyzer.tick(latest);
                 }
@@ -124,9 +121,9 @@ pub(crate) fn run(
     }
 }
 
-/// Looks for new keys, where packets are still to come.
-fn look(keys: Option<&mut KeyFile>, control: Control) {
-    if let Some(keys) = keys.filter(|_| control.live) {
+/// Looks for new keys, of a log that grows.
+fn look(keys: Option<&KeyLog>) {
+    if let Some(keys) = keys {
         keys.look();
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     }
     let control = Control { live: true, count: args.live.count, duration: args.live.duration, quiet };
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, keys, control)?;
+    let facts = run_loop(&mut *source, options, view, control)?;
     if !quiet {
         say(&summary(&facts));
     }

@@ -19,7 +19,7 @@ pub(crate) fn run(kind: ViewKind, args: &ViewArgs) -> Result<(), CliError> {
     let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, keys, control)?;
+    let facts = run_loop(&mut *source, options, view, control)?;
     if facts.counts.connections == 0 && !facts.stopped && !args.output.quiet {
         say(&format!(
             "no ZMTP found (packets: {}, TCP connections: {})",

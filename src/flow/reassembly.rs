@@ -218,6 +218,19 @@ impl Reassembler {
         self.give_up_before(end, position, on);
     }
 
+    /// Bytes that wait for earlier ones.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.bytes()
+    }
+
+    /// Memory is short: what waits is handed on, with gaps where bytes did not come in time.
+    pub fn give_up(&mut self, position: Position, on: &mut impl FnMut(Chunk<'_>)) {
+        while !self.pending.is_empty() {
+            self.stats.limit_gaps += 1;
+            self.skip_to_pending(position, on);
+        }
+    }
+
     /// Signed distance of `sequence` from the next expected byte.
     fn relative(&self, base: u32, sequence: u32) -> i64 {
         let expected = base.wrapping_add(self.next as u32);

@@ -111,6 +111,8 @@ pub struct FlowTable<H: StreamHandler> {
     listeners: Listeners,
     limits: Limits,
     stats: TableStats,
+    /// Bytes that wait in all reassemblers.
+    pending_bytes: usize,
 }
 
 impl<H: StreamHandler> FlowTable<H> {
@@ -121,6 +123,7 @@ impl<H: StreamHandler> FlowTable<H> {
             listeners: Listeners::new(limits.connections),
             limits: limits.clone(),
             stats: TableStats::default(),
+            pending_bytes: 0,
         }
     }
 
@@ -134,6 +137,7 @@ impl<H: StreamHandler> FlowTable<H> {
         let key = FlowKey::of(segment);
         if self.flows.get(&key).is_some_and(|flow| flow.is_replaced_by(segment)) {
             let old = self.flows.remove(&key).expect("it was just looked up");
+            self.pending_bytes -= old.pending_bytes();
             old.close(End { reason: EndReason::Open, by: None }, context);
         }
         if !self.flows.contains_key(&key) {
@@ -149,7 +153,28 @@ impl<H: StreamHandler> FlowTable<H> {
             self.stats.late_segments += u64::from(!segment.payload.is_empty());
             return;
         }
+        let before = flow.pending_bytes();
         flow.segment(segment, position, &self.limits, context);
+        self.pending_bytes = self.pending_bytes - before + flow.pending_bytes();
+        if self.pending_bytes > self.limits.pending_total_bytes {
+            self.relieve(position, context);
+        }
+    }
+
+    /// Too much waits in all connections together: those silent longest give up what they wait for, until an eighth is
+    /// free, so that the cost per byte stays constant.
+    #[cold]
+    fn relieve(&mut self, position: Position, context: &mut H::Context) {
+        let waiting = self.flows.values_mut().filter(|flow| flow.pending_bytes() > 0);
+        let mut by_age: Vec<_> = waiting.collect();
+        by_age.sort_unstable_by_key(|flow| (flow.info.last.at, flow.info.id));
+        for flow in by_age {
+            if self.pending_bytes <= self.limits.pending_total_bytes / 8 * 7 {
+                break;
+            }
+            self.pending_bytes -= flow.pending_bytes();
+            flow.give_up(position, context);
+        }
     }
 
     /// The capture is over: every open connection ends, in the order in which they began.
@@ -177,6 +202,7 @@ impl<H: StreamHandler> FlowTable<H> {
         by_age.sort_unstable_by_key(|(at, id, _)| (*at, *id));
         for (last, _, key) in by_age.into_iter().take(excess) {
             let flow = self.flows.remove(&key).expect("the key was listed from the map");
+            self.pending_bytes -= flow.pending_bytes();
             let idle = position.at - last > self.limits.idle;
             self.stats.evicted += u64::from(!idle);
             let reason = if idle { EndReason::Idle } else { EndReason::Evicted };
@@ -214,6 +240,18 @@ impl<H: StreamHandler> Flow<H> {
             Some(base) => base != first_byte,
             // The other side was seen first: its SYN-ACK, of the same connection, or an old connection's packets.
             None => self.handler.is_none() || direction == Direction::ServerToClient,
+        }
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.reassemblers.c2s.pending_bytes() + self.reassemblers.s2c.pending_bytes()
+    }
+
+    fn give_up(&mut self, position: Position, context: &mut H::Context) {
+        let Self { info, reassemblers, handler: Some(handler), .. } = self else { return };
+        for direction in Direction::BOTH {
+            let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
+            reassemblers[direction].give_up(position, &mut on);
         }
     }
 

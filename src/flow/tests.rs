@@ -374,6 +374,22 @@ fn too_many_connections_push_out_those_idle_longest() {
 }
 
 #[test]
+fn what_waits_on_all_connections_together_is_bounded() {
+    let mut capture = Capture::new(&Limits { pending_total_bytes: 16, ..Limits::default() });
+    for client in [40000, 40001, 40002] {
+        capture.handshake(client, 5555, 100);
+    }
+    for client in [40000, 40001, 40002] {
+        capture.segment(client, 5555, ".", 103, 5001, b"123456");
+    }
+    let gaps = |log: &[String]| log.iter().filter(|line| line.contains("gap")).cloned().collect::<Vec<_>>();
+    assert_eq!(gaps(&capture.log), ["0 c2s gap 2"], "the one silent longest gives up");
+    assert_eq!(capture.log.last().map(String::as_str), Some("0 c2s 123456"));
+    capture.segment(40001, 5555, ".", 101, 5001, b"ab");
+    assert_eq!(capture.log[capture.log.len() - 2..], ["1 c2s ab", "1 c2s 123456"], "the others still wait");
+}
+
+#[test]
 fn both_end_reasons_of_silence_are_told_apart() {
     let limits = Limits { connections: 1, idle: crate::base::time::Duration::from_secs(1), ..Limits::default() };
     let mut capture = Capture::new(&limits);

@@ -79,6 +79,8 @@ pub struct OpenMessage {
     pub start: Position,
     /// Stream offset of its first octet.
     pub offset: u64,
+    /// Memory was short: of its parts only the first is described.
+    shortened: bool,
     /// The latest place of any of its octets, or of any before it in this direction: TCP hands nothing on sooner.
     pub available: Option<Position>,
 }
@@ -130,14 +132,12 @@ impl Assembler {
             Data::Bytes(bytes) => {
                 let (kept, limit) = if is_command {
                     (&mut self.command, limits.command_bytes)
-                } else if self.message.parts.len() < limits.parts {
+                } else if self.message.parts.len() < limits.parts && !self.message.shortened {
                     (&mut self.message.heads, limits.head_bytes)
                 } else {
                     return;
                 };
-                if !is_command {
-                    frame.hash.add(bytes, frame.header.length);
-                }
+                frame.hash.add(bytes, frame.header.length);
                 // What follows a gap is not at its place, and so not part of the head.
                 if frame.missing == 0 {
                     let room = limit.saturating_sub(kept.len() - frame.head_start);
@@ -154,7 +154,7 @@ impl Assembler {
             let message = &mut self.message;
             message.part_count += 1;
             message.body_bytes += frame.header.length;
-            if message.parts.len() < limits.parts {
+            if message.parts.len() < limits.parts && !message.shortened {
                 message.parts.push(Part {
                     length: frame.header.length,
                     missing: frame.missing,
@@ -164,6 +164,18 @@ impl Assembler {
             }
         }
         Some(frame)
+    }
+
+    /// The command that just ended is a part of a message after all. Gives it back as that.
+    pub fn as_part(&mut self, command: OpenFrame, end: Position, limits: &Limits) -> Option<OpenFrame> {
+        let header = FrameHeader { flags: command.header.flags.without_command(), ..command.header };
+        self.begin(header, command.start, command.offset);
+        let kept = self.command.len().min(limits.head_bytes);
+        self.message.heads.extend_from_slice(&self.command[..kept]);
+        self.message.reach(end);
+        let frame = self.frame.as_mut()?;
+        (frame.missing, frame.hash) = (command.missing, command.hash);
+        self.end(limits)
     }
 
     /// Kept octets of the command that just ended.
@@ -176,12 +188,35 @@ impl Assembler {
         &self.message
     }
 
+    /// Octets held, buffers for reuse included.
+    pub fn held(&self) -> usize {
+        let parts = self.message.parts.capacity() * size_of::<Part>();
+        self.command.capacity() + self.message.heads.capacity() + parts
+    }
+
+    /// Gives up what is held, but for the first part of a message under way.
+    pub fn release(&mut self) {
+        let Self { frame, command, message } = self;
+        if frame.as_ref().is_none_or(|frame| !frame.header.flags.command()) {
+            command.clear();
+        }
+        if message.parts.len() > 1 {
+            message.parts.truncate(1);
+            message.heads.truncate(message.parts[0].head.end);
+            message.shortened = true;
+        }
+        command.shrink_to_fit();
+        message.parts.shrink_to_fit();
+        message.heads.shrink_to_fit();
+    }
+
     /// The message is complete, or given up: the next part begins a new one. Buffers are kept for reuse.
     pub fn clear_message(&mut self) {
         self.message.parts.clear();
         self.message.heads.clear();
         self.message.part_count = 0;
         self.message.body_bytes = 0;
+        self.message.shortened = false;
     }
 
     /// Synchronisation was lost: what is under way will never be complete. Says whether anything was.

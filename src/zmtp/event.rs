@@ -5,6 +5,7 @@ use super::peer::Peer;
 use super::wire::command::Command;
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::Greeting;
+use super::wire::gssapi::Wrapped;
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use std::ops::Range;
@@ -47,11 +48,45 @@ pub enum FrameKind<'a> {
         ordinal: u64,
         /// Number of the part in the message.
         part: u64,
-        /// The short nonce, if this is a CURVE MESSAGE.
-        nonce: Option<u64>,
-        /// That MESSAGE was opened: flags, length and head are those of what was in it.
-        opened: bool,
+        /// What it was sent in.
+        seal: Seal,
     },
+    /// A part out of a CURVE MESSAGE that was opened, where the message that it belongs to may have begun with frames
+    /// that are lost or closed: such a message is not told, as nobody can say whether it is whole.
+    CutPart {
+        /// The short nonce.
+        nonce: u64,
+    },
+}
+
+/// What a part of a message was sent in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// Nothing.
+    Clear,
+    /// A CURVE MESSAGE that was opened: flags, length and head are those of what was in it.
+    Opened {
+        /// The short nonce.
+        nonce: u64,
+    },
+    /// A CURVE MESSAGE that stays closed.
+    Curve {
+        /// The short nonce.
+        nonce: u64,
+        /// Octets of what is in it, a part of a message or a command.
+        content: u64,
+        /// Which command it may be, to judge by its size and its answer.
+        likely: Option<&'static str>,
+    },
+    /// A GSSAPI MESSAGE, which always stays closed.
+    Gssapi(Wrapped),
+}
+
+impl Seal {
+    /// Whether what is in it is not known.
+    pub fn is_closed(self) -> bool {
+        matches!(self, Self::Curve { .. } | Self::Gssapi(_))
+    }
 }
 
 /// One part of a message.
@@ -89,7 +124,7 @@ pub struct Message<'a> {
     pub part_count: u64,
     /// The first octets of the parts, one after the other.
     pub heads: &'a [u8],
-    /// The parts are CURVE MESSAGEs that were not opened.
+    /// The parts are MESSAGEs of CURVE or GSSAPI that were not opened.
     pub encrypted: bool,
 }
 

@@ -1,12 +1,14 @@
 //! One direction of a stream cut into greeting and frames, in any version's grammar. Holds no more than a greeting or a
 //! header.
 
+use super::doubt::{Doubt, Verdict};
 use super::probe::{Framing, Preamble};
 use super::resync::{Boundary, Proof, find};
-use super::wire::frame::{FrameHeader, LARGEST_BODY};
+use super::wire::frame::{FrameFlags, FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
+use std::cell::Cell;
 
 /// What the framer finds, in order: `Greeting (Header Body* End)*`. After `Desync` octets are `Skipped`, until `Resync`.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,6 +25,8 @@ pub enum Item<'a> {
     Desync(Desync),
     /// Octets that cannot be assigned to a frame, for all that is known by now.
     Skipped(u64),
+    /// A question: may the peer mistake the length of a subscription ([`super::doubt`])? Asked where an empty frame may be one.
+    MayMistakeLength(&'a Cell<bool>),
     /// Messages are recognised again. So many octets that were skipped are told of once more, as frames.
     Resync(u64),
 }
@@ -52,11 +56,38 @@ pub struct At {
     pub offset: u64,
 }
 
+/// What a direction was in the middle of when no more came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished<'a> {
+    /// Nothing, as far as that is known.
+    Nothing,
+    /// A greeting: what there is of it, and how long it should be.
+    Greeting {
+        /// What came.
+        octets: &'a [u8],
+        /// Octets of all of it.
+        length: usize,
+    },
+    /// A frame header.
+    Header {
+        /// What came of it.
+        octets: &'a [u8],
+    },
+    /// A body.
+    Body {
+        /// Octets of all of it.
+        length: u64,
+        /// Octets that never came.
+        remaining: u64,
+    },
+}
+
 #[derive(Debug)]
 enum State {
     Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
-    Body { remaining: u64 },
+    Body { length: u64, remaining: u64, at: At },
+    Doubt(Box<Doubt>),
     Lost(Hunt),
 }
 
@@ -138,7 +169,37 @@ impl Framer {
         let at = At { position: chunk.position, offset: chunk.offset };
         match chunk.data {
             Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
-            Data::Gap(length) => self.gap(at, length, on),
+            Data::Gap(length) => self.gap(at, length, limits, on),
+        }
+    }
+
+    /// Octets held for the search for the next frame.
+    pub fn held(&self) -> usize {
+        if let State::Lost(hunt) = &self.state { hunt.octets.capacity() } else { 0 }
+    }
+
+    /// Gives them up: the search goes on with what is still to come.
+    pub fn release(&mut self) {
+        if let State::Lost(hunt) = &mut self.state {
+            *hunt = Hunt::new(hunt.proof);
+        }
+    }
+
+    /// What is under way, and where it began.
+    pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
+        match &self.state {
+            State::Greeting { octets, have, length, at } if *have > 0 => {
+                (Unfinished::Greeting { octets: &octets[..*have], length: *length }, Some(*at))
+            }
+            State::Header { octets, have, at } if *have > 0 => {
+                (Unfinished::Header { octets: &octets[..*have] }, Some(*at))
+            }
+            State::Body { length, remaining, at } => {
+                (Unfinished::Body { length: *length, remaining: *remaining }, Some(*at))
+            }
+            State::Greeting { .. } | State::Header { .. } | State::Doubt(_) | State::Lost(_) => {
+                (Unfinished::Nothing, None)
+            }
         }
     }
 
@@ -171,6 +232,9 @@ impl Framer {
                     }
                 }
                 State::Header { octets, have, at } if *have == 0 => match header(self.framing, bytes) {
+                    Parsed::Header(_, header) if in_doubt(self.framing, header, here, on) => {
+                        self.state = State::Doubt(Box::default());
+                    }
                     Parsed::Header(rest, header) => {
                         bytes = rest;
                         self.begin(here, header, on);
@@ -190,12 +254,30 @@ impl Framer {
                     bytes = &bytes[1..];
                     let at = *at;
                     match header(self.framing, &octets[..*have]) {
+                        Parsed::Header(_, header) if in_doubt(self.framing, header, at, on) => {
+                            let mut doubt = Box::<Doubt>::default();
+                            doubt.next(at, 0);
+                            doubt.next(here, 0);
+                            self.state = State::Doubt(doubt);
+                        }
                         Parsed::Header(_, header) => self.begin(at, header, on),
                         Parsed::Incomplete => {}
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
                 }
-                State::Body { remaining } => {
+                State::Doubt(doubt) => {
+                    let verdict = doubt.next(here, bytes[0]);
+                    bytes = &bytes[1..];
+                    match verdict {
+                        Verdict::Open => {}
+                        Verdict::Frames => self.settle(limits, on),
+                        Verdict::Topic { at, length, first } => {
+                            self.begin(at, FrameHeader { flags: FrameFlags::default(), length }, on);
+                            self.bytes(here, &[first], limits, on);
+                        }
+                    }
+                }
+                State::Body { remaining, .. } => {
                     let taken = (*remaining).min(bytes.len() as u64);
                     let (body, rest) = bytes.split_at(taken as usize);
                     bytes = rest;
@@ -236,8 +318,22 @@ impl Framer {
         }
     }
 
-    fn gap(&mut self, mut here: At, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
-        if let State::Body { remaining } = &mut self.state {
+    /// What was in doubt is frames as they stand: the first is empty, and in doubt no more.
+    fn settle(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        let first = At { position: Position::default(), offset: 0 };
+        let State::Doubt(doubt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
+        self.begin(doubt.begin(), FrameHeader { flags: FrameFlags::default(), length: 0 }, on);
+        for (at, octet) in doubt.octets().skip(2) {
+            self.bytes(at, &[octet], limits, on);
+        }
+    }
+
+    fn gap(&mut self, mut here: At, mut length: u64, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        // Each pass takes a frame out of the doubt, so this ends.
+        while matches!(self.state, State::Doubt(_)) {
+            self.settle(limits, on);
+        }
+        if let State::Body { remaining, .. } = &mut self.state {
             let taken = (*remaining).min(length);
             *remaining -= taken;
             length -= taken;
@@ -269,17 +365,26 @@ impl Framer {
         if !header.flags.command() && std::mem::replace(&mut self.at_message, !header.flags.more()) {
             self.like = Some(header);
         }
-        self.state = State::Body { remaining: header.length };
+        self.state = State::Body { length: header.length, remaining: header.length, at };
         on(at, Item::Header(header));
         self.end_if_complete(at, on);
     }
 
     fn end_if_complete(&mut self, at: At, on: &mut impl FnMut(At, Item<'_>)) {
-        if matches!(self.state, State::Body { remaining: 0 }) {
+        if matches!(self.state, State::Body { remaining: 0, .. }) {
             self.state = State::between_frames(at);
             on(at, Item::End);
         }
     }
+}
+
+/// Whether an empty frame may be the beginning of a length that is mistaken.
+fn in_doubt(framing: Framing, header: FrameHeader, at: At, on: &mut impl FnMut(At, Item<'_>)) -> bool {
+    let answer = Cell::new(false);
+    if header.is_empty_message() && framing != Framing::V1 {
+        on(at, Item::MayMistakeLength(&answer));
+    }
+    answer.get()
 }
 
 impl State {

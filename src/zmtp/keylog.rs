@@ -8,7 +8,8 @@
 //! CURVE_SERVER_TRANSIENT [PUBLIC] SECRET   S' s', of one connection
 //! CURVE_SERVER [PUBLIC] SECRET             S s, the server's long-term pair
 //! CURVE_SERVER_PUBLIC PUBLIC               S alone, as clients are configured with it
-//! CURVE_SESSION PUBLIC KEY                 C' and the key that both transient pairs agree on (crypto_box_beforenm)
+//! CURVE_SESSION PUBLIC [PUBLIC] KEY        C', or C' and S' in any order, and the key that both transient pairs agree
+//!                                          on (crypto_box_beforenm); who sees only that call cannot tell which is C'
 //! ```
 //!
 //! A log may grow while it is used. Secrets are zeroed when it is dropped, and are not in its `Debug` output.
@@ -17,7 +18,7 @@ use super::curve::boxes::public_of;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use zeroize::Zeroizing;
 
 /// Octets of a key, public, secret or agreed.
@@ -70,8 +71,14 @@ pub struct KeyLog {
     keys: RwLock<Keys>,
     /// Counts additions, so that who waits need not look in vain.
     generation: AtomicU64,
-    /// Counts searches in vain, so that who fills the log knows that more of it is wanted at once.
-    wanted: AtomicU64,
+    /// Where more of it comes from.
+    source: Mutex<Option<Box<dyn Source>>>,
+}
+
+/// Where the lines of a log that grows come from.
+pub trait Source: Send {
+    /// Adds to `log` what is new, without waiting for anything.
+    fn look(&mut self, log: &KeyLog);
 }
 
 #[derive(Default)]
@@ -114,14 +121,18 @@ impl KeyLog {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// A connection sought its key and did not find it.
-    pub fn want(&self) {
-        self.wanted.fetch_add(1, Ordering::Release);
+    /// From now on `source` is asked for more whenever a connection lacks its key, and by [`Self::look`].
+    pub fn follow(&self, source: impl Source + 'static) {
+        *self.source.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(source));
     }
 
-    /// Changes when a key was sought in vain.
-    pub fn wanted(&self) -> u64 {
-        self.wanted.load(Ordering::Acquire)
+    /// Adds what is new where it comes from. A connection that lacks its key calls this at once and not when the next
+    /// packet comes: peers log a key before they send what it opens, but many packets may be taken apart in one go.
+    pub fn look(&self) {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(source) = &mut *source {
+            source.look(self);
+        }
     }
 
     /// How many keys there are.
@@ -236,8 +247,11 @@ impl Keys {
             ["CURVE_SERVER_PUBLIC", public] => {
                 self.insert(Pair { kind: Kind::Server, public: *key(public)?, secret: None });
             }
-            ["CURVE_SESSION", public, agreed] => {
-                self.sessions.insert(*key(public)?, key(agreed)?);
+            ["CURVE_SESSION", ref publics @ .., agreed] if (1..=2).contains(&publics.len()) => {
+                let agreed = key(agreed)?;
+                let publics: Vec<_> = publics.iter().map(|public| key(public)).collect::<Result<_, _>>()?;
+                // No HELLO ever shows S' as its C', so that an entry for it harms nobody.
+                self.sessions.extend(publics.into_iter().map(|public| (*public, agreed.clone())));
             }
             ["CURVE_SERVER_PUBLIC" | "CURVE_SESSION", ..] => return Err("not as many keys as this label takes"),
             [public, secret] if is_key_like(public) => self.pair(Kind::Any, &[public, secret])?,
@@ -349,6 +363,17 @@ mod tests {
         assert_eq!(log.add(2, &format!("{BOB} {BOB_SECRET}")), []);
         assert_ne!(log.generation(), generation);
         assert_eq!(secret(&log, BOB).as_deref(), Some(BOB_SECRET));
+    }
+
+    #[test]
+    fn a_session_key_of_two_public_keys_is_that_of_either() {
+        let (log, bad) = KeyLog::parse(&format!("CURVE_SESSION {ALICE} {BOB} {BOB_SECRET}\n"));
+        assert_eq!(bad, []);
+        assert_eq!(log.session(&public(ALICE)), log.session(&public(BOB)));
+        assert!(log.session(&public(BOB)).is_some());
+        let (log, bad) =
+            KeyLog::parse(&format!("CURVE_SESSION {ALICE} {BOB} {ALICE} {BOB_SECRET}\nCURVE_SESSION x {BOB}"));
+        assert_eq!((log.count(), bad.len()), (0, 2));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 pub mod anomaly;
 pub mod assembler;
 pub mod curve;
+pub mod doubt;
 pub mod event;
 pub mod framer;
 pub mod handshake;

@@ -80,6 +80,9 @@ const ENDS_WITH_PACKET: u32 = 8;
 /// The upper octets of a long frame's length are zero, or the name of a command is known.
 const STRUCTURE: u32 = 24;
 
+/// How MESSAGE of CURVE and GSSAPI begins.
+const SEALED: &[u8] = b"\x07MESSAGE";
+
 /// No frame that is met in the middle of a stream is longer.
 const LONGEST: u64 = 1 << 32;
 
@@ -101,6 +104,10 @@ pub fn find(
     })?;
     if let Some(ready) = frames(framing, octets, at).find(|frame| ends_handshake(&octets[frame.at..])) {
         return Some(Boundary { at: ready.at, bits });
+    }
+    // Under CURVE and GSSAPI every frame stands for itself: which are parts of one message is inside.
+    if let Some(sealed) = frames(framing, octets, at).find(|frame| is_sealed(framing, &octets[frame.at..])) {
+        return Some(Boundary { at: sealed.at, bits });
     }
     // The first frames may be there by chance, and only lead to those that are real.
     let mut begins = with_packet(at);
@@ -129,6 +136,11 @@ fn next_message(framing: Framing, octets: &[u8]) -> Option<FrameHeader> {
 /// Whether a frame is READY, after which nothing but whole messages comes.
 fn ends_handshake(frame: &[u8]) -> bool {
     frame_header(frame).is_ok_and(|(body, _)| body.starts_with(b"\x05READY"))
+}
+
+/// Whether a frame is a MESSAGE, sent as a message frame.
+fn is_sealed(framing: Framing, frame: &[u8]) -> bool {
+    framing.header(frame).is_ok_and(|(body, header)| !header.flags.more() && body.starts_with(SEALED))
 }
 
 /// Whether two frames can be the first of messages of the same shape.
@@ -200,6 +212,9 @@ fn proof_of(framing: Framing, rest: &[u8], body: &[u8], header: FrameHeader) -> 
     }
     if flags.command() {
         return is_known_name(body).then_some(STRUCTURE);
+    }
+    if body.starts_with(SEALED) && !flags.more() {
+        return Some(STRUCTURE);
     }
     Some(match (flags.long(), length) {
         (true, _) => STRUCTURE,
@@ -283,6 +298,13 @@ mod tests {
         let ready = b"\x04\x0a\x05READY\x01a\0\0".to_vec();
         let octets = [vec![0; 30], ready, request(5), request(5)].concat();
         assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(30));
+    }
+
+    #[test]
+    fn encrypted_frames_are_recognised_by_their_name() {
+        let sealed = |length: u8| [&[0, length][..], b"\x07MESSAGE", &vec![0xE5; usize::from(length) - 8]].concat();
+        let octets = [b"zz".to_vec(), sealed(33), sealed(200), sealed(33)].concat();
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(2), "each stands for itself");
     }
 
     #[test]

@@ -1,27 +1,30 @@
 //! Both directions of a ZMTP connection: greetings, handshake, frames, messages.
 
+mod conduct;
 mod sealed;
+mod words;
 
 use super::anomaly::{Anomaly, Severity};
 use super::assembler::{Assembler, OpenFrame};
-use super::curve::nonces::Nonces;
-use super::curve::opening::Opening;
-use super::event::{EventSink, Frame, FrameKind, Message};
+use super::curve::likely::{Heartbeats, MESSAGE_OVERHEAD};
+use super::curve::nonces::{Nonces, Tally};
+use super::curve::opening::{Opening, Want};
+use super::doubt::MISTAKEN_LENGTH;
+use super::event::{EventSink, Frame, FrameKind, Message, Seal};
 use super::framer::{At, Desync, Framer, Item};
-use super::handshake::{Handshake, Progress};
-use super::keylog::KeyLog;
+use super::handshake::{Handshake, Progress, Step};
+use super::keylog::{KeyLog, Public};
 use super::peer::Peer;
 use super::probe::{Framing, Preamble};
-use super::wire::command::{self, Body, Command, Quirk};
+use super::wire::command::{self, Body, Command};
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::{Greeting, MechanismName, Version};
-use super::wire::metadata::Metadata;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
-use crate::base::text::preview;
 use std::sync::Arc;
+use words::{introduction, introduction_from, lacks_delimiter, remarks};
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,21 @@ pub struct Traffic {
     pub broken_messages: u64,
 }
 
+/// The codes of what is said once of a direction, however often it happens, and was.
+#[derive(Debug, Default)]
+struct Told(Vec<&'static str>);
+
+impl Told {
+    /// Whether it is the first time.
+    fn first(&mut self, code: &'static str) -> bool {
+        let first = !self.0.contains(&code);
+        if first {
+            self.0.push(code);
+        }
+        first
+    }
+}
+
 #[derive(Debug, Default)]
 struct Side {
     /// Before ZMTP 3.0 the first frame of a peer is its identity: it is still to come.
@@ -47,7 +65,11 @@ struct Side {
     assembler: Assembler,
     traffic: Traffic,
     nonces: Nonces,
-    reserved_flags_told: bool,
+    /// Frame boundaries were not known all the time.
+    lost: bool,
+    /// Frames before the next one were lost, or stayed closed: what is opened next may be in the middle of a message.
+    start_lost: bool,
+    told: Told,
 }
 
 /// One ZMTP connection.
@@ -65,6 +87,29 @@ struct State {
     handshake: Handshake,
     /// Where there is a key log.
     opening: Option<Box<Opening>>,
+    /// The mechanism that frames show, where no greeting was seen.
+    inferred: Option<MechanismName>,
+    client_transient: Option<Public>,
+    heartbeats: Heartbeats,
+    any_closed: bool,
+}
+
+/// Why messages stay closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// No key opens them; what the key log lacks, if there is one.
+    Curve(Option<Want>),
+    /// Nothing opens them.
+    Gssapi,
+}
+
+/// What a CURVE connection shows without any key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CurveFacts {
+    /// The client's transient public key C', from HELLO: made for this connection, and so a name of it.
+    pub client_transient: Option<Public>,
+    /// The short nonces of each direction.
+    pub nonces: PerDirection<Tally>,
 }
 
 impl Session {
@@ -76,6 +121,7 @@ impl Session {
             session.framers[direction] = Framer::new(preamble);
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
+            session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream(_));
             if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
                 session.state.peers[direction].version = Some(Version::V1_0);
             }
@@ -87,6 +133,30 @@ impl Session {
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { framers, state } = self;
         framers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+    }
+
+    /// The connection was closed, all of it is in the capture, and its last packet was there.
+    pub fn closed(&mut self, position: Position, sink: &mut impl EventSink) {
+        let Self { framers, state } = self;
+        for direction in Direction::BOTH {
+            let (unfinished, at) = framers[direction].unfinished();
+            let at = at.unwrap_or(At { position, offset: 0 });
+            state.closed_within(direction, &unfinished, at, sink);
+        }
+    }
+
+    /// Octets held: of messages under way, and of what is searched for the next frame.
+    pub fn held(&self) -> usize {
+        let of = |direction| self.framers[direction].held() + self.state.sides[direction].assembler.held();
+        of(Direction::ClientToServer) + of(Direction::ServerToClient)
+    }
+
+    /// Memory is short: gives up what is held, so that less will be known about what is under way.
+    pub fn release(&mut self) {
+        for direction in Direction::BOTH {
+            self.framers[direction].release();
+            self.state.sides[direction].assembler.release();
+        }
     }
 
     /// What is known about the peer that sends in `direction`.
@@ -105,6 +175,25 @@ impl Session {
         curve.then(|| self.state.opening.as_ref().is_some_and(|opening| opening.is_open()))
     }
 
+    /// What is known of CURVE without keys; `None` if the connection is not encrypted with it.
+    pub fn curve(&self) -> Option<CurveFacts> {
+        let State { client_transient, sides, .. } = &self.state;
+        (self.mechanism() == Some(MechanismName::CURVE)).then(|| CurveFacts {
+            client_transient: *client_transient,
+            nonces: PerDirection::from_fn(|direction| sides[direction].nonces.tally()),
+        })
+    }
+
+    /// Why messages stay closed; `None` if none does for want of a key.
+    pub fn unopened(&self, limits: &Limits) -> Option<Closed> {
+        self.state.unopened(limits)
+    }
+
+    /// The last command of the handshake that each side sent.
+    pub fn steps(&self) -> PerDirection<Step> {
+        self.state.handshake.steps()
+    }
+
     /// How far the handshake got.
     pub fn handshake(&self) -> Progress {
         self.state.handshake.progress()
@@ -116,10 +205,11 @@ impl Session {
         versions.into_iter().flatten().min()
     }
 
-    /// The mechanism: what the client offers, or the server where the client was not heard. Whether both offer the same
-    /// is an anomaly's matter.
+    /// The mechanism: what the client offers, or the server where the client was not heard, or what the frames show where
+    /// no greeting was seen. Whether both offer the same is an anomaly's matter.
     pub fn mechanism(&self) -> Option<MechanismName> {
-        Direction::BOTH.into_iter().find_map(|direction| self.peer(direction).mechanism())
+        let offered = Direction::BOTH.into_iter().find_map(|direction| self.peer(direction).mechanism());
+        offered.or(self.state.inferred)
     }
 }
 
@@ -132,14 +222,26 @@ impl State {
         match *item {
             Item::Header(header) => {
                 side.assembler.begin(header, at.position, at.offset);
+                if header.length == MISTAKEN_LENGTH && !header.flags.long() {
+                    let text = "a subscription to a topic of 255 bytes has a length of 8 octets without the LONG flag, as \
+                                libzmq 4.3.3 and later send it to peers of ZMTP 3.0 and 2.0: the peer takes it for empty \
+                                messages, and cannot read what follows";
+                    tell(Remark::new("topic-255", Severity::Error, text), direction, at, sink);
+                }
                 let reserved = header.flags.reserved();
-                if reserved != 0 && !std::mem::replace(&mut side.reserved_flags_told, true) {
+                if reserved != 0 && side.told.first("reserved-flags") {
                     let text = format!(
                         "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
                         header.flags.0
                     );
                     tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
                 }
+            }
+            Item::MayMistakeLength(answer) => {
+                let subscriber = matches!(self.peers[direction].socket_type, Some(SocketType::SUB | SocketType::XSUB));
+                let other = self.peers[direction.reverse()].version;
+                let old = other.is_some_and(|version| Version::V1_0 < version && version < Version::V3_1);
+                answer.set(subscriber && old && !side.identity_is_next);
             }
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, None, limits, sink),
@@ -155,6 +257,9 @@ impl State {
             }
             Item::Desync(why) => {
                 side.identity_is_next = false;
+                side.lost = true;
+                side.start_lost = true;
+                side.nonces.gap();
                 side.traffic.broken_messages += u64::from(side.assembler.abandon());
                 sink.lost(direction);
                 let remark = match why {
@@ -209,13 +314,16 @@ impl State {
                 kind: FrameKind::Greeting(&parsed),
             },
         );
-        if !parsed.filler_is_zero {
-            let text = "the greeting's filler, octets 33 to 63, is not all zero";
-            tell(Remark::new("greeting-filler", Severity::Note, text), direction, at, sink);
+        let mut found = Vec::new();
+        conduct::greeting(&parsed, &mut found);
+        for remark in found {
+            tell(remark, direction, at, sink);
         }
         if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism())
             && this != other
         {
+            let [other, this] =
+                [other, this].map(|name| if name.0 == [0; 20] { "none".to_owned() } else { name.to_string() });
             let text = format!(
                 "one side offers {other}, the other {this}: they must be the same, and libzmq closes the connection without a word"
             );
@@ -239,7 +347,14 @@ impl State {
             self.nonce(direction, nonce, at, sink);
         }
         if open.header.flags.command() {
-            self.command(direction, &open, end, opened.is_some(), limits, sink);
+            // RFC 37 asks for the COMMAND flag on a CURVE MESSAGE, which libzmq does not set: a message all the same.
+            let curve = opened.is_none() && self.mechanism(direction) == Some(MechanismName::CURVE);
+            let side = &mut self.sides[direction];
+            if !curve || command::curve_message(side.assembler.command()).is_none() {
+                self.command(direction, &open, end, opened.is_some(), limits, sink);
+            } else if let Some(open) = side.assembler.as_part(open, end, limits) {
+                self.part(direction, &open, end, None, sink);
+            }
             return;
         }
         let side = &mut self.sides[direction];
@@ -247,20 +362,49 @@ impl State {
             self.identity(direction, &open, end, sink);
             return;
         }
-        let mechanism = self.peers[direction].mechanism();
-        let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
+        if let Some(nonce) = opened
+            && side.start_lost
+        {
+            self.cut_part(direction, &open, end, nonce, sink);
+            return;
+        }
+        self.part(direction, &open, end, opened, sink);
+    }
+
+    /// A part of a message, or what may be one: without the key no one knows what a CURVE MESSAGE holds.
+    fn part(
+        &mut self,
+        direction: Direction,
+        open: &OpenFrame,
+        end: Position,
+        opened: Option<u64>,
+        sink: &mut impl EventSink,
+    ) {
+        let at = At { position: open.start, offset: open.offset };
+        let mechanism = self.mechanism_of(direction, open);
+        let side = &mut self.sides[direction];
         let message = side.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
         let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
-        let sealed = command::curve_message(head).filter(|_| closed);
-        let kind = FrameKind::Part {
-            ordinal: side.traffic.messages,
-            part: message.part_count - 1,
-            nonce: opened.or(sealed.map(|sealed| sealed.nonce)),
-            opened: opened.is_some(),
+        let seal = match (opened, mechanism) {
+            (Some(nonce), _) => Seal::Opened { nonce },
+            (None, Some(MechanismName::CURVE)) => command::curve_message(head).map_or(Seal::Clear, |sealed| {
+                let content = open.header.length.saturating_sub(MESSAGE_OVERHEAD);
+                let likely = self.heartbeats.frame(direction, content);
+                Seal::Curve { nonce: sealed.nonce, content, likely }
+            }),
+            (None, Some(MechanismName::GSSAPI)) => {
+                command::gssapi_message(head, open.header.length).map_or(Seal::Clear, Seal::Gssapi)
+            }
+            (None, _) => Seal::Clear,
         };
-        let closed_nonce = sealed.map(|sealed| sealed.nonce);
-        sink.frame(self.peers.as_ref(), &frame(direction, &open, end, head, kind));
+        let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
+        let is_sealed = (closed && described.is_some() && open.missing == 0).then(|| seal.is_closed());
+        let kind = FrameKind::Part { ordinal: side.traffic.messages, part: message.part_count - 1, seal };
+        sink.frame(self.peers.as_ref(), &frame(direction, open, end, head, kind));
+        let lacks = (!open.header.flags.more() && !seal.is_closed())
+            .then(|| self.peers[direction.reverse()].socket_type.and_then(|to| lacks_delimiter(to, message)))
+            .flatten();
         if !open.header.flags.more() {
             sink.message(
                 self.peers.as_ref(),
@@ -274,7 +418,7 @@ impl State {
                     parts: &message.parts,
                     part_count: message.part_count,
                     heads: &message.heads,
-                    encrypted: closed_nonce.is_some(),
+                    encrypted: seal.is_closed(),
                 },
             );
             side.traffic.messages += 1;
@@ -282,9 +426,41 @@ impl State {
             side.traffic.body_bytes += message.body_bytes;
             side.assembler.clear_message();
         }
-        if closed {
-            self.stays_closed(direction, closed_nonce, at, limits, sink);
+        if let Some(remark) = lacks
+            && side.told.first(remark.code)
+        {
+            tell(remark, direction, at, sink);
         }
+        self.message_in_place(direction, at, open.header.length, is_sealed, sink);
+        if closed || seal.is_closed() {
+            self.stays_closed(direction, seal, at, sink);
+        }
+    }
+
+    /// The mechanism under which frames of `direction` are sent, as far as is known.
+    fn mechanism(&self, direction: Direction) -> Option<MechanismName> {
+        let offered = self.peers[direction].mechanism();
+        offered.or_else(|| self.peers[direction.reverse()].mechanism()).or(self.inferred)
+    }
+
+    /// The same for a frame that is complete, which shows it where no greeting was seen.
+    fn mechanism_of(&mut self, direction: Direction, open: &OpenFrame) -> Option<MechanismName> {
+        let known = self.mechanism(direction);
+        if known.is_some() || Direction::BOTH.iter().any(|&side| self.peers[side].version.is_some()) {
+            return known;
+        }
+        let message = self.sides[direction].assembler.message();
+        let length = open.header.length;
+        self.inferred = if open.header.flags.more() {
+            None
+        } else if command::gssapi_message(&message.heads, length).is_some() {
+            Some(MechanismName::GSSAPI)
+        } else if command::curve_message(&message.heads).is_some() && length >= MESSAGE_OVERHEAD {
+            Some(MechanismName::CURVE)
+        } else {
+            None
+        };
+        self.inferred
     }
 
     /// The first frame of a peer before ZMTP 3.0.
@@ -314,12 +490,18 @@ impl State {
         limits: &Limits,
         sink: &mut impl EventSink,
     ) {
+        let mechanism = self.mechanism(direction).unwrap_or(MechanismName::NULL);
         let side = &mut self.sides[direction];
         side.traffic.commands += 1;
-        let mechanism = self.peers[direction].mechanism().unwrap_or(MechanismName::NULL);
         let body = side.assembler.command();
         let whole = body.len() as u64 == open.header.length;
         let mut parsed = if whole { command::command(body, mechanism) } else { None };
+        match parsed.as_ref().map(|parsed| &parsed.body).filter(|_| !opened) {
+            Some(Body::CurveHello(hello)) if self.client_transient.is_none() => {
+                self.client_transient = hello.client_transient.try_into().ok();
+            }
+            _ => {}
+        }
         let nonce = parsed.as_ref().filter(|_| !opened).and_then(Command::curve_nonce);
         let introductions = match (&mut self.opening, &parsed) {
             (Some(opening), Some(parsed)) if !opened => opening.handshake(direction, parsed, limits),
@@ -334,8 +516,13 @@ impl State {
         let mut found = Vec::new();
         let mut introduced = None;
         if let Some(parsed) = &parsed {
+            let again = self.handshake.is_ready(direction);
             self.handshake.command(direction, parsed.name, mechanism);
+            // Messages begin behind these.
+            let begins = matches!(parsed.name, b"READY" | b"INITIATE");
+            side.start_lost &= opened || !begins;
             introduced = introduction(parsed, &self.peers[direction], end);
+            conduct::command(parsed, self.peers[direction].mechanism(), again, &mut found);
             remarks(parsed, &mut found);
         } else if whole {
             found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
@@ -380,25 +567,28 @@ struct Remark {
     code: &'static str,
     severity: Severity,
     text: String,
+    spec: &'static str,
 }
 
 impl Remark {
     fn new(code: &'static str, severity: Severity, text: impl Into<String>) -> Self {
-        Self { code, severity, text: text.into() }
+        let spec = match code.split('-').next() {
+            Some("curve") => "26/CURVEZMQ",
+            Some("gssapi") => "38/ZMTP-GSSAPI",
+            _ => "37/ZMTP",
+        };
+        Self { code, severity, text: text.into(), spec }
+    }
+
+    /// The specification that speaks of it, where it is another one.
+    fn by(self, spec: &'static str) -> Self {
+        Self { spec, ..self }
     }
 }
 
 fn tell(remark: Remark, direction: Direction, at: At, sink: &mut impl EventSink) {
-    let Remark { code, severity, text } = remark;
-    sink.anomaly(Anomaly {
-        code,
-        severity,
-        direction,
-        position: at.position,
-        offset: at.offset,
-        text,
-        spec: if code.starts_with("curve-") { "26/CURVEZMQ" } else { "37/ZMTP" },
-    });
+    let Remark { code, severity, text, spec } = remark;
+    sink.anomaly(Anomaly { code, severity, direction, position: at.position, offset: at.offset, text, spec });
 }
 
 fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
@@ -412,58 +602,5 @@ fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u
         missing: open.missing,
         head,
         kind,
-    }
-}
-
-/// The peer as a command introduces it: READY or INITIATE with its metadata.
-fn introduction(command: &Command<'_>, known: &Peer, position: Position) -> Option<Peer> {
-    match &command.body {
-        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } => {
-            Some(introduction_from(metadata, known, position))
-        }
-        _ => None,
-    }
-}
-
-fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position: Position) -> Peer {
-    let properties = &metadata.properties;
-    let value = |name: &[u8]| properties.iter().find(|p| p.name.eq_ignore_ascii_case(name)).map(|p| p.value);
-    Peer {
-        greeting: known.greeting,
-        version: known.version,
-        socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
-        identity: value(b"Identity").map(Box::from),
-        properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),
-        introduced: Some(position),
-    }
-}
-
-/// What is to be said about a command that did parse.
-fn remarks(command: &Command<'_>, found: &mut Vec<Remark>) {
-    let name = preview(command.name, 40);
-    match &command.body {
-        Body::Error(reason) => {
-            let advice = match *reason {
-                b"300" => "temporary failure of the authenticator",
-                b"400" => "the authenticator refused these credentials",
-                b"500" => "the authenticator itself failed",
-                _ => "the peer refused the connection",
-            };
-            let text = format!("ERROR {}: {advice}", preview(reason, 255));
-            found.push(Remark::new("handshake-refused", Severity::Error, text));
-        }
-        Body::Metadata(metadata) | Body::CurveOpened { metadata, .. } if !metadata.rest.is_empty() => {
-            let text = format!("the last {} bytes of {name} are no property", metadata.rest.len());
-            found.push(Remark::new("malformed-metadata", Severity::Warning, text));
-        }
-        Body::Malformed(data) => {
-            let text = format!("the {} bytes of data of {name} do not follow its grammar", data.len());
-            found.push(Remark::new("malformed-command", Severity::Warning, text));
-        }
-        _ => {}
-    }
-    if command.quirk == Some(Quirk::CaretRror) {
-        let text = "ERROR is misspelt ^RROR, as libzmq 4.3.0 and later do under PLAIN; other implementations will not understand it";
-        found.push(Remark::new("caret-rror", Severity::Note, text));
     }
 }

@@ -33,6 +33,7 @@ impl EventSink for Log {
             FrameKind::Command(Some(command)) => String::from_utf8_lossy(command.name).into_owned(),
             FrameKind::Command(None) => "command?".to_owned(),
             FrameKind::Part { ordinal, part, .. } => format!("part {ordinal}.{part}"),
+            FrameKind::CutPart { .. } => "cut part".to_owned(),
         };
         let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
         self.frames.push(format!(
@@ -405,4 +406,77 @@ fn a_frame_of_no_length_ends_a_1_0_stream() {
     talk.bytes(C2s, b"\x01\0\0\0\0");
     assert_eq!(talk.log.codes, ["frame-length"]);
     assert!(talk.log.messages.is_empty());
+}
+
+/// What a SUB of libzmq 4.3.5 sent to a peer of this greeting: topics of 1, 255 and 254 octets, then the second cancelled.
+fn topics_of_libzmq(introduction: &[u8]) -> Vec<u8> {
+    let long = |wanted: u8| [&[0, 0, 0, 0, 0, 0, 0, 1, 0, wanted][..], &[b't'; 255]].concat();
+    let last = [&[0, 0xFF, 1][..], &[b'u'; 254]].concat();
+    [introduction, b"\0\x02\x01a", &long(1), &last, &long(0)].concat()
+}
+
+#[test]
+fn libzmq_mistakes_the_length_of_a_topic_of_255_octets() {
+    // 4.3.3 and later, to peers of 3.0 and 2.0: the length in 8 octets, without the LONG flag.
+    let mut greeting_3_0 = greeting("NULL");
+    greeting_3_0[11] = 0;
+    let sub_3_1 = [greeting("NULL"), ready("SUB")].concat();
+    let pub_3_0 = [greeting_3_0, ready("PUB")].concat();
+    let (sub_2_0, pub_2_0) = (b"\xff\0\0\0\0\0\0\0\x01\x7f\x03\x02\0\0", b"\xff\0\0\0\0\0\0\0\x01\x7f\x01\x01\0\0");
+    for old in [false, true] {
+        let publisher = if old { &pub_2_0[..] } else { &pub_3_0 };
+        let sent = topics_of_libzmq(if old { sub_2_0 } else { &sub_3_1 });
+        for piece in [1, 2, 3, 7, 10, 64, 300, usize::MAX] {
+            let mut talk = if old { Talk::old(Preamble::ShortGreeting(Framing::V2)) } else { Talk::default() };
+            talk.bytes(S2c, publisher);
+            sent.chunks(piece.min(sent.len())).for_each(|piece| talk.bytes(C2s, piece));
+            let lengths: Vec<_> = talk.log.messages.iter().map(String::len).collect();
+            assert_eq!(lengths, [8, 6 + 256, 6 + 255, 6 + 256], "{old} {piece}: {:?}", talk.log.messages);
+            assert!(talk.log.messages[3].starts_with("c2s 3 \0t"), "cancelled");
+            assert_eq!(talk.log.codes, ["topic-255"; 2], "{old} {piece}");
+        }
+    }
+}
+
+#[test]
+fn empty_messages_of_an_xsub_are_no_mistaken_length() {
+    let mut greeting_3_0 = greeting("NULL");
+    greeting_3_0[11] = 0;
+    // Behind them a mistaken length, as in a proxy whose back end is an XSUB.
+    let mistaken = [&b"\0\0\0\0\0\0\0\x01\0\0"[..], &[b't'; 255]].concat();
+    let sent = [b"\0\0\0\0\0\x01x\0\0".to_vec(), mistaken].concat();
+    for piece in [1, 2, 3, 5, usize::MAX] {
+        let mut talk = Talk::default();
+        talk.bytes(S2c, &[greeting_3_0.clone(), ready("XPUB")].concat());
+        talk.bytes(C2s, &[greeting("NULL"), ready("XSUB")].concat());
+        talk.log = Log::default();
+        sent.chunks(piece.min(sent.len())).for_each(|piece| talk.bytes(C2s, piece));
+        let expected = [(92, 0, 0), (94, 1, 0), (96, 2, 1), (99, 3, 0), (101, 4, 256)];
+        let expected = expected.map(|(offset, ordinal, length)| format!("c2s @{offset} part {ordinal}.0 {length}"));
+        assert_eq!(talk.log.frames, expected, "{piece}");
+        assert_eq!(talk.log.codes, ["topic-255"]);
+    }
+    // From a PUSH the same octets are what they look like.
+    let mut talk = Talk::connected("PUSH", "PULL");
+    talk.bytes(C2s, b"\0\0\0\0\0\0\0\x01\0");
+    assert_eq!(talk.log.messages.len(), 4);
+}
+
+#[test]
+fn a_missing_delimiter_is_told_once() {
+    let mut talk = Talk::connected("REQ", "ROUTER");
+    talk.bytes(C2s, b"\x01\0\0\x01q");
+    talk.bytes(S2c, b"\x01\0\0\x01a");
+    talk.bytes(S2c, b"\x01\x04abcd\x01\0\0\x01a");
+    assert_eq!(talk.log.codes, [""; 0]);
+    talk.bytes(S2c, b"\0\x01a");
+    talk.bytes(S2c, b"\0\x01b");
+    assert_eq!(talk.log.codes, ["delimiter-missing"]);
+    let mut talk = Talk::connected("DEALER", "REP");
+    talk.bytes(C2s, b"\0\0");
+    assert_eq!(talk.log.codes, [""; 0], "ZMQ_PROBE_ROUTER");
+    talk.bytes(C2s, b"\x01\x05ident\x01\0\0\x01q");
+    assert_eq!(talk.log.codes, [""; 0]);
+    talk.bytes(C2s, b"\x01\x01q\0\0");
+    assert_eq!(talk.log.codes, ["delimiter-missing"], "nothing behind the empty frame");
 }

@@ -2,9 +2,10 @@
 
 use crate::conversation::{Conversation, command, frame, greeting, long_header, message, metadata};
 use crate::formats::{gzip, pcap_ns_big_endian, zstd};
-use crate::packets::{OwnedPacket, analyze};
+use crate::packets::{OwnedPacket, analyze, analyze_with};
 use crate::program::on_capture;
 use std::io::Cursor;
+use zmtpscope::analyze::engine::Options;
 use zmtpscope::base::direction::Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use zmtpscope::base::limits::Limits;
 use zmtpscope::base::text::is_unsafe;
@@ -155,6 +156,54 @@ fn ten_thousand_parts_in_one_message() {
     for view in VIEWS {
         on_capture(&[view], &pcap_ns_big_endian(&talk.packets));
     }
+}
+
+/// Many connections, each within its own limits, hold no more than all of them may together.
+#[test]
+fn messages_under_way_on_many_connections_are_bounded_together() {
+    let body = [b'x'; 200];
+    let mut packets = Vec::new();
+    let open = 20;
+    for port in 0..open {
+        let mut talk = Conversation::connected(40_000 + port, DEALER, ROUTER);
+        talk.say(C2s, &frame(1, b"first"));
+        (0..50).for_each(|_| talk.say(C2s, &frame(1, &body)));
+        packets.push(talk);
+    }
+    let mut said: Vec<OwnedPacket> = packets.iter_mut().flat_map(|talk| std::mem::take(&mut talk.packets)).collect();
+    for talk in &mut packets {
+        talk.say(C2s, &frame(0, b"last"));
+        said.append(&mut talk.packets);
+    }
+    let options =
+        Options { limits: Limits { session_total_bytes: 100_000, ..Limits::default() }, ..Options::default() };
+    let found = analyze_with(options, &said);
+    assert!(found.health.released_connections > 0, "{:?}", found.health);
+    let messages: Vec<_> = found.messages().map(|(_, message)| message).collect();
+    assert_eq!(messages.len(), usize::from(open), "none is lost");
+    for message in &messages {
+        assert_eq!(message.part_count, 52, "and all of its parts are counted");
+        assert_eq!(message.part_heads().next(), Some(&b"first"[..]));
+    }
+    assert!(messages.iter().any(|message| message.parts.len() == 1));
+    assert!(messages.iter().any(|message| message.parts.len() == 52), "those heard last are whole");
+    assert_eq!(
+        found.connections.iter().map(|c| c.traffic.c2s.body_bytes).sum::<u64>(),
+        u64::from(open) * (5 + 10_000 + 4)
+    );
+}
+
+/// One connection's flood of mistakes does not hide another's.
+#[test]
+fn a_flood_of_anomalies_leaves_room_for_others() {
+    let mut flood = Conversation::connected(40_000, DEALER, ROUTER);
+    flood.say(C2s, &[4, 0].repeat(20_000));
+    let mut other = Conversation::connected(40_001, DEALER, ROUTER);
+    other.say(C2s, &[4, 0]);
+    let found = analyze(flood.packets.iter().chain(&other.packets));
+    let of = |conn| found.findings.iter().filter(|finding| finding.conns == [conn]).count();
+    assert_eq!((of(0), of(1)), (Limits::default().anomalies_alike, 1));
+    assert_eq!(found.health.anomalies_not_listed, 20_000 - Limits::default().anomalies_alike as u64);
 }
 
 #[test]

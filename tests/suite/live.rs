@@ -17,17 +17,17 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that does not outlive its test, and the lines that it writes.
-struct Process {
+pub struct Process {
     name: &'static str,
     child: Child,
-    stdin: Option<ChildStdin>,
+    pub stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     complaints: Receiver<String>,
     deadline: Instant,
 }
 
 impl Process {
-    fn start(name: &'static str, command: &mut Command) -> Self {
+    pub fn start(name: &'static str, command: &mut Command) -> Self {
         let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name} cannot be started: {error}"));
         let lines = lines_of(child.stdout.take().expect("it is piped"));
@@ -41,19 +41,25 @@ impl Process {
     }
 
     /// The next line on its standard output; `None` when there will be none.
-    fn line(&self) -> Option<String> {
+    pub fn line(&self) -> Option<String> {
         self.lines.recv_timeout(self.time_left()).ok()
     }
 
     /// Everything it wrote to its standard error, once it has ended or was killed.
-    fn complaints(&mut self) -> String {
+    pub fn complaints(&mut self) -> String {
         let _ = self.child.kill();
         let _ = self.child.wait();
         self.complaints.iter().collect::<Vec<_>>().join("\n")
     }
 
+    /// Interrupts it, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let status = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "{} was gone already", self.name);
+    }
+
     /// Waits for its end, and panics if that was none of its own.
-    fn end(mut self) {
+    pub fn end(mut self) {
         while self.child.try_wait().expect("it can be waited for").is_none() {
             if self.time_left().is_zero() {
                 let said = self.complaints();
@@ -130,20 +136,28 @@ fn peers(args: &[&str]) -> (Process, Announcement) {
     (peers, announcement)
 }
 
-/// The program, sniffing.
-fn sniffer(view: &str, filter: &str) -> Process {
-    let args = ["sniff", "-i", "lo", "--format", "jsonl", "--view", view, filter];
-    let mut sniffer = Process::start("zmtpscope", Command::new(env!("CARGO_BIN_EXE_zmtpscope")).args(args));
-    let ready = sniffer.complaints.recv_timeout(sniffer.time_left()).unwrap_or_default();
-    if !ready.contains("capturing on lo") {
-        let said = sniffer.complaints();
-        panic!(
-            "zmtpscope does not sniff. The live tests need the right to capture on loopback: run them as root, or \
-             `setcap cap_net_raw+ep {}`.\n{ready}\n{said}",
-            env!("CARGO_BIN_EXE_zmtpscope")
-        );
+/// The program, sniffing on loopback with these options.
+pub fn sniffer(options: &[&str]) -> Process {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_zmtpscope"));
+    command.env_remove("ZMTPKEYLOGFILE").args(["sniff", "-i", "lo", "--format", "jsonl"]).args(options);
+    let mut sniffer = Process::start("zmtpscope", &mut command);
+    let mut before = Vec::new();
+    loop {
+        let line = sniffer.complaints.recv_timeout(sniffer.time_left());
+        match line {
+            Ok(line) if line.contains("capturing on lo") => return sniffer,
+            Ok(line) => before.push(line),
+            Err(_) => {
+                let said = sniffer.complaints();
+                panic!(
+                    "zmtpscope does not sniff. The live tests need the right to capture on loopback: run them as root, or \
+                     `setcap cap_net_raw+ep {}`.\n{}\n{said}",
+                    env!("CARGO_BIN_EXE_zmtpscope"),
+                    before.join("\n")
+                );
+            }
+        }
     }
-    sniffer
 }
 
 /// Runs peers and sniffer, the sniffer until it told `expected` rows or is late with them; then interrupts it. What the
@@ -154,7 +168,7 @@ fn run(
     is_expected: impl Fn(&Value) -> bool,
 ) -> (Counted, Ports, Vec<Value>) {
     let (mut peers, Announcement { ports, filter }) = peers(&["--requests", "25", "--clients", "4", "--workers", "3"]);
-    let sniffer = sniffer(view, &filter);
+    let sniffer = sniffer(&["--view", view, &filter]);
     let word = peers.stdin.take().expect("nobody took it").write_all(b"go\n");
     word.expect("the peers wait for it");
     let Some(line) = peers.line() else { panic!("the peers broke: {}", peers.complaints()) };
@@ -177,8 +191,7 @@ fn run(
         }
     }
     // What is told too often must be told before the end, too.
-    let interrupt = Command::new("kill").args(["-INT", &sniffer.child.id().to_string()]).status();
-    assert!(interrupt.is_ok_and(|status| status.success()), "the sniffer was gone already");
+    sniffer.interrupt();
     while let Some(line) = sniffer.line() {
         take(line, &mut rows);
     }

@@ -3,9 +3,12 @@
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
+//! * [`security`]: mechanisms without keys, and what refusals say;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
@@ -18,6 +21,9 @@ mod curve;
 mod fixture;
 mod formats;
 mod hostile;
+mod hostile_peers;
+#[cfg(all(feature = "libpcap", target_os = "linux"))]
+mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
 mod metamorphic;
@@ -25,4 +31,5 @@ mod numbering;
 mod packets;
 mod program;
 mod recording;
+mod security;
 mod truth;

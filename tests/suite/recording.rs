@@ -14,7 +14,7 @@ use zmtpscope::correlate::findings::Finding;
 use zmtpscope::correlate::path::Path;
 use zmtpscope::flow::table::{End, FlowInfo};
 use zmtpscope::zmtp::event::{Frame, Message, Part};
-use zmtpscope::zmtp::session::Traffic;
+use zmtpscope::zmtp::session::{CurveFacts, Traffic};
 
 /// One direction of one connection: sender and receiver. No fixture uses a pair of endpoints twice.
 pub type Stream = (Endpoint, Endpoint);
@@ -90,6 +90,7 @@ pub struct ConnectionRecord {
     pub version: Option<String>,
     pub mechanism: Option<String>,
     pub decrypted: Option<bool>,
+    pub curve: Option<CurveFacts>,
     pub handshake: HandshakeOutcome,
     pub peers: PerDirection<PeerRecord>,
     pub traffic: PerDirection<Traffic>,
@@ -268,6 +269,7 @@ impl Observer for Recorder {
             version: summary.version.map(|version| version.to_string()),
             mechanism: summary.mechanism.map(|mechanism| mechanism.to_string()),
             decrypted: summary.decrypted,
+            curve: summary.curve,
             handshake: summary.handshake,
             peers: PerDirection::from_fn(|direction| {
                 let peer = &summary.peers[direction];

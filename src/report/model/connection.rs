@@ -10,7 +10,9 @@ use crate::base::text::preview;
 use crate::base::time::Timestamp;
 use crate::flow::table::EndReason;
 use crate::report::community_id::community_id;
+use crate::zmtp::curve::nonces::Tally;
 use crate::zmtp::peer::Peer;
+use crate::zmtp::session::CurveFacts;
 use crate::zmtp::wire::greeting::{MechanismName, Version};
 use crate::zmtp::wire::socket_type::SocketType;
 use serde::Serialize;
@@ -40,6 +42,8 @@ pub struct Connection<'a> {
     pub mechanism: Option<Shown<MechanismName>>,
     pub handshake: &'static str,
     pub decrypted: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Curve<'a>>,
     pub peers: Peers<'a>,
     pub messages: Both<u64>,
     pub frames: Both<u64>,
@@ -54,6 +58,39 @@ pub struct Connection<'a> {
 pub struct Peers<'a> {
     pub client: PeerModel<'a>,
     pub server: PeerModel<'a>,
+}
+
+/// What a CURVE connection shows without any key; absent for others.
+#[derive(Clone, Debug, Serialize)]
+pub struct Curve<'a> {
+    /// C', made for this connection.
+    pub client_transient_key: Option<Hex<'a>>,
+    /// The short nonces of each direction.
+    pub nonces: Both<Nonces>,
+}
+
+/// The short nonces of one direction: libzmq counts every frame after the greeting but WELCOME.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Nonces {
+    /// The first in the capture.
+    pub first: Option<u64>,
+    /// The highest.
+    pub last: Option<u64>,
+    /// How many between them were not seen.
+    pub missing: u64,
+    /// How many were not above the highest: replays.
+    pub repeated: u64,
+}
+
+impl<'a> Curve<'a> {
+    fn new(facts: &'a CurveFacts) -> Self {
+        let nonces = |tally: &Tally| {
+            let Tally { first, last, missing, repeated } = *tally;
+            Nonces { first, last, missing, repeated }
+        };
+        let client_transient_key = facts.client_transient.as_ref().map(|key| Hex(key));
+        Self { client_transient_key, nonces: Both::of(&facts.nonces, nonces) }
+    }
 }
 
 /// One end.
@@ -90,6 +127,7 @@ impl<'a> Connection<'a> {
             mechanism: summary.mechanism.map(Shown),
             handshake: handshake(summary.handshake),
             decrypted: summary.decrypted,
+            curve: summary.curve.as_ref().map(Curve::new),
             peers: Peers { client: PeerModel::new(&summary.peers.c2s), server: PeerModel::new(&summary.peers.s2c) },
             messages: Both::of(&summary.traffic, |traffic| traffic.messages),
             frames: Both::of(&summary.traffic, |traffic| traffic.frames),

@@ -1,8 +1,12 @@
 //! The decoded fields of greetings and commands: an object whose members depend on what it describes.
 
 use super::bytes::{Hex, text_or_hex};
+use crate::zmtp::curve::likely::socket_types;
+use crate::zmtp::event::Seal;
 use crate::zmtp::wire::command::{Body, Command};
+use crate::zmtp::wire::curve::{BOX_OVERHEAD, VOUCHED};
 use crate::zmtp::wire::greeting::Greeting;
+use crate::zmtp::wire::gssapi::Wrapped;
 use rustc_hash::FxHashSet;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -20,17 +24,22 @@ pub enum Fields<'a> {
         body: &'a Body<'a>,
         /// Show passwords.
         show_secrets: bool,
+        /// How long the sender's identity is, as its greeting says.
+        identity_length: Option<u8>,
     },
-    /// A CURVE MESSAGE that was sent as a message frame.
-    Nonce(u64),
+    /// A message frame under CURVE or GSSAPI.
+    Seal(Seal),
 }
 
 impl<'a> Fields<'a> {
     /// The fields of `command`; `None` if it has none.
-    pub fn of_command(command: &'a Command<'a>, show_secrets: bool) -> Option<Self> {
+    pub fn of_command(command: &'a Command<'a>, show_secrets: bool, identity_length: Option<u8>) -> Option<Self> {
         let body = &command.body;
-        (!matches!(body, Body::Empty | Body::Unknown(_) | Body::Malformed(_)))
-            .then_some(Self::Command { body, show_secrets })
+        (!matches!(body, Body::Empty | Body::Unknown(_) | Body::Malformed(_))).then_some(Self::Command {
+            body,
+            show_secrets,
+            identity_length,
+        })
     }
 
     /// Every field with its value, in the order in which they are sent.
@@ -49,13 +58,47 @@ impl<'a> Fields<'a> {
                     field("identity_length", Value::Number(u64::from(length)));
                 }
             }
-            Self::Command { body, show_secrets } => of_body(body, *show_secrets, field),
-            Self::Nonce(nonce) => field("nonce", Value::Number(*nonce)),
+            Self::Command { body, show_secrets, identity_length } => {
+                of_body(body, *show_secrets, *identity_length, field);
+            }
+            Self::Seal(seal) => of_seal(*seal, field),
         }
     }
 }
 
-fn of_body(body: &Body<'_>, show_secrets: bool, mut field: impl FnMut(&str, Value<'_>)) {
+fn of_seal(seal: Seal, mut field: impl FnMut(&str, Value<'_>)) {
+    match seal {
+        Seal::Clear => {}
+        Seal::Opened { nonce } => field("nonce", Value::Number(nonce)),
+        Seal::Curve { nonce, content, likely } => {
+            field("nonce", Value::Number(nonce));
+            field("plaintext_length", Value::Number(content));
+            if let Some(likely) = likely {
+                field("likely", Value::Text(likely));
+            }
+        }
+        Seal::Gssapi(wrapped) => of_wrapped(wrapped, field),
+    }
+}
+
+fn of_wrapped(wrapped: Wrapped, mut field: impl FnMut(&str, Value<'_>)) {
+    field("token_length", Value::Number(u64::from(wrapped.length)));
+    if let Some(sequence) = wrapped.sequence {
+        field("sequence", Value::Number(sequence));
+    }
+}
+
+/// What READY or INITIATE show of the metadata in their box: how long they are, and so, with libzmq, of which type.
+fn of_sealed_metadata(sealed: &[u8], around: usize, identity: Option<u8>, mut field: impl FnMut(&str, Value<'_>)) {
+    let Some(length) = sealed.len().checked_sub(around) else { return };
+    field("metadata_length", Value::Number(length as u64));
+    let types = socket_types(length as u64, identity);
+    if !types.is_empty() {
+        field("likely", Value::Text(&types.join(" or ")));
+    }
+}
+
+fn of_body(body: &Body<'_>, show_secrets: bool, identity_length: Option<u8>, mut field: impl FnMut(&str, Value<'_>)) {
     match body {
         Body::Metadata(metadata) => {
             for_each_property(metadata.properties.iter().map(|p| (p.name, p.value)), |name, value| {
@@ -73,8 +116,27 @@ fn of_body(body: &Body<'_>, show_secrets: bool, mut field: impl FnMut(&str, Valu
             field("nonce", Value::Number(hello.nonce));
         }
         Body::CurveWelcome(welcome) => field("nonce", Value::Hex(welcome.nonce)),
-        Body::CurveInitiate(initiate) => field("nonce", Value::Number(initiate.nonce)),
-        Body::CurveBox(sealed) => field("nonce", Value::Number(sealed.nonce)),
+        Body::CurveInitiate(initiate) => {
+            field("nonce", Value::Number(initiate.nonce));
+            of_sealed_metadata(initiate.initiate_box, BOX_OVERHEAD + VOUCHED, identity_length, field);
+        }
+        Body::CurveBox(sealed) => {
+            field("nonce", Value::Number(sealed.nonce));
+            of_sealed_metadata(sealed.sealed, BOX_OVERHEAD, identity_length, field);
+        }
+        Body::GssToken(token) => {
+            field("token_length", Value::Number(token.octets.len() as u64));
+            if let Some(oid) = token.dotted_oid() {
+                field("oid", Value::Text(&oid));
+            }
+            if let Some(name) = token.mechanism() {
+                field("mechanism", Value::Text(name));
+            }
+            if let Some(kind) = token.kind() {
+                field("token", Value::Text(kind));
+            }
+        }
+        Body::GssWrapped(wrapped) => of_wrapped(*wrapped, field),
         Body::CurveOpened { nonce, client_key, metadata } => {
             field("nonce", Value::Number(*nonce));
             if let Some(key) = client_key {

@@ -6,8 +6,8 @@ use super::fields::Fields;
 use crate::analyze::observer::ConnectionRef;
 use crate::base::time::Timestamp;
 use crate::report::settings::{Payload, Settings};
-use crate::zmtp::event::{Frame, FrameKind};
-use crate::zmtp::wire::command::Body;
+use crate::zmtp::event::{Frame, FrameKind, Seal};
+use crate::zmtp::wire::command::{Body, Command};
 use crate::zmtp::wire::greeting::MechanismName;
 use serde::Serialize;
 use std::borrow::Cow;
@@ -47,13 +47,14 @@ impl<'a> FrameModel<'a> {
             FrameKind::Greeting(greeting) => ("greeting", Some(Fields::Greeting(greeting))),
             FrameKind::Command(command) => {
                 name = command_name(connection, frame, settings).map(text_or_hex);
-                ("command", command.and_then(|command| Fields::of_command(command, settings.show_secrets)))
+                ("command", command.and_then(|command| known_fields(connection, frame, command, settings)))
             }
             FrameKind::Identity => ("identity", None),
-            FrameKind::Part { ordinal: message, part: number, nonce, opened } => {
-                (ordinal, part, encrypted) = (Some(*message), Some(*number), nonce.is_some() && !opened);
-                ("message", nonce.map(Fields::Nonce))
+            FrameKind::Part { ordinal: message, part: number, seal } => {
+                (ordinal, part, encrypted) = (Some(*message), Some(*number), seal.is_closed());
+                ("message", (*seal != Seal::Clear).then_some(Fields::Seal(*seal)))
             }
+            FrameKind::CutPart { nonce } => ("message", Some(Fields::Seal(Seal::Opened { nonce: *nonce }))),
         };
         let shown = shown_body(connection, frame, settings);
         let cut = shown.is_some_and(|body| (body.len() as u64) < frame.length);
@@ -88,6 +89,17 @@ pub fn shown_body<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, setting
         return None;
     }
     Some(&frame.head[..frame.head.len().min(settings.frame_body())])
+}
+
+/// The fields of a command of this frame; `None` if it has none.
+pub fn known_fields<'a>(
+    connection: &ConnectionRef<'_>,
+    frame: &Frame<'_>,
+    command: &'a Command<'a>,
+    settings: &Settings,
+) -> Option<Fields<'a>> {
+    let greeting = connection.peers[frame.direction].greeting;
+    Fields::of_command(command, settings.show_secrets, greeting.and_then(|greeting| greeting.identity_length()))
 }
 
 /// The name of a command; `None` if it has none, or if it may hold a secret.

@@ -28,6 +28,7 @@ pub struct Capture<'a> {
     pub packets: u64,
     pub bytes: u64,
     pub skipped: BTreeMap<String, u64>,
+    pub fragments: Fragments,
     pub tcp_connections: u64,
     pub zmtp_connections: u64,
     pub other_connections: u64,
@@ -40,8 +41,18 @@ pub struct Capture<'a> {
     pub limit_gaps: u64,
     pub late_segments: u64,
     pub evicted: u64,
+    pub released_connections: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
+}
+
+/// IP datagrams that came in fragments.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // as in `FragmentStats`
+pub struct Fragments {
+    pub reassembled: u64,
+    pub given_up: u64,
+    pub overlapping: u64,
 }
 
 /// One file or interface.
@@ -78,6 +89,11 @@ impl<'a> Capture<'a> {
             packets: health.packets,
             bytes: health.bytes,
             skipped: health.skipped.iter().map(|(reason, count)| (reason.to_string(), *count)).collect(),
+            fragments: Fragments {
+                reassembled: health.fragments.reassembled,
+                given_up: health.fragments.given_up,
+                overlapping: health.fragments.overlapping,
+            },
             tcp_connections: health.tcp_connections,
             zmtp_connections,
             other_connections: health.other_connections,
@@ -90,6 +106,7 @@ impl<'a> Capture<'a> {
             limit_gaps: health.reassembly.limit_gaps,
             late_segments: health.late_segments,
             evicted: health.evicted,
+            released_connections: health.released_connections,
             given_up_messages: health.given_up_messages,
             anomalies_not_listed: health.anomalies_not_listed,
         }

@@ -17,7 +17,7 @@ use crate::base::time::Timestamp;
 use crate::report::facts::CaptureFacts;
 use crate::report::gauge::Gauge;
 use crate::report::model::fields::{Fields, Value};
-use crate::report::model::frame::{command_name, shown_body};
+use crate::report::model::frame::{command_name, known_fields, shown_body};
 use crate::report::model::message::envelope_length;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
@@ -277,7 +277,7 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
         FrameKind::Command(Some(command)) => {
             let name = command_name(connection, frame, settings);
             let name = What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32)));
-            match Fields::of_command(command, settings.show_secrets) {
+            match known_fields(connection, frame, command, settings) {
                 Some(known) => ("command", name, fields(&known)),
                 None => ("command", name, String::new()),
             }
@@ -286,13 +286,17 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
             let what = if frame.length == 0 { "anonymous" } else { "identity" };
             ("identity", What::Words(what.to_owned()), body(connection, frame, settings))
         }
-        FrameKind::Part { ordinal, part, nonce, opened } => {
+        FrameKind::Part { ordinal, part, seal } => {
             let what = What::Part { ordinal: *ordinal, part: *part, of: None };
-            let content = match nonce {
-                Some(nonce) if !opened => format!("encrypted, nonce {nonce}"),
-                _ => body(connection, frame, settings),
+            let content = if seal.is_closed() {
+                format!("encrypted, {}", fields(&Fields::Seal(*seal)))
+            } else {
+                body(connection, frame, settings)
             };
             ("message", what, content)
+        }
+        FrameKind::CutPart { .. } => {
+            ("message", What::Words("of a cut message".to_owned()), body(connection, frame, settings))
         }
     };
     Row {

@@ -147,6 +147,8 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
     let health = &capture.health;
     let reassembly = &health.reassembly;
     let counts = [
+        (health.fragments.given_up, "IP datagrams of which fragments are missing"),
+        (health.fragments.overlapping, "IP fragments that overlap or contradict others"),
         (reassembly.lost_bytes, "bytes missing from the capture"),
         (reassembly.retransmitted, "retransmitted segments"),
         (reassembly.out_of_order, "segments out of order"),
@@ -155,6 +157,7 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
         (reassembly.limit_gaps, "gaps assumed because a limit was reached"),
         (health.late_segments, "segments of connections that were over"),
         (health.evicted, "connections given up for want of room"),
+        (health.released_connections, "connections whose messages under way were given up for want of room"),
         (health.given_up_messages, "messages beyond the correlation window"),
         (health.anomalies_not_listed, "anomalies not listed"),
     ];

@@ -12,7 +12,7 @@ use crate::correlate::findings::Finding;
 use crate::report::samples::{connection, proxied, stuck, with_message, written};
 use crate::report::settings::Settings;
 use crate::zmtp::anomaly::Severity;
-use crate::zmtp::event::{Frame, FrameKind};
+use crate::zmtp::event::{Frame, FrameKind, Seal};
 use crate::zmtp::wire::frame::FrameFlags;
 use unicode_width::UnicodeWidthStr;
 
@@ -65,7 +65,7 @@ fn feed_frames(view: &mut FramesTable, parts: &[&[u8]]) {
                 length: part.len() as u64,
                 missing: 0,
                 head: part,
-                kind: FrameKind::Part { ordinal: 0, part: at as u64, nonce: None, opened: false },
+                kind: FrameKind::Part { ordinal: 0, part: at as u64, seal: Seal::Clear },
             };
             view.frame(connection, &frame);
         }

@@ -10,6 +10,7 @@
 //! ```
 
 pub mod boxes;
+pub mod likely;
 pub mod nonces;
 pub mod opening;
 #[cfg(test)]

@@ -11,14 +11,11 @@ use crate::base::limits::Limits;
 use crate::zmtp::framer::At;
 use crate::zmtp::keylog::{KEY_LENGTH, KeyLog, Pair, Public};
 use crate::zmtp::wire::command::{Body, Command, curve_message};
-use crate::zmtp::wire::curve::BOX_OVERHEAD;
+use crate::zmtp::wire::curve::{BOX_OVERHEAD, VOUCHED};
 use crate::zmtp::wire::frame::FrameHeader;
 use crate::zmtp::wire::metadata::metadata;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Octets of INITIATE's box before the metadata: C, and nonce and box of the vouch.
-const VOUCHED: usize = 32 + 16 + 80;
 
 /// Octets of a MESSAGE before its box: its name, the short nonce.
 const MESSAGE_CLEAR: usize = 8 + 8;
@@ -83,7 +80,7 @@ pub struct Opened {
 
 /// Why a frame was given back as it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Closed {
+pub enum Failed {
     /// It is no MESSAGE.
     Other,
     /// The key does not open it.
@@ -98,7 +95,7 @@ pub enum Want {
     /// The log has no key of this connection.
     NoKey,
     /// Of a long log only so many keys were tried.
-    Limit(usize),
+    Limit,
 }
 
 /// The opening of one connection.
@@ -128,8 +125,6 @@ pub struct Opening {
     pub held: PerDirection<Option<Held>>,
     /// What failed was told.
     pub told: PerDirection<bool>,
-    /// That there is no key was told.
-    pub told_want: bool,
     spare: Vec<u8>,
 }
 
@@ -153,7 +148,6 @@ impl Opening {
             transients_seen: 0,
             held: PerDirection::default(),
             told: PerDirection::default(),
-            told_want: false,
             spare: Vec::new(),
         }
     }
@@ -172,7 +166,7 @@ impl Opening {
     pub fn want(&self, limits: &Limits) -> Want {
         match (self.server_transient, self.tried) {
             (Some(_), _) => Want::LongTermOnly,
-            (None, tried) if tried >= limits.curve_keys => Want::Limit(tried),
+            (None, tried) if tried >= limits.curve_keys => Want::Limit,
             (None, _) => Want::NoKey,
         }
     }
@@ -217,8 +211,13 @@ impl Opening {
 
     fn find_key(&mut self, limits: &Limits) {
         self.search(limits);
-        if self.key.is_none() {
-            self.keys.want();
+        if self.key.is_some() {
+            return;
+        }
+        self.keys.look();
+        let generation = self.keys.generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            self.search(limits);
         }
     }
 
@@ -314,13 +313,13 @@ impl Opening {
     }
 
     /// Opens a whole frame in its place.
-    pub fn open(&mut self, direction: Direction, held: &mut Held) -> Result<Opened, Closed> {
-        let sealed = curve_message(&held.bytes).ok_or(Closed::Other)?;
+    pub fn open(&mut self, direction: Direction, held: &mut Held) -> Result<Opened, Failed> {
+        let sealed = curve_message(&held.bytes).ok_or(Failed::Other)?;
         let nonce = sealed.nonce;
-        let key = self.key.as_ref().ok_or(Closed::Sealed)?;
+        let key = self.key.as_ref().ok_or(Failed::Sealed)?;
         let sender = if direction == self.client { Sender::Client } else { Sender::Server };
         let plain = key.open_in_place(&message_nonce(sender, nonce), &mut held.bytes[MESSAGE_CLEAR..]);
-        let flags = *plain.and_then(<[u8]>::first).ok_or(Closed::Sealed)?;
+        let flags = *plain.and_then(<[u8]>::first).ok_or(Failed::Sealed)?;
         self.proven = true;
         let content = MESSAGE_CLEAR + BOX_OVERHEAD + 1..held.bytes.len();
         Ok(Opened { nonce, more: flags & 0x01 != 0, command: flags & 0x02 != 0, content })

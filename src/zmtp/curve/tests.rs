@@ -96,11 +96,12 @@ impl Talk {
     /// Greetings and handshake of a client that is the side that sends in `client`. The session knows s' only.
     fn new(client: Direction, types: [&str; 2], piece: usize) -> Self {
         let keys = KeyLog::parse(&format!("CURVE_SERVER_TRANSIENT {}", hex(&*secret(0x51)))).0;
+        Self::with_keys(client, types, piece, Some(&Arc::new(keys)))
+    }
+
+    fn with_keys(client: Direction, types: [&str; 2], piece: usize, keys: Option<&Arc<KeyLog>>) -> Self {
         let mut talk = Self {
-            session: Session::new(
-                PerDirection { c2s: Preamble::Greeting, s2c: Preamble::Greeting },
-                Some(&Arc::new(keys)),
-            ),
+            session: Session::new(PerDirection { c2s: Preamble::Greeting, s2c: Preamble::Greeting }, keys),
             log: Log::default(),
             limits: Limits::default(),
             client,
@@ -208,6 +209,24 @@ fn parts_and_commands_of_either_outer_form() {
 }
 
 #[test]
+fn without_keys_each_frame_is_a_message_whatever_its_outer_form() {
+    for outer in [0, 4] {
+        let mut talk = Talk::with_keys(C2s, ["PUSH", "PULL"], usize::MAX, None);
+        talk.send(C2s, outer, 1, b"one");
+        talk.send(C2s, outer, 0, &[b'x'; 300]);
+        assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 closed"], "{outer}");
+        let traffic = talk.session.traffic(C2s);
+        assert_eq!((traffic.messages, traffic.frames, traffic.commands), (2, 2, 2), "HELLO and INITIATE are commands");
+        assert_eq!(traffic.body_bytes, 33 + 3 + 33 + 300);
+        let curve = talk.session.curve().expect("it is CURVE");
+        assert_eq!(curve.client_transient, Some(public_of(&secret(0xC1))));
+        let nonces = curve.nonces.c2s;
+        assert_eq!((nonces.first, nonces.last, nonces.missing), (Some(1), Some(4), 0));
+        assert!(talk.log.codes.is_empty(), "{:?}", talk.log.codes);
+    }
+}
+
+#[test]
 fn the_answer_does_not_depend_on_how_the_bytes_were_cut() {
     let told = |piece| {
         let mut talk = Talk::new(C2s, ["DEALER", "ROUTER"], piece);
@@ -241,10 +260,11 @@ fn what_was_changed_stays_closed_and_is_told_once() {
         *body.last_mut().expect("not empty") ^= 1;
         talk.bytes(C2s, &frame(0, &body));
     }
+    talk.send(C2s, 0, 0, b"the end of two, or three");
     talk.send(C2s, 0, 0, b"three");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 closed", "c2s 2 three"]);
     assert_eq!(talk.log.codes, ["curve-not-opened"]);
-    assert_eq!(talk.session.traffic(C2s).broken_messages, 1);
+    assert_eq!(talk.session.traffic(C2s).broken_messages, 2);
     assert_eq!(talk.session.traffic(C2s).body_bytes, 2 * 36 + 5, "what stays closed counts as it was sent");
 }
 
@@ -255,7 +275,7 @@ fn a_box_without_flags_is_not_a_part() {
     let empty = sealed(&public_of(&secret(0x51)), &secret(0xC1), &nonce, b"");
     talk.bytes(C2s, &frame(0, &[b"\x07MESSAGE", &3_u64.to_be_bytes()[..], &empty].concat()));
     assert_eq!(talk.log.messages, ["c2s 0 closed"]);
-    assert_eq!(talk.log.codes, ["curve-not-opened"]);
+    assert_eq!(talk.log.codes, ["curve-not-opened", "curve-malformed-message"]);
 }
 
 #[test]
@@ -265,6 +285,9 @@ fn a_gap_in_a_box_closes_that_frame_only() {
     talk.bytes(C2s, &octets[..30]);
     talk.data(C2s, Data::Gap(5));
     talk.bytes(C2s, &octets[35..]);
+    talk.send(C2s, 0, 2, b"\x04PING\0\0");
+    talk.send(C2s, 0, 1, b"a part of it, or of another");
+    talk.send(C2s, 0, 0, b"and its end");
     talk.send(C2s, 0, 0, b"whole");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 whole"]);
     assert_eq!(talk.log.codes, ["curve-not-opened"]);
@@ -287,6 +310,7 @@ fn a_frame_above_the_limit_is_not_held() {
     let mut talk = Talk::new(C2s, ["PUSH", "PULL"], usize::MAX);
     talk.limits.sealed_bytes = 100;
     talk.send(C2s, 0, 0, &[b'x'; 300]);
+    talk.send(C2s, 0, 0, b"the end of it, or another");
     talk.send(C2s, 0, 0, b"short");
     assert_eq!(talk.log.messages, ["c2s 0 closed", "c2s 1 short"]);
     assert_eq!(talk.log.codes, ["curve-too-long"]);

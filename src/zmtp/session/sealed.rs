@@ -1,15 +1,22 @@
-//! A session whose CURVE frames are held, opened and passed on as if they had been sent in clear.
+//! A session whose CURVE frames are held, opened and passed on as if they had been sent in clear; and what is told of those
+//! that stay closed.
+//!
+//! Invariant: MORE is inside the boxes, so after frames that were lost or stay closed no one knows where the next message
+//! begins. What is opened then is told as cut parts, up to the first that ends a message.
 
-use super::{Remark, State, introduction_from, tell};
+use super::{Closed, Remark, State, frame, introduction_from, tell};
 use crate::base::chunk::{Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
 use crate::zmtp::anomaly::Severity;
+use crate::zmtp::assembler::OpenFrame;
 use crate::zmtp::curve::nonces::Oddity;
-use crate::zmtp::curve::opening::{Closed, Held, Introduction, Want};
-use crate::zmtp::event::EventSink;
+use crate::zmtp::curve::opening::{Failed, Held, Introduction};
+use crate::zmtp::event::{EventSink, FrameKind, Seal};
 use crate::zmtp::framer::{At, Item};
 use crate::zmtp::wire::frame::{FrameFlags, FrameHeader};
+use crate::zmtp::wire::greeting::MechanismName;
+use crate::zmtp::wire::gssapi::Wrapped;
 use crate::zmtp::wire::metadata::metadata;
 
 impl State {
@@ -31,7 +38,7 @@ impl State {
                 let any_closed = Direction::BOTH.iter().any(|&side| self.sides[side].traffic.messages > 0);
                 if any_closed && !late.is_empty() {
                     let text = "the key came while the connection was under way: what was sent before stays closed, and \
-                                the first message of each side may lack parts";
+                                the first message of each side is left out, as it may lack parts";
                     tell(Remark::new("curve-opened-late", Severity::Note, text), direction, at, sink);
                 }
                 for introduction in late {
@@ -42,7 +49,7 @@ impl State {
                         "a frame of {} bytes stays closed: no more than {} are held to be opened",
                         header.length, limits.sealed_bytes
                     );
-                    self.closed(direction, "curve-too-long", text, at, sink);
+                    self.stay_closed(direction, "curve-too-long", text, at, sink);
                 }
                 false
             }
@@ -51,7 +58,7 @@ impl State {
                 if let Some(held) = opening.held[direction].take() {
                     let text = "a frame of which bytes are missing cannot be opened";
                     let at = held.at;
-                    self.closed(direction, "curve-not-opened", text.to_owned(), at, sink);
+                    self.stay_closed(direction, "curve-not-opened", text.to_owned(), at, sink);
                     self.as_sent(direction, held, limits);
                 }
                 false
@@ -67,7 +74,7 @@ impl State {
                 opening.held[direction] = None;
                 false
             }
-            Item::Greeting(..) | Item::Skipped(_) | Item::Resync(_) => false,
+            Item::Greeting(..) | Item::MayMistakeLength(_) | Item::Skipped(_) | Item::Resync(_) => false,
         }
     }
 
@@ -94,10 +101,10 @@ impl State {
                 self.frame_end(direction, end, Some(opened.nonce), limits, sink);
             }
             Err(why) => {
-                if why == Closed::Sealed {
+                if why == Failed::Sealed {
                     let text = "a MESSAGE does not open with the key of this connection: it was damaged or changed, or \
                                 the key is another's";
-                    self.closed(direction, "curve-not-opened", text.to_owned(), held.at, sink);
+                    self.stay_closed(direction, "curve-not-opened", text.to_owned(), held.at, sink);
                 }
                 self.as_sent(direction, held, limits);
                 self.frame_end(direction, end, None, limits, sink);
@@ -105,8 +112,36 @@ impl State {
         }
     }
 
+    /// A part was opened whose message may have begun before it.
+    pub(super) fn cut_part(
+        &mut self,
+        direction: Direction,
+        open: &OpenFrame,
+        end: Position,
+        nonce: u64,
+        sink: &mut impl EventSink,
+    ) {
+        let assembler = &mut self.sides[direction].assembler;
+        let message = assembler.message();
+        let head = message.parts.last().map_or(&[][..], |part| &message.heads[part.head.clone()]);
+        sink.frame(self.peers.as_ref(), &frame(direction, open, end, head, FrameKind::CutPart { nonce }));
+        assembler.clear_message();
+        if !open.header.flags.more() {
+            let side = &mut self.sides[direction];
+            side.start_lost = false;
+            side.traffic.broken_messages += 1;
+        }
+    }
+
     /// A frame stays closed, so that a message of which parts were opened has no known end. Told once per direction.
-    fn closed(&mut self, direction: Direction, code: &'static str, text: String, at: At, sink: &mut impl EventSink) {
+    fn stay_closed(
+        &mut self,
+        direction: Direction,
+        code: &'static str,
+        text: String,
+        at: At,
+        sink: &mut impl EventSink,
+    ) {
         let side = &mut self.sides[direction];
         if side.assembler.message().part_count > 0 {
             side.traffic.broken_messages += u64::from(side.assembler.abandon());
@@ -141,56 +176,60 @@ impl State {
         }
     }
 
-    /// A message frame under CURVE went by unopened; its nonce where it is a MESSAGE.
-    pub(super) fn stays_closed(
-        &mut self,
-        direction: Direction,
-        nonce: Option<u64>,
-        at: At,
-        limits: &Limits,
-        sink: &mut impl EventSink,
-    ) {
-        match nonce {
-            Some(nonce) => self.nonce(direction, nonce, at, sink),
-            None => self.sides[direction].nonces.unknown(),
+    /// A message frame under CURVE or GSSAPI went by unopened.
+    pub(super) fn stays_closed(&mut self, direction: Direction, seal: Seal, at: At, sink: &mut impl EventSink) {
+        let side = &mut self.sides[direction];
+        side.start_lost = true;
+        match seal {
+            Seal::Curve { nonce, .. } | Seal::Opened { nonce } => self.nonce(direction, nonce, at, sink),
+            Seal::Gssapi(Wrapped { sequence: Some(sequence), .. }) => self.nonce(direction, sequence, at, sink),
+            Seal::Gssapi(_) | Seal::Clear => side.nonces.unread(),
         }
-        self.tell_want(direction, at, limits, sink);
+        self.any_closed |= seal.is_closed();
     }
 
-    /// Says once why the messages of this connection stay closed, although there is a key log.
-    fn tell_want(&mut self, direction: Direction, at: At, limits: &Limits, sink: &mut impl EventSink) {
-        let Some(opening) = self.opening.as_mut().filter(|opening| !opening.has_key()) else { return };
-        if std::mem::replace(&mut opening.told_want, true) {
-            return;
+    /// Why messages of this connection stay closed; `None` if none does for want of a key.
+    pub(super) fn unopened(&self, limits: &Limits) -> Option<Closed> {
+        let has_key = self.opening.as_ref().is_some_and(|opening| opening.has_key());
+        if has_key || !self.any_closed {
+            return None;
         }
-        let text = match opening.want(limits) {
-            Want::LongTermOnly => {
-                "the key log has the server's long-term key, and no transient key of this connection: \
-                                   long-term keys cannot open traffic (forward secrecy)"
-                    .to_owned()
-            }
-            Want::NoKey => "the key log has no key of this connection; it takes the secret of one transient key of \
-                            either side, or the session key: long-term keys cannot open traffic (forward secrecy)"
-                .to_owned(),
-            Want::Limit(tried) => format!("{tried} keys of the key log were tried, and no more of them will be"),
-        };
-        tell(Remark::new("curve-no-key", Severity::Note, text), direction, at, sink);
+        let gssapi = self.mechanism(Direction::ClientToServer) == Some(MechanismName::GSSAPI);
+        let want = || self.opening.as_ref().map(|opening| opening.want(limits));
+        Some(if gssapi { Closed::Gssapi } else { Closed::Curve(want()) })
     }
 
-    /// Looks at the nonce of a CURVE command, opened or not.
+    /// Looks at the nonce of a CURVE command, opened or not, or at the number of a token of Kerberos.
     pub(super) fn nonce(&mut self, direction: Direction, nonce: u64, at: At, sink: &mut impl EventSink) {
-        let remark = match self.sides[direction].nonces.next(nonce) {
+        let gssapi = self.mechanism(direction) == Some(MechanismName::GSSAPI);
+        let what = if gssapi { "sequence number" } else { "nonce" };
+        let (code, severity, text) = match self.sides[direction].nonces.next(nonce) {
             None => return,
-            Some(Oddity::NotAbove { before }) => {
-                let text =
-                    format!("nonce {nonce} after {before}, where it must increase: a replay, or a mistaken peer");
-                Remark::new("curve-nonce", Severity::Warning, text)
-            }
-            Some(Oddity::Skipped { count }) => {
-                let text = format!("nonce {nonce} comes {count} too early: frames before it are missing here");
-                Remark::new("curve-nonce", Severity::Note, text)
-            }
+            Some(Oddity::NotAbove { before }) => (
+                "nonce",
+                Severity::Warning,
+                format!("{what} {nonce} after {before}, where it must increase: a replay, or a mistaken peer"),
+            ),
+            Some(Oddity::Skipped { count }) => (
+                "nonce",
+                Severity::Warning,
+                format!(
+                    "{what} {nonce} leaves out {count}, though no byte is missing: frames were taken out on the way, or \
+                     the peer does not count one by one"
+                ),
+            ),
+            Some(Oddity::Lost { count }) => (
+                "frames-lost",
+                Severity::Note,
+                format!("{count} encrypted frames were lost with the missing bytes, as {what} {nonce} tells"),
+            ),
         };
-        tell(remark, direction, at, sink);
+        let code = match (gssapi, code) {
+            (true, "nonce") => "gssapi-sequence",
+            (true, _) => "gssapi-frames-lost",
+            (false, "nonce") => "curve-nonce",
+            (false, _) => "curve-frames-lost",
+        };
+        tell(Remark::new(code, severity, text), direction, at, sink);
     }
 }

@@ -4,7 +4,7 @@
 
 use super::greeting::MechanismName;
 use super::metadata::{Metadata, metadata};
-use super::{curve, plain};
+use super::{curve, gssapi, plain};
 use nom::bytes::complete::{tag, take};
 use nom::combinator::{all_consuming, rest};
 use nom::multi::length_data;
@@ -49,7 +49,11 @@ pub enum Body<'a> {
         /// What was in the box.
         metadata: Metadata<'a>,
     },
-    /// WELCOME of PLAIN, which has no data.
+    /// INITIATE of GSSAPI.
+    GssToken(gssapi::Token<'a>),
+    /// MESSAGE of GSSAPI.
+    GssWrapped(gssapi::Wrapped),
+    /// WELCOME of PLAIN, which has no data; of GSSAPI a command without a name, which says that there is no more token.
     Empty,
     /// SUBSCRIBE or CANCEL: the topic.
     Topic(&'a [u8]),
@@ -88,9 +92,23 @@ impl Command<'_> {
 pub enum Quirk {
     /// libzmq 4.3.0 and later, PLAIN only: `^RROR` for `\x05ERROR`; the C compiler took `\x5E` for the escape.
     CaretRror,
+    /// libzmq 4.3.0 and 4.3.1, PLAIN only: HELLO is called WELCOME, in a name field of 5 octets.
+    HelloNamedWelcome,
+}
+
+impl Quirk {
+    /// Stable name, as the code of an anomaly.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::CaretRror => "caret-rror",
+            Self::HelloNamedWelcome => "hello-named-welcome",
+        }
+    }
 }
 
 const CARET_RROR: &[u8] = b"^RROR";
+
+const HELLO_NAMED_WELCOME: &[u8] = b"\x05WELCOME";
 
 fn name_and_data(input: &[u8]) -> IResult<&[u8], (&[u8], &[u8])> {
     (length_data(u8), rest).parse(input)
@@ -103,6 +121,14 @@ pub fn command(body: &[u8], mechanism: MechanismName) -> Option<Command<'_>> {
         if let Ok((_, reason)) = caret.parse(body) {
             return Some(Command { name: b"ERROR", body: Body::Error(reason), quirk: Some(Quirk::CaretRror) });
         }
+        let mut welcome = preceded(tag(HELLO_NAMED_WELCOME), all_consuming(plain::hello));
+        if let Ok((_, hello)) = welcome.parse(body) {
+            let quirk = Some(Quirk::HelloNamedWelcome);
+            return Some(Command { name: b"HELLO", body: Body::PlainHello(hello), quirk });
+        }
+    }
+    if mechanism == MechanismName::GSSAPI && body.is_empty() {
+        return Some(Command { name: b"", body: Body::Empty, quirk: None });
     }
     let (_, (name, data)) = name_and_data(body).ok()?;
     let body = meaning(name, data, mechanism).unwrap_or(Body::Malformed(data));
@@ -123,7 +149,8 @@ fn meaning<'a>(name: &[u8], data: &'a [u8], mechanism: MechanismName) -> Option<
     fn whole<T>(parsed: IResult<&[u8], T>) -> Option<T> {
         parsed.ok().filter(|(rest, _)| rest.is_empty()).map(|(_, value)| value)
     }
-    let clear = mechanism == MechanismName::NULL || mechanism == MechanismName::PLAIN;
+    let gssapi = mechanism == MechanismName::GSSAPI;
+    let clear = gssapi || mechanism == MechanismName::NULL || mechanism == MechanismName::PLAIN;
     let curve = mechanism == MechanismName::CURVE;
     let plain = mechanism == MechanismName::PLAIN;
     Some(match name {
@@ -136,6 +163,8 @@ fn meaning<'a>(name: &[u8], data: &'a [u8], mechanism: MechanismName) -> Option<
         b"WELCOME" if curve => Body::CurveWelcome(whole(curve::welcome(data))?),
         b"INITIATE" if curve => Body::CurveInitiate(whole(curve::initiate(data))?),
         b"READY" | b"MESSAGE" if curve => Body::CurveBox(whole(curve::sealed(data))?),
+        b"INITIATE" if gssapi => Body::GssToken(whole(gssapi::initiate(data))?),
+        b"MESSAGE" if gssapi => Body::GssWrapped(gssapi_data(data, data.len() as u64)?),
         b"ERROR" => Body::Error(whole(error_reason(data))?),
         b"SUBSCRIBE" | b"CANCEL" => Body::Topic(data),
         b"JOIN" | b"LEAVE" => Body::Group(data),
@@ -150,6 +179,18 @@ fn meaning<'a>(name: &[u8], data: &'a [u8], mechanism: MechanismName) -> Option<
 pub fn curve_message(body: &[u8]) -> Option<curve::CurveBox<'_>> {
     let (data, _) = tag::<_, _, nom::error::Error<&[u8]>>(&b"\x07MESSAGE"[..]).parse(body).ok()?;
     curve::sealed(data).ok().map(|(_, sealed)| sealed)
+}
+
+/// The GSSAPI MESSAGE that a *message* frame of `length` octets carries, to judge by its first ones.
+pub fn gssapi_message(head: &[u8], length: u64) -> Option<gssapi::Wrapped> {
+    let (data, name) = tag::<_, _, nom::error::Error<&[u8]>>(&b"\x07MESSAGE"[..]).parse(head).ok()?;
+    gssapi_data(data, length.checked_sub(name.len() as u64)?)
+}
+
+/// The token fills the frame.
+fn gssapi_data(data: &[u8], length: u64) -> Option<gssapi::Wrapped> {
+    let (_, wrapped) = gssapi::wrapped(data).ok()?;
+    (length == 4 + u64::from(wrapped.length)).then_some(wrapped)
 }
 
 /// The octets of a command's body that say which it is: enough for [`is_known_name`].
@@ -202,6 +243,29 @@ mod tests {
         assert_eq!(command(b"\x5eRROR\x03400", MechanismName::NULL), None, "94 octets of name are not there");
         let right = command(b"\x05ERROR\x03400", MechanismName::PLAIN).expect("a command");
         assert_eq!((right.body, right.quirk), (Body::Error(b"400"), None));
+    }
+
+    #[test]
+    fn libzmq_4_3_0_calls_hello_welcome() {
+        let parsed = command(b"\x05WELCOME\x05admin\x06secret", MechanismName::PLAIN).expect("a command");
+        let hello = plain::PlainHello { username: b"admin", password: b"secret" };
+        assert_eq!((parsed.name, parsed.body), (&b"HELLO"[..], Body::PlainHello(hello)));
+        assert_eq!(parsed.quirk, Some(Quirk::HelloNamedWelcome));
+        let right = command(b"\x07WELCOME", MechanismName::PLAIN).expect("a command");
+        assert_eq!((right.name, right.body, right.quirk), (&b"WELCOME"[..], Body::Empty, None));
+    }
+
+    #[test]
+    fn gssapi_wraps_what_fills_its_frame() {
+        let wrapped = gssapi::Wrapped { length: 3, sequence: None };
+        let parsed = command(b"\x07MESSAGE\0\0\0\x03abc", MechanismName::GSSAPI).expect("a command");
+        assert_eq!(parsed.body, Body::GssWrapped(wrapped));
+        let parsed = command(b"\x07MESSAGE\0\0\0\x04abc", MechanismName::GSSAPI).expect("a command");
+        assert!(matches!(parsed.body, Body::Malformed(_)));
+        assert_eq!(gssapi_message(b"\x07MESSAGE\0\0\0\x03a", 15), Some(wrapped), "a head is enough");
+        assert_eq!(gssapi_message(b"\x07MESSAGE\0\0\0\x03abcd", 16), None);
+        let last = command(b"", MechanismName::GSSAPI).expect("what libzmq's client sends last");
+        assert_eq!((last.name, last.body), (&b""[..], Body::Empty));
     }
 
     #[test]

@@ -18,6 +18,9 @@ use nom::{IResult, Parser};
 /// Octets that an authenticator adds to what it protects.
 pub const BOX_OVERHEAD: usize = 16;
 
+/// Octets of INITIATE's box before the metadata: the client's long-term key, and nonce and box of the vouch.
+pub const VOUCHED: usize = 32 + 16 + 80;
+
 /// HELLO.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CurveHello<'a> {

@@ -65,6 +65,13 @@ pub struct FrameHeader {
     pub length: u64,
 }
 
+impl FrameHeader {
+    /// A frame that is a message of its own, without content.
+    pub fn is_empty_message(self) -> bool {
+        self.flags == FrameFlags::default() && self.length == 0
+    }
+}
+
 /// Parses a frame header.
 #[inline]
 pub fn frame_header(input: &[u8]) -> IResult<&[u8], FrameHeader> {

@@ -7,6 +7,7 @@ pub mod command;
 pub mod curve;
 pub mod frame;
 pub mod greeting;
+pub mod gssapi;
 pub mod legacy;
 pub mod metadata;
 pub mod plain;
