@@ -2,6 +2,7 @@
 
 use super::identities::{Name, Tagged, TaggedMessage};
 use super::nodes::{Nodes, group};
+use super::opaque::{Opaque, SAME_CONTENT};
 use super::pairing::{Alike, Pair, pair};
 use super::path::Evidence;
 use super::scene::Scene;
@@ -38,8 +39,16 @@ impl Links {
         let count = scene.window.len();
         let mut links = Self { cause: vec![None; count], is_cause: vec![false; count], joined: FxHashSet::default() };
         links.through_nodes(scene, nodes);
-        links.at_workers(scene, nodes);
+        let opaque = Opaque::find(scene, nodes, |rank| links.is_linked(rank));
+        for &(cause, effect) in &opaque.pairs {
+            links.join(scene, cause, effect, Evidence::Content, SAME_CONTENT);
+        }
+        links.at_workers(scene, nodes, &opaque);
         links
+    }
+
+    fn is_linked(&self, rank: Rank) -> bool {
+        self.is_cause[rank as usize] || self.cause[rank as usize].is_some()
     }
 
     fn join(&mut self, scene: &Scene<'_>, cause: Rank, effect: Rank, evidence: Evidence, confidence: f64) {
@@ -106,9 +115,9 @@ impl Links {
     }
 
     /// Requests that nothing passed on, answered where they arrived.
-    fn at_workers(&mut self, scene: &Scene<'_>, nodes: &Nodes) {
+    fn at_workers(&mut self, scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque) {
         let passed_on = |rank: Rank| self.is_cause[rank as usize];
-        for turn in turns(scene, nodes, passed_on, |rank| self.cause[rank as usize].is_some()) {
+        for turn in turns(scene, nodes, opaque, passed_on, |rank| self.cause[rank as usize].is_some()) {
             self.join(scene, turn.request, turn.reply, turn.evidence, turn.confidence);
         }
     }

@@ -23,6 +23,7 @@ pub mod identities;
 pub mod index;
 mod likeness;
 pub mod nodes;
+mod opaque;
 mod pairing;
 pub mod path;
 pub mod scene;

@@ -263,7 +263,8 @@ impl Sockets {
         }
         let of = |direction: Direction| peers[direction].socket_type;
         let asks = |direction: &Direction| {
-            of(*direction) == Some(SocketType::REQ) || of(direction.reverse()) == Some(SocketType::REP)
+            matches!(of(*direction), Some(SocketType::REQ | SocketType::CLIENT))
+                || of(direction.reverse()) == Some(SocketType::REP)
         };
         let by_type = Direction::BOTH.into_iter().find(asks);
         // A REP never asks.
@@ -323,11 +324,19 @@ impl Sockets {
         self.is_request_reply(conn) && !(unknown && one_way)
     }
 
-    /// Whether this connection's messages can be requests and replies (RFC 28), as far as types are known.
+    /// Whether this connection's messages can be requests and replies (RFC 28, RFC 41), as far as types are known.
     pub fn is_request_reply(&self, conn: u32) -> bool {
         self.connection(conn).peers.iter().all(|(_, peer)| {
             peer.socket_type.is_none_or(|t| {
-                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
+                matches!(
+                    t,
+                    SocketType::REQ
+                        | SocketType::REP
+                        | SocketType::DEALER
+                        | SocketType::ROUTER
+                        | SocketType::CLIENT
+                        | SocketType::SERVER
+                )
             })
         })
     }

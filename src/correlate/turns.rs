@@ -6,6 +6,7 @@
 
 use super::likeness::{Likeness, REQUESTS};
 use super::nodes::Nodes;
+use super::opaque::Opaque;
 use super::pairing::is_shortly_before;
 use super::path::Evidence;
 use super::scene::Scene;
@@ -53,6 +54,7 @@ pub(super) struct Turn {
 pub(super) fn turns(
     scene: &Scene<'_>,
     nodes: &Nodes,
+    opaque: &Opaque,
     is_passed_on: impl Fn(Rank) -> bool,
     is_explained: impl Fn(Rank) -> bool,
 ) -> Vec<Turn> {
@@ -77,20 +79,20 @@ pub(super) fn turns(
     }
     let mut turns = Vec::new();
     for messages in &exchanges {
-        exchange(scene, nodes, messages, &mut turns);
+        exchange(scene, nodes, opaque, messages, &mut turns);
     }
     turns
 }
 
 /// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
     let at_node = messages
         .iter()
         .find(|&&rank| scene.is_request[rank as usize])
         .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
-    let most = if at_node { AT_A_NODE } else { CERTAIN };
+    let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
     let first = turns.len();
     let mut queue = Queue::default();
     for &rank in messages {
