@@ -305,6 +305,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         [conn] if !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
         _ => None,
     };
+    let mut last = None;
     for forward in messages.requests.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *forward;
         let arrivals = &scene.front(strip).arrivals;
@@ -312,19 +313,21 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let cause = if let Some(conn) = whole {
             arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
         } else {
-            // As many have arrived as have left before, and one more: this one.
+            // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
             let latest = conns.iter().filter_map(|&conn| arrivals.latest_before(conn, suffix, rank)).max();
-            latest.filter(|_| possible)
+            latest.filter(|&cause| possible || last.is_none_or(|last| last < cause))
         };
         *used += 1;
+        last = cause.or(last);
         fit.explain(cause.map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
     }
-    if let Some(last) = messages.requests.iter().take(limit).next_back() {
-        let arrived = sum(&|conn| scene.front(last.strip).arrivals.owner_before(conn, last.rank));
+    if let Some(latest) = messages.requests.iter().take(limit).next_back() {
+        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
+    last = None;
     for reply in messages.replies.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *reply;
         let departures = &scene.front(strip).departures;
@@ -332,12 +335,13 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let effect = if let Some(conn) = whole {
             departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
         } else {
-            // No more have left than had come before this one.
+            // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
             let next = conns.iter().filter_map(|&conn| departures.earliest_after(conn, suffix, rank)).min();
-            next.filter(|_| possible)
+            next.filter(|&effect| possible || last.is_none_or(|last| last < effect))
         };
         *used += 1;
+        last = effect.or(last);
         fit.explain(effect.map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
     }
     fit
