@@ -70,7 +70,8 @@ impl Opaque {
         if !asks_unexplained && alike.values().all(|ranks| ranks.len() < 2) {
             return found;
         }
-        let mut alike: Vec<_> = alike.into_iter().filter(|(_, ranks)| (2..=MOST_COPIES).contains(&ranks.len())).collect();
+        let mut alike: Vec<_> =
+            alike.into_iter().filter(|(_, ranks)| (2..=MOST_COPIES).contains(&ranks.len())).collect();
         alike.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         let answers = Answers::new(scene);
         let mut by_sockets: BTreeMap<(SocketId, SocketId), Vec<(Rank, Rank)>> = BTreeMap::new();
