@@ -66,16 +66,12 @@ pub fn components(scene: &Scene<'_>, nodes: &Nodes, links: &Links) -> Vec<Compon
         .collect()
 }
 
-/// Whether a message that nothing is joined to is a request or a reply at all. Between a broker and its workers that is
-/// what carries a client's identity; the rest is about work to come: READY, heartbeats.
+/// Whether a message that nothing is joined to is a request or a reply at all.
 fn can_stand_alone(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> bool {
-    let record = scene.window.record(rank);
-    let node =
-        if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
-    if nodes.backend(node).is_some_and(|backend| scene.tag(rank, backend.shape).is_none()) {
+    if nodes.is_about_work(scene, rank) {
         return false;
     }
-    let conn = record.conn;
+    let conn = scene.window.record(rank).conn;
     scene.sockets.is_strictly_request_reply(conn)
         || scene.sockets.connection(conn).joined
         || links.joined.contains(&conn)

@@ -83,6 +83,15 @@ impl Nodes {
         self.backends.get(&socket)
     }
 
+    /// Whether a message between a broker and its workers carries no client's identity: it is about work to come, as READY
+    /// and heartbeats are, and no request or reply.
+    pub fn is_about_work(&self, scene: &Scene<'_>, rank: Rank) -> bool {
+        let record = scene.window.record(rank);
+        let node =
+            if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
+        self.backend(node).is_some_and(|backend| scene.tag(rank, backend.shape).is_none())
+    }
+
     /// Whether messages that arrive at this socket are passed on.
     pub fn is_frontend(&self, socket: SocketId) -> bool {
         self.frontends.contains(&socket)

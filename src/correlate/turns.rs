@@ -68,7 +68,7 @@ pub(super) fn turns(
         } else {
             !is_explained(rank)
         };
-        if takes_part && scene.sockets.is_request_reply(record.conn) {
+        if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
             let next = exchanges.len();
             let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
             if number == next {
