@@ -1,10 +1,12 @@
 //! What is known about a ZMTP connection when it is over.
 
 use crate::base::chunk::Position;
-use crate::base::direction::PerDirection;
+use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
+use crate::base::transport::Transport;
 use crate::flow::table::{End, EndReason, FlowInfo};
+use crate::zmtp::datagrams::DatagramSession;
 use crate::zmtp::handshake::{Progress, Step};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::session::{Closed, CurveFacts, Session, Traffic};
@@ -28,9 +30,11 @@ pub enum HandshakeOutcome {
 pub struct ConnectionSummary {
     /// Counts ZMTP connections from 0 by their first packet.
     pub conn: u32,
-    /// The side that opened the TCP connection.
+    /// What carries it.
+    pub transport: Transport,
+    /// The side that opened the TCP connection, or the one that publishes in datagrams.
     pub client: Endpoint,
-    /// The side that accepted it.
+    /// The side that accepted it, or where the datagrams are sent to.
     pub server: Endpoint,
     /// First packet.
     pub start: Position,
@@ -66,7 +70,7 @@ impl ConnectionSummary {
     /// Puts together what transport and session know.
     pub fn new(conn: u32, flow: &FlowInfo, end: End, session: &Session, limits: &Limits) -> Self {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
-        let greeted = peers.c2s.greeting.is_some() || peers.s2c.greeting.is_some();
+        let greeted = Direction::BOTH.into_iter().any(|direction| session.is_greeted(direction));
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
         let lost_bytes = PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes);
         let all_seen = lost_bytes == PerDirection::default();
@@ -79,6 +83,7 @@ impl ConnectionSummary {
         };
         Self {
             conn,
+            transport: if session.is_websocket() { Transport::WebSocket } else { flow.transport },
             client: flow.client,
             server: flow.server,
             start: flow.first,
@@ -95,6 +100,31 @@ impl ConnectionSummary {
             peers,
             traffic: PerDirection::from_fn(|direction| session.traffic(direction)),
             lost_bytes,
+        }
+    }
+
+    /// The same of datagrams, which have no handshake that could fail.
+    pub fn of_datagrams(conn: u32, flow: &FlowInfo, end: End, session: &DatagramSession) -> Self {
+        let peers = session.peers().clone();
+        Self {
+            conn,
+            transport: flow.transport,
+            client: flow.client,
+            server: flow.server,
+            start: flow.first,
+            last: flow.last,
+            end,
+            midstream: !flow.syn,
+            version: peers.c2s.version,
+            mechanism: None,
+            decrypted: None,
+            curve: None,
+            closed: None,
+            steps: PerDirection::default(),
+            handshake: HandshakeOutcome::Complete,
+            peers,
+            traffic: PerDirection { c2s: session.traffic(), s2c: Traffic::default() },
+            lost_bytes: PerDirection::default(),
         }
     }
 }

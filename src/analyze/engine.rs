@@ -1,6 +1,7 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
+use super::datagrams::{Datagrams, Joins};
 use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
@@ -11,19 +12,21 @@ use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
+use crate::base::transport::Transport;
 use crate::capture::packet::Packet;
 use crate::correlate::correlator::Correlator;
 use crate::correlate::findings::Finding;
 use crate::decap;
+use crate::decap::datagram::Carried;
 use crate::decap::fragments::{Fragments, Reassembled};
 use crate::decap::segment::Skip;
 use crate::flow::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
 use crate::zmtp::anomaly::Anomaly;
-use crate::zmtp::event::{EventSink, Frame, Message};
+use crate::zmtp::event::{EventSink, Frame, FrameKind, Message};
 use crate::zmtp::keylog::KeyLog;
 use crate::zmtp::peer::Peer;
-use crate::zmtp::probe::Preamble;
 use crate::zmtp::session::Session;
+use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
 use std::net::IpAddr;
@@ -35,7 +38,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 pub struct Options {
     /// Bounds.
     pub limits: Limits,
-    /// TCP ports whose connections are ZMTP although their bytes do not say so.
+    /// Ports whose connections are ZMTP although their bytes do not say so: of either side in TCP, of the receiver in UDP
+    /// and PGM.
     pub ports: Vec<u16>,
     /// Keys that open CURVE connections. They may grow meanwhile.
     pub keys: Option<Arc<KeyLog>>,
@@ -59,6 +63,7 @@ impl<O: Observer> Analyzer<O> {
                 observer,
                 correlator,
                 gate: Gate::default(),
+                datagrams: Datagrams::default(),
                 open: FxHashMap::default(),
                 ended: Vec::new(),
                 findings: Vec::new(),
@@ -79,20 +84,24 @@ impl<O: Observer> Analyzer<O> {
         engine.health.packets += 1;
         engine.health.bytes += packet.bytes.len() as u64;
         engine.now = engine.now.max(packet.at);
-        match decap::segment(packet) {
-            Ok(segment) => self.table.segment(&segment, packet.position(), engine),
+        match decap::carried(packet) {
+            Ok(Carried::Tcp(segment)) => self.table.segment(&segment, packet.position(), engine),
+            Ok(carried) => engine.datagram(&carried, 1, packet.position(), &mut || self.table.claim_id()),
             Err(Skip::Fragment) => self.fragment(packet),
             Err(reason) => *engine.health.skipped.entry(reason).or_default() += 1,
         }
     }
 
-    /// A fragment of a datagram. The segment, if it is the last, stands where this packet does.
+    /// A fragment of a datagram. What it carries, if it is the last, stands where this packet does.
     #[cold]
     fn fragment(&mut self, packet: &Packet<'_>) {
         let engine = &mut self.engine;
         match self.fragments.packet(packet) {
             Reassembled::Waiting => {}
             Reassembled::Segment(segment) => self.table.segment(&segment, packet.position(), engine),
+            Reassembled::Datagram(carried, packets) => {
+                engine.datagram(&carried, packets, packet.position(), &mut || self.table.claim_id());
+            }
             Reassembled::Skipped(reason, packets) => *engine.health.skipped.entry(reason).or_default() += packets,
         }
     }
@@ -100,6 +109,7 @@ impl<O: Observer> Analyzer<O> {
     /// Time passes without a packet (live): paths that are complete are reported.
     pub fn tick(&mut self, now: Timestamp) {
         self.engine.now = self.engine.now.max(now);
+        self.engine.tick_datagrams();
         self.engine.pass_gate();
         if let Some(correlator) = &mut self.engine.correlator {
             correlator.tick(now, &mut |path| self.engine.observer.path(path));
@@ -120,8 +130,10 @@ impl<O: Observer> Analyzer<O> {
     pub fn finish(mut self) -> (O, Health) {
         let engine = &mut self.engine;
         self.table.finish(engine);
+        engine.finish_datagrams();
         engine.now = Timestamp(i64::MAX);
         engine.pass_gate();
+        engine.close_datagrams();
         let mut given_up = 0;
         if let Some(correlator) = &mut engine.correlator {
             correlator.finish(&mut |path| engine.observer.path(path));
@@ -143,7 +155,7 @@ impl<O: Observer> Analyzer<O> {
         }
         health.given_up_messages = given_up;
         health.tcp_connections = stats.flows;
-        health.evicted = stats.evicted;
+        health.evicted += stats.evicted;
         health.late_segments = stats.late_segments;
         (self.engine.observer, self.engine.health)
     }
@@ -187,24 +199,25 @@ struct OpenConnection {
 const WORTH_RELEASING: usize = 1024;
 
 /// What all connections share.
-struct Engine<O> {
-    options: Options,
-    observer: O,
-    correlator: Option<Correlator>,
-    gate: Gate,
+pub(super) struct Engine<O> {
+    pub(super) options: Options,
+    pub(super) observer: O,
+    pub(super) correlator: Option<Correlator>,
+    pub(super) gate: Gate,
+    pub(super) datagrams: Datagrams,
     /// By number of the TCP connection.
     open: FxHashMap<u64, OpenConnection>,
-    ended: Vec<ConnectionSummary>,
-    findings: Vec<Finding>,
+    pub(super) ended: Vec<ConnectionSummary>,
+    pub(super) findings: Vec<Finding>,
     refused: Refused,
-    health: Health,
+    pub(super) health: Health,
     /// How many connections have a number.
-    conns: u32,
+    pub(super) conns: u32,
     /// Octets that all sessions hold, and how many of them too many were left when last some were given up.
     held: usize,
     not_released: usize,
     /// The latest time that any packet had.
-    now: Timestamp,
+    pub(super) now: Timestamp,
 }
 
 impl<O: Observer> Engine<O> {
@@ -230,16 +243,21 @@ impl<O: Observer> Engine<O> {
         if let Some(connection) = self.open.remove(&flow.id) {
             self.close(connection, flow, end);
         } else if self.gate.holds(flow.id) {
-            self.gate.end(flow, end);
+            self.gate.end(flow, end, &self.options.limits);
             self.pass_gate();
         }
     }
 
     /// Numbers and opens the connections whose turn it is.
-    fn pass_gate(&mut self) {
+    pub(super) fn pass_gate(&mut self) {
         while let Some(decision) = self.gate.next(self.now, &self.options.limits) {
-            let (held, preambles) = match decision {
-                Decision::Open(held, preambles) => (held, preambles),
+            let (held, beginning) = match decision {
+                Decision::Open(held, beginning) => (held, beginning),
+                Decision::Datagrams(held) => {
+                    self.open_datagrams(&held.flow);
+                    continue;
+                }
+                Decision::Leave(held) if held.flow.transport != Transport::Tcp => continue,
                 Decision::Leave(held) => {
                     self.health.other_connections += 1;
                     self.health.other_bytes += held.bytes();
@@ -253,13 +271,14 @@ impl<O: Observer> Engine<O> {
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
                 // Without a SYN, what looks like its beginning may not be.
-                let midstream = |preamble: &Preamble| !flow.syn || matches!(preamble, Preamble::Midstream(_));
-                for (direction, _) in preambles.iter().filter(|(_, preamble)| midstream(preamble)) {
-                    correlator.incomplete(conn, direction);
+                if beginning.is_midstream() || !flow.syn {
+                    for direction in Direction::BOTH {
+                        correlator.incomplete(conn, direction);
+                    }
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
-            let session = Session::new(preambles, self.options.keys.as_ref());
+            let session = Session::new(beginning, self.options.keys.as_ref());
             self.open.insert(
                 flow.id,
                 OpenConnection {
@@ -301,6 +320,7 @@ impl<O: Observer> Engine<O> {
             told: &mut connection.told,
             observer: &mut self.observer,
             correlator: self.correlator.as_mut(),
+            joins: self.datagrams.joins(),
             findings: &mut self.findings,
             health: &mut self.health,
             limits: &self.options.limits,
@@ -347,6 +367,7 @@ impl<O: Observer> Engine<O> {
                 told: &mut connection.told,
                 observer: &mut self.observer,
                 correlator: self.correlator.as_mut(),
+                joins: self.datagrams.joins(),
                 findings: &mut self.findings,
                 health: &mut self.health,
                 limits: &self.options.limits,
@@ -377,7 +398,7 @@ fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limit
 
 /// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
 /// key, whatever capture it is in.
-fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
+pub(super) fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
     let mut bytes = Vec::with_capacity(36);
     for endpoint in [flow.sender(direction), flow.receiver(direction)] {
         match endpoint.ip {
@@ -389,30 +410,53 @@ fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
     xxh3_64(&bytes)
 }
 
+/// The key of a message: the same in every capture that holds it. In TCP the sequence number of its first byte tells it from
+/// others; in PGM the number of its packet, which is part of the offset; in UDP nothing but its content, so that equal
+/// datagrams have equal keys.
+fn message_key(flow: &FlowInfo, message: &Message<'_>, endpoints: u64) -> u64 {
+    match flow.transport {
+        Transport::Tcp | Transport::WebSocket => {
+            let base = flow.base[message.direction].unwrap_or_default();
+            let sequence = base.wrapping_add(message.offset as u32);
+            xxh3_64_with_seed(&sequence.to_be_bytes(), endpoints)
+        }
+        Transport::Pgm | Transport::Epgm => xxh3_64_with_seed(&message.offset.to_be_bytes(), endpoints),
+        Transport::Udp => message.parts.iter().fold(endpoints, |seed, part| {
+            let seed = xxh3_64_with_seed(&part.length.to_be_bytes(), seed);
+            xxh3_64_with_seed(&part.hash.to_be_bytes(), seed)
+        }),
+    }
+}
+
 /// Gives what one session tells to the observer and the correlator.
-struct Sink<'a, O> {
-    conn: u32,
-    flow: &'a FlowInfo,
-    endpoints_hash: &'a PerDirection<u64>,
-    told: &'a mut FxHashMap<&'static str, usize>,
-    observer: &'a mut O,
-    correlator: Option<&'a mut Correlator>,
-    findings: &'a mut Vec<Finding>,
-    health: &'a mut Health,
-    limits: &'a Limits,
+pub(super) struct Sink<'a, O> {
+    pub(super) conn: u32,
+    pub(super) flow: &'a FlowInfo,
+    pub(super) endpoints_hash: &'a PerDirection<u64>,
+    pub(super) told: &'a mut FxHashMap<&'static str, usize>,
+    pub(super) observer: &'a mut O,
+    pub(super) correlator: Option<&'a mut Correlator>,
+    pub(super) joins: &'a mut Joins,
+    pub(super) findings: &'a mut Vec<Finding>,
+    pub(super) health: &'a mut Health,
+    pub(super) limits: &'a Limits,
 }
 
 impl<O: Observer> EventSink for Sink<'_, O> {
     fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>) {
+        if let FrameKind::Command(Some(command)) = &frame.kind
+            && let (b"JOIN", Body::Group(group)) = (command.name, &command.body)
+        {
+            self.joins.join(self.flow.receiver(frame.direction).ip, group, self.limits.joined_groups);
+        }
         self.observer.frame(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, frame);
     }
 
     fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {
-        let base = self.flow.base[message.direction].unwrap_or_default();
-        let sequence = base.wrapping_add(message.offset as u32);
-        let key = xxh3_64_with_seed(&sequence.to_be_bytes(), self.endpoints_hash[message.direction]);
+        let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
         self.observer.message(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, message, key);
-        if let Some(correlator) = &mut self.correlator {
+        // What is published has no reply.
+        if let Some(correlator) = self.correlator.as_mut().filter(|_| !self.flow.transport.is_one_way()) {
             correlator.message(self.conn, key, message, &mut |path| self.observer.path(path));
         }
     }

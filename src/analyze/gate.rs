@@ -10,8 +10,10 @@ use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
+use crate::zmtp::carrier::Beginning;
 use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe};
 use crate::zmtp::resync::{Stretch, recognise};
+use crate::zmtp::ws::exchange::{Exchange, Outcome, Upgrade};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -46,6 +48,9 @@ pub struct Held {
     verdict: Verdict,
     /// The user says that it is ZMTP.
     by_request: bool,
+    /// Where it begins with HTTP; and how many of its chunks were told to it.
+    http: Option<Box<Exchange>>,
+    http_chunks: usize,
     /// How many octets there were when its middle was last looked at.
     looked: usize,
 }
@@ -68,8 +73,10 @@ pub struct Gate {
 /// What became of a connection.
 #[derive(Debug)]
 pub enum Decision {
-    /// It speaks ZMTP, and begins so in each direction: number it and replay what was held.
-    Open(Held, PerDirection<Preamble>),
+    /// It speaks ZMTP, and begins so: number it and replay what was held.
+    Open(Held, Beginning),
+    /// It is ZMTP in datagrams, which wait elsewhere: number it.
+    Datagrams(Held),
     /// It does not.
     Leave(Held),
 }
@@ -78,8 +85,34 @@ impl Gate {
     /// A TCP connection appeared. `is_zmtp`: the user says that it speaks ZMTP.
     pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
         let (chunks, heads, verdict) = (Vec::new(), PerDirection::default(), Verdict::NeedMore);
-        let held = Held { flow: *flow, end: None, chunks, heads, bytes: 0, verdict, by_request: is_zmtp, looked: 0 };
+        let held = Held {
+            flow: *flow,
+            end: None,
+            chunks,
+            heads,
+            bytes: 0,
+            verdict,
+            by_request: is_zmtp,
+            http: None,
+            http_chunks: 0,
+            looked: 0,
+        };
         self.queue.insert(flow.id, held);
+    }
+
+    /// ZMTP in datagrams may have begun: its number is kept until [`Self::decide`]. The datagrams wait elsewhere.
+    pub fn reserve(&mut self, flow: &FlowInfo) {
+        self.open(flow, false);
+    }
+
+    /// What was reserved is ZMTP, or is not.
+    pub fn decide(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        self.change(flow, |held| held.verdict = if is_zmtp { Verdict::Datagrams } else { Verdict::NotZmtp });
+    }
+
+    /// So many octets of what was reserved wait elsewhere.
+    pub fn weigh(&mut self, flow: &FlowInfo, octets: usize) {
+        self.change(flow, |held| held.bytes += octets);
     }
 
     /// Whether this connection waits here.
@@ -92,15 +125,15 @@ impl Gate {
         let crowded = self.bytes + self.late_bytes > limits.held_total_bytes;
         self.change(flow, |held| {
             held.add(direction, chunk);
-            held.judge(crowded || held.bytes > limits.held_bytes);
+            held.judge(crowded || held.bytes > limits.held_bytes, limits);
         });
     }
 
     /// A connection that waits is over.
-    pub fn end(&mut self, flow: &FlowInfo, end: End) {
+    pub fn end(&mut self, flow: &FlowInfo, end: End, limits: &Limits) {
         self.change(flow, |held| {
             held.end = Some(end);
-            held.judge(true);
+            held.judge(true, limits);
         });
     }
 
@@ -173,16 +206,41 @@ impl Held {
         self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
     }
 
-    fn judge(&mut self, is_final: bool) {
+    fn judge(&mut self, is_final: bool, limits: &Limits) {
         if self.verdict == Verdict::NeedMore {
             self.verdict = match probe(&self.heads, is_final) {
+                // What began as HTTP is no ZMTP of its own, whatever the other side says.
+                _ if self.http.is_some() && !Exchange::may_begin(&self.heads) => Verdict::NotZmtp,
+                Verdict::NotZmtp if Exchange::may_begin(&self.heads) => self.judge_http(is_final, limits),
                 Verdict::NotZmtp if !self.begins_here() => self.judge_middle(is_final),
                 verdict => verdict,
             };
             if self.verdict == Verdict::NotZmtp && self.by_request {
-                self.verdict = Verdict::V3;
+                self.verdict = self.websocket_middle().map_or(Verdict::V3, Verdict::WebSocket);
             }
         }
+    }
+
+    /// Judges by the HTTP with which the connection begins.
+    fn judge_http(&mut self, is_final: bool, limits: &Limits) -> Verdict {
+        let http = self.http.get_or_insert_default();
+        for chunk in &self.chunks[self.http_chunks..] {
+            match chunk.chunk().data {
+                Data::Bytes(bytes) => http.bytes(chunk.direction, chunk.offset, bytes, limits),
+                Data::Gap(length) => http.gap(chunk.direction, length),
+            }
+        }
+        self.http_chunks = self.chunks.len();
+        match http.outcome(is_final, limits) {
+            Outcome::Zws(upgrade) => Verdict::WebSocket(upgrade),
+            Outcome::Other => Verdict::NotZmtp,
+            Outcome::Open => Verdict::NeedMore,
+        }
+    }
+
+    /// What the user says is ZMTP, if it can be WebSocket of which the beginning was not seen.
+    fn websocket_middle(&self) -> Option<Upgrade> {
+        Upgrade::unseen(&self.stretches())
     }
 
     /// Whether the capture has the first bytes of the connection.
@@ -225,7 +283,9 @@ impl Held {
 
     fn decide(self) -> Decision {
         match self.verdict {
-            Verdict::Zmtp(preambles) => Decision::Open(self, preambles),
+            Verdict::Zmtp(preambles) => Decision::Open(self, Beginning::Own(preambles)),
+            Verdict::WebSocket(upgrade) => Decision::Open(self, Beginning::WebSocket(upgrade)),
+            Verdict::Datagrams => Decision::Datagrams(self),
             Verdict::NotZmtp | Verdict::NeedMore => Decision::Leave(self),
         }
     }

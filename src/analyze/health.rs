@@ -16,6 +16,8 @@ pub struct Health {
     pub skipped: BTreeMap<Skip, u64>,
     /// Fragments of IP datagrams; packets of those that did not become whole are among the packets not used.
     pub fragments: FragmentStats,
+    /// What came over PGM and UDP.
+    pub datagrams: DatagramStats,
     /// TCP connections seen.
     pub tcp_connections: u64,
     /// TCP connections that do not speak ZMTP, or carried too little to tell.
@@ -36,6 +38,27 @@ pub struct Health {
     pub given_up_messages: u64,
 }
 
+/// What came in datagrams of ZMTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DatagramStats {
+    /// Connections: each of a sender and a receiver.
+    pub connections: u64,
+    /// UDP datagrams of RADIO.
+    pub radio: u64,
+    /// Data packets of PGM that were used, each once.
+    pub pgm_data: u64,
+    /// Of these, repairs: the original is not in the capture.
+    pub pgm_repaired: u64,
+    /// Repairs and copies of what had been used already.
+    pub pgm_repeated: u64,
+    /// Data packets that never came.
+    pub pgm_lost: u64,
+    /// Source path messages.
+    pub pgm_spm: u64,
+    /// Requests for repair, and the source's confirmations of them.
+    pub pgm_nak: u64,
+}
+
 impl Health {
     /// Adds the counts of one direction of a connection.
     pub fn add(&mut self, stats: ReassemblyStats) {
@@ -43,6 +66,7 @@ impl Health {
         sum.bytes += stats.bytes;
         sum.lost_bytes += stats.lost_bytes;
         sum.retransmitted += stats.retransmitted;
+        sum.captured_twice += stats.captured_twice;
         sum.out_of_order += stats.out_of_order;
         sum.conflicts += stats.conflicts;
         sum.out_of_window += stats.out_of_window;

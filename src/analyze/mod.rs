@@ -1,6 +1,8 @@
 //! The engine: wires capture, decapsulation, flows, sessions and correlation together. Knows no format, no terminal.
 
+pub mod clocks;
 pub mod connection;
+mod datagrams;
 pub mod diagnosis;
 pub mod engine;
 pub mod gate;

@@ -24,6 +24,17 @@ pub struct Limits {
     /// How long a datagram waits for its fragments, from the first one seen. Receivers wait as long (Linux 30 s, RFC 8200
     /// 60 s), and where identifications wrap sooner a longer wait would mix datagrams (RFC 4963).
     pub fragment_time: Duration,
+    /// Flows of datagrams tracked at once (sources of PGM, sender and receiver of UDP); the one idle longest is given up.
+    pub datagram_flows: usize,
+    /// After a packet of a PGM source that is missing was last asked for, or was first missed, a repair is awaited so long.
+    /// Receivers ask within 50 ms, and again every 200 ms (libzmq).
+    pub repair_time: Duration,
+    /// Packets of one PGM source that wait for a repair before them.
+    pub repair_packets: usize,
+    /// Bytes of those.
+    pub repair_bytes: usize,
+    /// Groups joined on TCP connections that are remembered, to recognise their messages in UDP.
+    pub joined_groups: usize,
     /// TCP connections tracked at once; the one idle longest is given up first.
     pub connections: usize,
     /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
@@ -35,6 +46,8 @@ pub struct Limits {
     pub held_total_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
     pub held_time: Duration,
+    /// Bytes of one HTTP head kept while its end is awaited. Servers take as much (Apache 8 KiB a line, nginx 32 KiB).
+    pub http_head_bytes: usize,
     /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
     /// only be passed over.
     pub resync_bytes: usize,
@@ -57,6 +70,8 @@ pub struct Limits {
     pub sealed_bytes: usize,
     /// Keys of a key log tried on one connection, where the log does not say which is its own: each costs some 50 µs.
     pub curve_keys: usize,
+    /// Packets, or messages, kept of several captures together to compare their clocks by.
+    pub clock_samples: usize,
     /// Pairs of address and endpoint of which refused connections are counted; those of further pairs are not.
     pub refused_endpoints: usize,
     /// Anomalies reported one by one; further ones are counted by code.
@@ -76,11 +91,17 @@ impl Default for Limits {
             fragment_datagrams: 4096,
             fragment_bytes: 4 << 20,
             fragment_time: Duration::from_secs(30),
+            datagram_flows: 4096,
+            repair_time: Duration::from_secs(1),
+            repair_packets: 8192,
+            repair_bytes: 4 << 20,
+            joined_groups: 4096,
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
+            http_head_bytes: 32 << 10,
             resync_bytes: 64 << 10,
             session_total_bytes: 128 << 20,
             command_bytes: 64 << 10,
@@ -91,6 +112,7 @@ impl Default for Limits {
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
             refused_endpoints: 4096,
+            clock_samples: 1 << 18,
             anomalies: 10_000,
             anomalies_alike: 100,
         }

@@ -6,3 +6,4 @@ pub mod endpoint;
 pub mod limits;
 pub mod text;
 pub mod time;
+pub mod transport;

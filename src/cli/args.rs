@@ -66,8 +66,19 @@ Examples:
 Examples:
   zmtpscope paths broker.pcap
   zmtpscope paths broker.pcap --conn 3
-  zmtpscope paths --format jsonl broker.pcap | jq 'select(.status != \"complete\")'")]
-    Paths(ViewArgs),
+  zmtpscope paths --format jsonl broker.pcap | jq 'select(.status != \"complete\")'
+  zmtpscope paths broker.pcap --explain 12
+  zmtpscope paths broker.pcap --path 12 --format mermaid > path.mmd
+  zmtpscope paths host-a.pcap host-b.pcap       (their clocks are compared first)")]
+    Paths(PathsArgs),
+    /// Who talks to whom: sockets, the proxies that they belong to, messages and latencies
+    #[command(after_help = "\
+Examples:
+  zmtpscope topology broker.pcap
+  zmtpscope topology --format dot broker.pcap | dot -Tsvg > topology.svg
+  zmtpscope topology --format mermaid broker.pcap > topology.mmd
+  zmtpscope topology --format jsonl broker.pcap | jq 'select(.type == \"link\")'")]
+    Topology(ViewArgs),
     /// What is wrong or odd, in words, with packet numbers
     #[command(after_help = "\
 Examples:
@@ -118,7 +129,8 @@ pub(crate) struct ViewArgs {
     #[arg(short, long, value_name = "BPF")]
     pub(crate) filter: Option<String>,
 
-    /// Correct the clock of a FILE: its times become later (+) or earlier (-), as in b.pcap=+37ms
+    /// Correct the clock of a FILE: its times become later (+) or earlier (-), as in b.pcap=+37ms.
+    /// Clocks of several files that are not given are estimated
     #[arg(long, value_name = "FILE=±DURATION", conflicts_with = "interface")]
     pub(crate) clock_offset: Vec<String>,
 
@@ -128,6 +140,21 @@ pub(crate) struct ViewArgs {
     pub(crate) dissect: DissectArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// The view of paths.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PathsArgs {
+    /// Only the path of this number
+    #[arg(long, value_name = "N", conflicts_with = "explain")]
+    pub(crate) path: Option<u64>,
+
+    /// Say in words why each hop of this path was joined to the one before
+    #[arg(long, value_name = "N")]
+    pub(crate) explain: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
 }
 
 /// Live only, with a summary.
@@ -202,8 +229,8 @@ pub(crate) struct LiveArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Dissection")]
 pub(crate) struct DissectArgs {
-    /// Take connections of this TCP port for ZMTP although their first bytes do not say so: they are listed, and decoded if
-    /// they have a greeting
+    /// Take connections of this port for ZMTP although their first bytes do not say so: those of TCP are listed, and decoded
+    /// if they have a greeting, or frames of WebSocket; datagrams to it are taken for those of PGM, or else of RADIO in UDP
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 
@@ -267,6 +294,10 @@ pub(crate) enum FormatArg {
     Json,
     /// Comma-separated values
     Csv,
+    /// A graph for Graphviz (topology)
+    Dot,
+    /// A diagram for Mermaid (topology, paths)
+    Mermaid,
 }
 
 impl From<FormatArg> for Format {
@@ -276,6 +307,8 @@ impl From<FormatArg> for Format {
             FormatArg::Jsonl => Self::Jsonl,
             FormatArg::Json => Self::Json,
             FormatArg::Csv => Self::Csv,
+            FormatArg::Dot => Self::Dot,
+            FormatArg::Mermaid => Self::Mermaid,
         }
     }
 }

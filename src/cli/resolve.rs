@@ -26,8 +26,7 @@ pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&
 /// How the output is to be.
 pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: bool) -> Result<Settings, CliError> {
     let format = Format::from(output.format);
-    if format == Format::Csv && kind == ViewKind::Analyze {
-        let what = "the overview has no CSV form: its lines differ; choose table, jsonl or json, or another command";
+    if let Some(what) = missing_form(format, kind) {
         return Err(CliError::Usage(what.to_owned()));
     }
     let conns = (!output.conn.is_empty()).then(|| output.conn.iter().copied().collect());
@@ -37,12 +36,31 @@ pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: 
         max_body: output.max_body,
         show_secrets: output.show_secrets,
         conns,
+        path: None,
         limit: output.limit,
         width: terminal_width(),
         color: colored(output.color),
         several_files: files > 1,
         live,
     })
+}
+
+/// Why this view cannot be written like that, if it cannot.
+fn missing_form(format: Format, kind: ViewKind) -> Option<&'static str> {
+    match (format, kind) {
+        (Format::Csv, ViewKind::Analyze) => {
+            Some("the overview has no CSV form: its lines differ; choose table, jsonl or json, or another command")
+        }
+        (Format::Csv, ViewKind::Topology) => {
+            Some("the topology has no CSV form: nodes and links differ; choose table, jsonl, json, dot or mermaid")
+        }
+        (Format::Dot, kind) if kind != ViewKind::Topology => Some("--format dot is for topology"),
+        (Format::Mermaid, kind) if !matches!(kind, ViewKind::Topology | ViewKind::Paths) => {
+            Some("--format mermaid is for topology and paths")
+        }
+        (format, ViewKind::Explanation) if format != Format::Table => Some("--explain is text: it has no other format"),
+        _ => None,
+    }
 }
 
 /// The key log, if there is one.
@@ -74,15 +92,15 @@ fn colored(color: ColorArg) -> bool {
     }
 }
 
-/// The clock offset of each of `files`.
-pub(crate) fn clock_offsets(files: &[PathBuf], given: &[String]) -> Result<Vec<Duration>, CliError> {
-    let mut offsets = vec![Duration::default(); files.len()];
+/// The clock offset of each of `files`, where one is given.
+pub(crate) fn clock_offsets(files: &[PathBuf], given: &[String]) -> Result<Vec<Option<Duration>>, CliError> {
+    let mut offsets = vec![None; files.len()];
     for one in given {
         let usage = |what: &str| CliError::Usage(format!("--clock-offset '{one}': {what}"));
         let (file, offset) = one.rsplit_once('=').ok_or_else(|| usage("not of the form FILE=±DURATION"))?;
         let at = files.iter().position(|other| other == Path::new(file));
         let at = at.ok_or_else(|| usage("no such FILE on the command line"))?;
-        offsets[at] = duration(offset).map_err(|what| usage(&what))?;
+        offsets[at] = Some(duration(offset).map_err(|what| usage(&what))?);
     }
     Ok(offsets)
 }
@@ -166,7 +184,7 @@ mod tests {
     fn an_offset_names_one_of_the_files() {
         let files = [PathBuf::from("a.pcap"), PathBuf::from("b=1.pcap")];
         let offsets = clock_offsets(&files, &["b=1.pcap=-37ms".to_owned()]).expect("right");
-        assert_eq!(offsets, [Duration(0), Duration(-37_000_000)]);
+        assert_eq!(offsets, [None, Some(Duration(-37_000_000))]);
         for wrong in ["c.pcap=1s", "a.pcap", "a.pcap=x"] {
             assert!(matches!(clock_offsets(&files, &[wrong.to_owned()]), Err(CliError::Usage(_))), "{wrong}");
         }

@@ -1,5 +1,6 @@
 //! The loop: packets from a source through an analysis to a view.
 
+use super::input::Input;
 use super::output::warn;
 use super::progress::Progress;
 use super::signals::stop_flag;
@@ -7,7 +8,7 @@ use crate::analyze::engine::{Analyzer, Options};
 use crate::analyze::keys::KeyLog;
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::error::CaptureError;
-use crate::capture::packet::{Next, PacketSource};
+use crate::capture::packet::Next;
 use crate::report::any_view::AnyView;
 use crate::report::facts::CaptureFacts;
 use std::sync::atomic::Ordering;
@@ -32,19 +33,16 @@ pub(crate) struct Control {
     pub(crate) quiet: bool,
 }
 
-/// Reads `source` to its end, or until told to stop; then finishes the view. If reading fails, what was found until then
+/// Reads `input` to its end, or until told to stop; then finishes the view. If reading fails, what was found until then
 /// is shown all the same.
-pub(crate) fn run(
-    source: &mut dyn PacketSource,
-    options: Options,
-    view: AnyView,
-    control: Control,
-) -> anyhow::Result<CaptureFacts> {
+pub(crate) fn run(input: Input, options: Options, view: AnyView, control: Control) -> anyhow::Result<CaptureFacts> {
+    let Input { mut source, clocks } = input;
+    let source = &mut *source;
     let stop = stop_flag()?;
     let mut progress = Progress::new(!control.live && !control.quiet);
     let keys = options.keys.clone();
     let mut analyzer = Analyzer::new(options, view);
-    let mut facts = CaptureFacts::default();
+    let mut facts = CaptureFacts { clocks, ..CaptureFacts::default() };
     let mut failure: Option<CaptureError> = None;
     let mut packets = 0_u64;
     let mut flushed = Instant::now();

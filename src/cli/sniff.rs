@@ -18,14 +18,14 @@ pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let words = args.expression.join(" ");
     let expression = args.filter.as_deref().or_else(|| (!words.is_empty()).then_some(words.as_str()));
-    let mut source = input::live(&args.interface, expression, &args.live)?;
+    let input = input::live(&args.interface, expression, &args.live)?;
     let quiet = args.output.quiet;
     if !quiet {
         say(&format!("capturing on {}, Ctrl-C ends it", args.interface));
     }
     let control = Control { live: true, count: args.live.count, duration: args.live.duration, quiet };
     let view = AnyView::new(kind, settings, data());
-    let facts = run_loop(&mut *source, options, view, control)?;
+    let facts = run_loop(input, options, view, control)?;
     if !quiet {
         say(&summary(&facts));
     }
@@ -39,8 +39,14 @@ fn summary(facts: &CaptureFacts) -> String {
     let counts = &facts.counts;
     let mut text = format!(
         "{} packets{duration}, {dropped} dropped by the kernel; {} TCP connections, {} of them ZMTP; {} messages",
-        health.packets, health.tcp_connections, counts.connections, counts.messages
+        health.packets,
+        health.tcp_connections,
+        counts.connections.saturating_sub(health.datagrams.connections),
+        counts.messages
     );
+    if health.datagrams.connections > 0 {
+        let _ = write!(text, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+    }
     if counts.paths > 0 {
         let _ = write!(text, ", {} paths", counts.paths);
     }

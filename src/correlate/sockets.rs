@@ -244,7 +244,7 @@ impl Sockets {
     }
 
     /// Learns from a message, in order of time, which way requests flow on its connection: `addressed` if it carries an
-    /// identity before a delimiter. REQ asks and REP is asked, except where a REQ is the worker of a broker and asks for
+    /// identity before a delimiter. REQ asks and REP is asked, CLIENT and SERVER (RFC 41) likewise, except where a REQ is the worker of a broker and asks for
     /// work; then, and where the types say nothing, the first message with an address does, else the first of all.
     pub fn consider(&mut self, record: &Record, addressed: bool) {
         let connection = &mut self.connections[record.conn as usize];
@@ -264,11 +264,12 @@ impl Sockets {
         let of = |direction: Direction| peers[direction].socket_type;
         let asks = |direction: &Direction| {
             matches!(of(*direction), Some(SocketType::REQ | SocketType::CLIENT))
-                || of(direction.reverse()) == Some(SocketType::REP)
+                || matches!(of(direction.reverse()), Some(SocketType::REP | SocketType::SERVER))
         };
         let by_type = Direction::BOTH.into_iter().find(asks);
-        // A REP never asks.
-        let has_rep = peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REP));
+        // A REP never asks, and a SERVER knows its peers only from what they asked.
+        let has_rep =
+            peers.iter().any(|(_, peer)| matches!(peer.socket_type, Some(SocketType::REP | SocketType::SERVER)));
         if has_rep || addressed {
             connection.direction_known = DirectionKnown::Certain;
         }
@@ -324,19 +325,12 @@ impl Sockets {
         self.is_request_reply(conn) && !(unknown && one_way)
     }
 
-    /// Whether this connection's messages can be requests and replies (RFC 28, RFC 41), as far as types are known.
+    /// Whether this connection's messages can be requests and replies (RFC 28, 41), as far as types are known.
     pub fn is_request_reply(&self, conn: u32) -> bool {
         self.connection(conn).peers.iter().all(|(_, peer)| {
             peer.socket_type.is_none_or(|t| {
-                matches!(
-                    t,
-                    SocketType::REQ
-                        | SocketType::REP
-                        | SocketType::DEALER
-                        | SocketType::ROUTER
-                        | SocketType::CLIENT
-                        | SocketType::SERVER
-                )
+                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
+                    || matches!(t, SocketType::CLIENT | SocketType::SERVER)
             })
         })
     }

@@ -1,6 +1,7 @@
 //! A fragment of an IP datagram: what reassembly must know of it.
 
-use super::segment::{Segment, Skip};
+use super::datagram::Carried;
+use super::segment::Skip;
 use super::span::Span;
 use std::net::IpAddr;
 
@@ -29,7 +30,7 @@ pub(super) struct Fragment<'a> {
     pub(super) payload: Span<'a>,
 }
 
-/// Why a packet yields no segment by itself.
+/// Why a packet yields nothing by itself.
 #[derive(Debug)]
 pub(super) enum Stop<'a> {
     Skip(Skip),
@@ -43,4 +44,4 @@ impl From<Skip> for Stop<'_> {
 }
 
 /// What is in a packet, or a part of one.
-pub(super) type Found<'a> = Result<Segment<'a>, Stop<'a>>;
+pub(super) type Found<'a> = Result<Carried<'a>, Stop<'a>>;

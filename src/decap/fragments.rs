@@ -7,6 +7,7 @@
 //! A datagram with bytes that the snapshot length took away becomes whole too: up to the first such byte, and the rest is
 //! `cut`.
 
+use super::datagram::Carried;
 use super::fragment::{Datagram, Fragment, Stop};
 use super::segment::{Segment, Skip};
 use super::span::Span;
@@ -30,8 +31,19 @@ pub enum Reassembled<'a> {
     Waiting,
     /// It was the last: the segment in the datagram.
     Segment(Segment<'a>),
+    /// It was the last: the datagram, in so many packets, carries something else.
+    Datagram(Carried<'a>, u64),
     /// There is none, in so many packets.
     Skipped(Skip, u64),
+}
+
+impl<'a> Reassembled<'a> {
+    fn of(carried: Carried<'a>, packets: u64) -> Self {
+        match carried {
+            Carried::Tcp(segment) => Self::Segment(segment),
+            Carried::Udp(_) | Carried::Pgm(_) => Self::Datagram(carried, packets),
+        }
+    }
 }
 
 /// What became of fragments.
@@ -122,7 +134,7 @@ impl Fragments {
         }
     }
 
-    /// A packet of which [`super::segment()`] says [`Skip::Fragment`].
+    /// A packet of which [`super::carried()`] says [`Skip::Fragment`].
     pub fn packet<'a>(&'a mut self, packet: &Packet<'a>) -> Reassembled<'a> {
         self.now = self.now.max(packet.at);
         while let Some((_, datagram)) = self.order.first_key_value()
@@ -131,7 +143,7 @@ impl Fragments {
             self.give_up_oldest();
         }
         let fragment = match find(packet) {
-            Ok(segment) => return Reassembled::Segment(segment),
+            Ok(carried) => return Reassembled::of(carried, 1),
             Err(Stop::Skip(skip)) => return Reassembled::Skipped(skip, 1),
             Err(Stop::Fragment(fragment)) => fragment,
         };
@@ -143,11 +155,11 @@ impl Fragments {
                 Added::Malformed => return Reassembled::Skipped(Skip::Malformed, packets),
                 Added::Whole(whole) => {
                     packets = whole.packets;
-                    match whole.segment() {
+                    match whole.carried() {
                         Ok(_) => {
                             self.whole = whole;
-                            let segment = self.whole.segment();
-                            return Reassembled::Segment(segment.expect("the same bytes say the same"));
+                            let carried = self.whole.carried();
+                            return Reassembled::of(carried.expect("the same bytes say the same"), packets);
                         }
                         Err(Stop::Skip(skip)) => return Reassembled::Skipped(skip, packets),
                         Err(Stop::Fragment(inner)) => added = self.add(&inner, packets),
@@ -281,7 +293,7 @@ impl Partial {
 }
 
 impl Whole {
-    fn segment(&self) -> super::fragment::Found<'_> {
+    fn carried(&self) -> super::fragment::Found<'_> {
         ip::reassembled(self.datagram, self.protocol, Span::new(&self.bytes, self.total))
     }
 }

@@ -1,5 +1,7 @@
-//! IPv4 (RFC 791), IPv6 and its extension headers (RFC 8200 section 4), and the TCP header (RFC 9293 section 3.1).
+//! IPv4 (RFC 791), IPv6 and its extension headers (RFC 8200 section 4), and the headers of TCP (RFC 9293 section 3.1) and
+//! UDP.
 
+use super::datagram::{self, Carried};
 use super::fragment::{Datagram, Found, Fragment, Stop};
 use super::segment::{Segment, Skip, TcpFlags};
 use super::span::Span;
@@ -118,8 +120,26 @@ fn transport(mut protocol: IpNumber, addresses: [IpAddr; 2], mut payload: Span<'
         payload = payload.after(header.slice().len())?;
     }
     match protocol {
-        ip_number::TCP => tcp(addresses, payload).map_err(Stop::Skip),
+        ip_number::TCP => tcp(addresses, payload).map(Carried::Tcp).map_err(Stop::Skip),
+        ip_number::UDP => udp(addresses, payload, depth),
+        ip_number::PGM => Ok(Carried::Pgm(datagram::Datagram::new(addresses, [0, 0], payload))),
         other => tunnel::segment(other, payload, depth),
+    }
+}
+
+/// A UDP datagram (RFC 768), or what is inside if it is a tunnel.
+fn udp(addresses: [IpAddr; 2], datagram: Span<'_>, depth: u8) -> Found<'_> {
+    let ports = [datagram.u16(0)?, datagram.u16(2)?];
+    let datagram = match usize::from(datagram.u16(4)?) {
+        // A jumbogram (RFC 2675), or before segmentation: as long as the packet.
+        0 => datagram,
+        length @ 1..8 => return Err(datagram.with_length(length).lacks(8).into()),
+        length => datagram.with_length(length),
+    };
+    let payload = datagram.after(8)?;
+    match tunnel::over_udp(ports[1], payload, depth) {
+        Some(found) => found,
+        None => Ok(Carried::Udp(datagram::Datagram::new(addresses, ports, payload))),
     }
 }
 

@@ -36,14 +36,14 @@ pub struct TcpFlags {
     pub ack: bool,
 }
 
-/// Why a packet is not used. Every packet is either a [`Segment`] or counted under one of these.
+/// Why a packet is not used. Every packet is either used or counted under one of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Skip {
     /// The link type is not one that is decoded.
     LinkType,
     /// Neither IPv4 nor IPv6 inside the link layer: ARP, LLDP, ….
     NotIp,
-    /// IP, but not TCP (see the protocol number in the packet): UDP, ICMP, ….
+    /// IP, but neither TCP nor `ZeroMQ` in UDP or PGM: ICMP, DNS, ….
     NotTcp,
     /// A fragment of an IP datagram that did not become whole.
     Fragment,

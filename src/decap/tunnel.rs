@@ -17,7 +17,7 @@ const BRIDGED: u16 = 0x6558;
 const VXLAN_PORTS: [u16; 2] = [4789, 8472];
 const GENEVE_PORT: u16 = 6081;
 
-/// What IP carries that is not TCP. `depth` tunnels are around it.
+/// What IP carries that is neither TCP nor UDP. `depth` tunnels are around it.
 pub(super) fn segment(protocol: IpNumber, payload: Span<'_>, depth: u8) -> Found<'_> {
     let inner = depth + 1;
     if inner > MAX_DEPTH {
@@ -27,7 +27,6 @@ pub(super) fn segment(protocol: IpNumber, payload: Span<'_>, depth: u8) -> Found
         ip_number::IPV4 => ip::v4(payload, inner),
         ip_number::IPV6 => ip::v6(payload, inner),
         ip_number::GRE => gre(payload, inner),
-        ip_number::UDP => udp(payload, inner),
         _ => Err(Skip::NotTcp.into()),
     }
 }
@@ -53,9 +52,16 @@ fn gre(packet: Span<'_>, depth: u8) -> Found<'_> {
     carried(packet.u16(2)?, packet.after(length)?, depth)
 }
 
-fn udp(datagram: Span<'_>, depth: u8) -> Found<'_> {
-    let port = datagram.u16(2)?;
-    let payload = datagram.after(8)?;
+/// What is in a UDP datagram to this port, if that is one of a tunnel. `depth` tunnels are around it.
+pub(super) fn over_udp(port: u16, payload: Span<'_>, depth: u8) -> Option<Found<'_>> {
+    if !VXLAN_PORTS.contains(&port) && port != GENEVE_PORT {
+        return None;
+    }
+    let inner = depth + 1;
+    Some(if inner > MAX_DEPTH { Err(Skip::NotTcp.into()) } else { udp(port, payload, inner) })
+}
+
+fn udp(port: u16, payload: Span<'_>, depth: u8) -> Found<'_> {
     if VXLAN_PORTS.contains(&port) {
         /// The network identifier is valid.
         const FLAGS: u8 = 0x08;
@@ -65,7 +71,7 @@ fn udp(datagram: Span<'_>, depth: u8) -> Found<'_> {
             return Err(Skip::NotTcp.into());
         }
         link::ethernet(payload.after(8)?, depth)
-    } else if port == GENEVE_PORT {
+    } else {
         // Version (2 bits, 0) and the length of the options in four bytes (6 bits).
         let [first] = payload.field(0)?;
         if first >= 0x40 {
@@ -73,8 +79,6 @@ fn udp(datagram: Span<'_>, depth: u8) -> Found<'_> {
         }
         let length = 8 + 4 * usize::from(first);
         carried(payload.u16(2)?, payload.after(length)?, depth)
-    } else {
-        Err(Skip::NotTcp.into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! TCP segments → the ordered bytes of each direction of each connection, gaps explicit (RFC 9293).
+//! PGM packets → the data of each source in order; TCP segments → the ordered bytes of each direction of each connection, gaps explicit (RFC 9293).
 //!
 //! Pure: no I/O, no clock; time is what the packets say. This layer does not know what the bytes mean.
 //!
@@ -10,6 +10,7 @@ pub mod key;
 pub mod pending;
 pub mod reassembly;
 pub mod roles;
+pub mod sequence;
 pub mod table;
 #[cfg(test)]
 mod tests;

@@ -35,8 +35,10 @@ pub struct ReassemblyStats {
     pub bytes: u64,
     /// Bytes handed on as gaps.
     pub lost_bytes: u64,
-    /// Segments whose bytes had all been seen before.
+    /// Segments whose bytes had all been seen before, in the same file.
     pub retransmitted: u64,
+    /// Segments whose bytes had all been seen before, in another file: captured at both ends, most likely.
+    pub captured_twice: u64,
     /// Segments that arrived before the bytes in front of them.
     pub out_of_order: u64,
     /// Segments that gave other bytes for offsets that had been seen.
@@ -78,6 +80,8 @@ pub struct Reassembler {
     /// Offset at which the direction ends: its FIN.
     end: Option<u64>,
     recent: [Delivered; REMEMBERED],
+    /// The file that gave the latest bytes.
+    file: u16,
     stats: ReassemblyStats,
 }
 
@@ -139,7 +143,7 @@ impl Reassembler {
         }
         if end <= self.next {
             if end > offset {
-                self.stats.retransmitted += 1;
+                self.repeated(position);
                 self.compare_with_delivered(offset, payload);
             }
             return;
@@ -147,6 +151,7 @@ impl Reassembler {
         if ahead <= 0 && self.pending.is_empty() {
             // The common case: nothing waits, and this continues the stream. Handed on without a copy.
             self.remember(offset, payload);
+            self.file = position.packet.file;
             let fresh = &payload[((self.next - offset) as usize).min(payload.len())..];
             self.hand_on(position, Data::Bytes(fresh), on);
             self.hand_on(position, Data::Gap(end - self.next), on);
@@ -161,7 +166,7 @@ impl Reassembler {
         }
         self.stats.conflicts += u64::from(conflict);
         if end > offset && held == (self.pending.bytes(), self.pending.len()) {
-            self.stats.retransmitted += 1;
+            self.repeated(position);
         } else if ahead > 0 {
             self.stats.out_of_order += 1;
         }
@@ -271,6 +276,15 @@ impl Reassembler {
         let offset = self.next;
         self.next += length;
         on(Chunk { position, offset, data });
+    }
+
+    /// A segment brought nothing new.
+    fn repeated(&mut self, position: Position) {
+        if position.packet.file == self.file {
+            self.stats.retransmitted += 1;
+        } else {
+            self.stats.captured_twice += 1;
+        }
     }
 
     fn remember(&mut self, offset: u64, payload: &[u8]) {

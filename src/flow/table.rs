@@ -7,6 +7,7 @@ use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
+use crate::base::transport::Transport;
 use crate::decap::segment::Segment;
 use rustc_hash::FxHashMap;
 
@@ -34,9 +35,11 @@ pub struct End {
     pub by: Option<Direction>,
 }
 
-/// What is known about a TCP connection without looking at its bytes.
+/// What is known about a connection without looking at its bytes. Of datagrams: sender and receiver are client and server.
 #[derive(Clone, Copy, Debug)]
 pub struct FlowInfo {
+    /// What carries it.
+    pub transport: Transport,
     /// Counts connections by their first packet, from 0.
     pub id: u64,
     /// The side that opened the connection.
@@ -111,6 +114,8 @@ pub struct FlowTable<H: StreamHandler> {
     listeners: Listeners,
     limits: Limits,
     stats: TableStats,
+    /// Number of the next connection.
+    next_id: u64,
     /// Bytes that wait in all reassemblers.
     pending_bytes: usize,
 }
@@ -123,8 +128,15 @@ impl<H: StreamHandler> FlowTable<H> {
             listeners: Listeners::new(limits.connections),
             limits: limits.clone(),
             stats: TableStats::default(),
+            next_id: 0,
             pending_bytes: 0,
         }
+    }
+
+    /// A number for a connection that is not TCP's.
+    pub fn claim_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
     }
 
     /// Counts so far.
@@ -144,7 +156,8 @@ impl<H: StreamHandler> FlowTable<H> {
             self.make_room(position, context);
         }
         let flow = self.flows.entry(key).or_insert_with(|| {
-            let info = first_sight(segment, position, self.stats.flows, &mut self.listeners);
+            let info = first_sight(segment, position, self.next_id, &mut self.listeners);
+            self.next_id += 1;
             self.stats.flows += 1;
             let handler = H::open(&info, context);
             Flow { info, reassemblers: PerDirection::default(), fin_by: None, handler: Some(handler) }
@@ -217,6 +230,7 @@ fn first_sight(segment: &Segment<'_>, position: Position, id: u64, listeners: &m
         (client, server) = (server, client);
     }
     FlowInfo {
+        transport: Transport::Tcp,
         id,
         client,
         server,

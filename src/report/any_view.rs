@@ -1,6 +1,7 @@
 //! The view that a command asks for, whichever it is.
 
 use super::facts::{CaptureFacts, Counts};
+use super::pictures::{PathPictures, TopologyView};
 use super::records::Records;
 use super::settings::{Format, Settings, ViewKind};
 use super::table;
@@ -30,6 +31,12 @@ impl AnyView {
             (Format::Table, ViewKind::Messages) => Box::new(table::messages::MessagesTable::new(settings, out)),
             (Format::Table, ViewKind::Paths) => Box::new(table::paths::PathsTable::new(settings, out)),
             (Format::Table, ViewKind::Findings) => Box::new(table::findings::FindingsTable::new(settings, out)),
+            (Format::Table | Format::Dot | Format::Mermaid, ViewKind::Topology) => {
+                Box::new(TopologyView::new(settings, out))
+            }
+            (_, ViewKind::Explanation) | (Format::Mermaid, ViewKind::Paths) => {
+                Box::new(PathPictures::new(settings, out))
+            }
             (_, kind) => Box::new(Records::new(kind, settings, out)),
         };
         Self { view, counts: Counts::default() }

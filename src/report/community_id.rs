@@ -4,16 +4,23 @@
 //! Specification: <https://github.com/corelight/community-id-spec>.
 
 use crate::base::endpoint::Endpoint;
+use crate::base::transport::Transport;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest, Sha1};
 use std::net::IpAddr;
 
 const SEED: u16 = 0;
-const TCP: u8 = 6;
 
-/// The Community ID of a TCP connection between these endpoints, whichever is the client.
-pub fn community_id(one: Endpoint, other: Endpoint) -> String {
+/// The Community ID of a connection between these endpoints, whichever is the client. Without the ports where the protocol's
+/// are unknown to the specification (PGM), and none for PGM in UDP, which has several ports of UDP.
+pub fn community_id(transport: Transport, one: Endpoint, other: Endpoint) -> Option<String> {
+    let (protocol, has_ports) = match transport {
+        Transport::Tcp | Transport::WebSocket => (6, true),
+        Transport::Udp => (17, true),
+        Transport::Pgm => (113, false),
+        Transport::Epgm => return None,
+    };
     let (first, second) = if one <= other { (one, other) } else { (other, one) };
     let mut hash = Sha1::new();
     hash.update(SEED.to_be_bytes());
@@ -23,10 +30,12 @@ pub fn community_id(one: Endpoint, other: Endpoint) -> String {
             IpAddr::V6(ip) => hash.update(ip.octets()),
         }
     }
-    hash.update([TCP, 0]);
-    hash.update(first.port.to_be_bytes());
-    hash.update(second.port.to_be_bytes());
-    format!("1:{}", STANDARD.encode(hash.finalize()))
+    hash.update([protocol, 0]);
+    if has_ports {
+        hash.update(first.port.to_be_bytes());
+        hash.update(second.port.to_be_bytes());
+    }
+    Some(format!("1:{}", STANDARD.encode(hash.finalize())))
 }
 
 #[cfg(test)]
@@ -38,7 +47,7 @@ mod tests {
     fn published_vectors() {
         let id = |a: &str, ap, b: &str, bp| {
             let endpoint = |ip: &str, port| Endpoint::new(ip.parse::<IpAddr>().expect("an address"), port);
-            community_id(endpoint(a, ap), endpoint(b, bp))
+            community_id(Transport::Tcp, endpoint(a, ap), endpoint(b, bp)).expect("TCP has one")
         };
         let expected = "1:LQU9qZlK+B5F3KDmev6m5PMibrg=";
         assert_eq!(id("128.232.110.120", 34855, "66.35.250.204", 80), expected);

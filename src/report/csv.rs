@@ -119,11 +119,12 @@ impl Record for Connection<'_> {
         "body_bytes_s2c",
         "lost_bytes_c2s",
         "lost_bytes_s2c",
+        "transport",
     ];
 
     fn csv(&self, row: &mut Row<'_>) {
         row.field(self.conn);
-        row.field(&self.community_id);
+        row.optional(self.community_id.as_ref());
         row.field(self.client.0);
         row.field(self.server.0);
         row.field(self.start.0);
@@ -143,6 +144,7 @@ impl Record for Connection<'_> {
         for counts in [&self.messages, &self.frames, &self.commands, &self.body_bytes, &self.lost_bytes] {
             row.both(counts);
         }
+        row.field(self.transport);
     }
 }
 

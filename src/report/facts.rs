@@ -1,5 +1,6 @@
 //! What is known about a capture as a whole when all of it was read.
 
+use crate::analyze::clocks::FileClock;
 use crate::analyze::health::Health;
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::packet::SourceStats;
@@ -11,6 +12,8 @@ pub struct CaptureFacts {
     pub health: Health,
     /// The files or the interface.
     pub source: SourceStats,
+    /// The clock of each of several files.
+    pub clocks: Vec<FileClock>,
     /// Times of the earliest and the latest packet.
     pub span: Option<(Timestamp, Timestamp)>,
     /// It was not read to its end, by the user's wish.

@@ -26,7 +26,7 @@ pub struct RecordWriter {
 }
 
 impl RecordWriter {
-    /// Ready for the first row. [`Format::Table`] counts as jsonl.
+    /// Ready for the first row. What is for people or for drawing counts as jsonl.
     pub fn new(out: Box<dyn Write>, format: Format, plural: &'static str) -> Self {
         Self { out, format, plural, line: Vec::new(), written: 0 }
     }
@@ -52,7 +52,7 @@ impl RecordWriter {
                 record.csv(&mut row);
                 row.end();
             }
-            Format::Jsonl | Format::Table => {
+            Format::Jsonl | Format::Table | Format::Dot | Format::Mermaid => {
                 serde_json::to_writer(&mut self.line, record)?;
                 self.line.push(b'\n');
             }

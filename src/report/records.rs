@@ -8,9 +8,11 @@ use super::model::frame::FrameModel;
 use super::model::message::MessageModel;
 use super::model::overview::{Capture, ConnectionGroup, FindingGroupModel, RouteModel};
 use super::model::path::PathModel;
+use super::model::topology::{self, TopologyLine};
 use super::record::RecordWriter;
 use super::settings::{Settings, ViewKind};
 use super::summary::Summary;
+use super::topology::Topology;
 use super::view::{View, selects_path};
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
@@ -27,6 +29,7 @@ pub struct Records {
     gauge: Gauge,
     /// The overview has no rows before the end.
     summary: Option<Summary>,
+    topology: Option<Topology>,
 }
 
 impl Records {
@@ -37,13 +40,15 @@ impl Records {
             ViewKind::Connections => "connections",
             ViewKind::Frames => "frames",
             ViewKind::Messages => "messages",
-            ViewKind::Paths => "paths",
+            ViewKind::Paths | ViewKind::Explanation => "paths",
+            ViewKind::Topology => "topology",
             ViewKind::Findings => "findings",
         };
         Self {
             kind,
             writer: RecordWriter::new(out, settings.format, plural),
             gauge: Gauge::new(settings.limit),
+            topology: (kind == ViewKind::Topology).then(Topology::default),
             summary: (kind == ViewKind::Analyze).then(Summary::default),
             settings,
         }
@@ -56,7 +61,7 @@ impl Records {
 
 impl Observer for Records {
     fn interest(&self) -> Interest {
-        Interest { paths: matches!(self.kind, ViewKind::Analyze | ViewKind::Paths | ViewKind::Findings) }
+        Interest { paths: !matches!(self.kind, ViewKind::Connections | ViewKind::Frames | ViewKind::Messages) }
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
@@ -77,6 +82,8 @@ impl Observer for Records {
         }
         if let Some(summary) = &mut self.summary {
             summary.path(path);
+        } else if let Some(topology) = &mut self.topology {
+            topology.path(path);
         } else if self.kind == ViewKind::Paths && !self.gauge.is_done() {
             self.gauge.row(self.writer.write(&PathModel::new(path, self.settings.several_files)));
         }
@@ -86,6 +93,10 @@ impl Observer for Records {
         if let Some(summary) = &mut self.summary {
             if self.settings.selects(connection.conn) {
                 summary.connection(connection);
+            }
+        } else if let Some(topology) = &mut self.topology {
+            if self.settings.selects(connection.conn) {
+                topology.connection(connection);
             }
         } else if self.wants(ViewKind::Connections, connection.conn) {
             self.gauge.row(self.writer.write(&Connection::new(connection, self.settings.several_files)));
@@ -124,7 +135,14 @@ impl View for Records {
             ViewKind::Connections => self.writer.finish::<Connection<'_>>(),
             ViewKind::Frames => self.writer.finish::<FrameModel<'_>>(),
             ViewKind::Messages => self.writer.finish::<MessageModel<'_>>(),
-            ViewKind::Paths => self.writer.finish::<PathModel<'_>>(),
+            ViewKind::Paths | ViewKind::Explanation => self.writer.finish::<PathModel<'_>>(),
+            ViewKind::Topology => {
+                let graph = self.topology.take().unwrap_or_default().finish();
+                for line in topology::lines(&graph) {
+                    self.writer.write(&line)?;
+                }
+                self.writer.finish::<TopologyLine<'_>>()
+            }
             ViewKind::Findings => self.writer.finish::<FindingModel<'_>>(),
         }
     }

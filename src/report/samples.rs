@@ -6,6 +6,7 @@ use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::{Duration, Timestamp};
+use crate::base::transport::Transport;
 use crate::correlate::path::{Evidence, Hop, Path, Status};
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::report::facts::CaptureFacts;
@@ -35,6 +36,7 @@ pub(crate) fn position(number: u64, nanoseconds: i64) -> Position {
 
 pub(crate) fn flow(client: u16, server: u16) -> FlowInfo {
     FlowInfo {
+        transport: Transport::Tcp,
         id: 0,
         client: local(client),
         server: local(server),
@@ -60,6 +62,7 @@ pub(crate) fn peer(kind: SocketType, identity: Option<&[u8]>) -> Peer {
     Peer {
         greeting: Some(greeting),
         version: Some(Version::V3_1),
+        subprotocol: None,
         socket_type: Some(kind),
         identity: identity.map(Into::into),
         properties,
@@ -78,6 +81,7 @@ pub(crate) fn connection(conn: u32) -> ConnectionSummary {
         ..Traffic::default()
     };
     ConnectionSummary {
+        transport: Transport::Tcp,
         conn,
         client: flow.client,
         server: flow.server,

@@ -15,8 +15,12 @@ pub enum ViewKind {
     Messages,
     /// One row a request/reply path.
     Paths,
+    /// One path in words.
+    Explanation,
     /// One row a finding.
     Findings,
+    /// Who talks to whom.
+    Topology,
 }
 
 /// How results are written.
@@ -31,6 +35,10 @@ pub enum Format {
     Json,
     /// Comma-separated values with a header line (RFC 4180).
     Csv,
+    /// A graph for Graphviz.
+    Dot,
+    /// A diagram for Mermaid.
+    Mermaid,
 }
 
 /// How bodies are shown.
@@ -59,6 +67,8 @@ pub struct Settings {
     pub show_secrets: bool,
     /// Only these connections; `None` for all.
     pub conns: Option<BTreeSet<u32>>,
+    /// Only the path of this number.
+    pub path: Option<u64>,
     /// Stop after so many rows.
     pub limit: Option<u64>,
     /// Columns of the terminal; `None` where the output goes to a file or pipe, whose lines may be of any length.

@@ -2,10 +2,12 @@
 
 use super::model::connection::socket_type;
 use super::route::{Route, Routes};
+use super::topology::Topology;
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::base::chunk::PacketId;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
+use crate::base::transport::Transport;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::zmtp::anomaly::Severity;
@@ -27,6 +29,8 @@ pub type TypeName = Option<Cow<'static, str>>;
 /// What connections of a group have in common.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupKey {
+    /// What carries them.
+    pub transport: Transport,
     /// The side that accepted them.
     pub server: Endpoint,
     /// Socket type of the clients.
@@ -88,6 +92,8 @@ pub struct Summary {
     pub connections: u64,
     /// Findings by code.
     pub findings: FxHashMap<&'static str, FindingGroup>,
+    /// Who talks to whom.
+    pub topology: Topology,
     routes: Routes,
     types: FxHashMap<u32, PerDirection<TypeName>>,
 }
@@ -96,16 +102,19 @@ impl Summary {
     /// A path.
     pub fn path(&mut self, path: &Path) {
         self.routes.add(path);
+        self.topology.path(path);
     }
 
     /// A connection.
     pub fn connection(&mut self, connection: &ConnectionSummary) {
         self.connections += 1;
+        self.topology.connection(connection);
         if self.listed.len() < LISTED {
             self.listed.push(connection.clone());
         }
         let types = PerDirection::from_fn(|direction| socket_type(&connection.peers[direction]));
         let key = GroupKey {
+            transport: connection.transport,
             server: connection.server,
             client_type: types.c2s.clone(),
             server_type: types.s2c.clone(),

@@ -19,7 +19,8 @@ pub trait View: Observer {
     fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()>;
 }
 
-/// Whether a path touches one of the connections that are shown.
+/// Whether a path is the one, or touches one of the connections, that are shown.
 pub fn selects_path(settings: &Settings, path: &Path) -> bool {
-    settings.conns.is_none() || path.hops().any(|hop| settings.selects(hop.conn))
+    settings.path.is_none_or(|number| number == path.number)
+        && (settings.conns.is_none() || path.hops().any(|hop| settings.selects(hop.conn)))
 }

@@ -39,6 +39,13 @@ impl BodyHash {
         }
     }
 
+    /// How many octets there will be is not known: what was added so far must be nothing, or be kept open already.
+    fn keep_open(&mut self) {
+        if matches!(self, Self::Empty) {
+            *self = Self::Streaming(Box::new(Xxh3::new()));
+        }
+    }
+
     fn value(&self) -> u64 {
         match self {
             Self::Empty => xxh3_64(&[]),
@@ -118,6 +125,14 @@ impl Assembler {
             self.message.heads.len()
         };
         self.frame = Some(OpenFrame { header, start, offset, missing: 0, hash: BodyHash::default(), head_start });
+    }
+
+    /// A fragment makes the frame, which began with a length of 0, so many octets longer.
+    pub fn lengthen(&mut self, length: u64) {
+        if let Some(frame) = &mut self.frame {
+            frame.header.length = frame.header.length.saturating_add(length);
+            frame.hash.keep_open();
+        }
     }
 
     /// The next octets of its body.

@@ -6,6 +6,8 @@ use super::wire::command::Command;
 use super::wire::frame::FrameFlags;
 use super::wire::greeting::Greeting;
 use super::wire::gssapi::Wrapped;
+use super::wire::http::Head;
+use super::wire::websocket::Opcode;
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use std::ops::Range;
@@ -38,6 +40,10 @@ pub struct Frame<'a> {
 pub enum FrameKind<'a> {
     /// Not a frame, but shown among them.
     Greeting(&'a Greeting),
+    /// A part of the upgrade to WebSocket, in place of a greeting.
+    Upgrade(&'a Head<'a>),
+    /// A control frame of WebSocket: nothing that ZMTP knows of.
+    Control(Opcode),
     /// A command; `None` if its body does not hold a name.
     Command(Option<&'a Command<'a>>),
     /// The identity with which a peer of ZMTP 1.0 or 2.0 begins: no message, though it looks like one.

@@ -6,21 +6,35 @@ use super::probe::{Framing, Preamble};
 use super::resync::{Boundary, Proof, find};
 use super::wire::frame::{FrameFlags, FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
+use super::wire::http::Head;
+use super::wire::websocket::Opcode;
+use super::ws::oddity::Oddity;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 use std::cell::Cell;
 
 /// What the framer finds, in order: `Greeting (Header Body* End)*`. After `Desync` octets are `Skipped`, until `Resync`.
+///
+/// Over WebSocket: `Upgrade (Header (Longer? Body*)* End | Control)*`, and also after `Resync` some are `Skipped`, until a
+/// message begins.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// The greeting, its octets, and where the last of them was found.
     Greeting(Greeting, &'a [u8], Position),
-    /// A frame begins.
+    /// Over WebSocket, a request or response instead; its octets, and where the last of them was found.
+    Upgrade(&'a Head<'a>, &'a [u8], Position),
+    /// A frame begins. If it is sent in fragments (WebSocket only), its length is still 0.
     Header(FrameHeader),
+    /// A fragment makes it so many octets longer.
+    Longer(u64),
     /// The next octets of its body.
     Body(Data<'a>),
     /// Its body is complete.
     End,
+    /// A frame that is WebSocket's own, between two others or two fragments of one.
+    Control(Control<'a>),
+    /// Something is wrong with the WebSocket frame that begins here.
+    Oddity(Oddity),
     /// From here on the boundaries of frames are not known.
     Desync(Desync),
     /// Octets that cannot be assigned to a frame, for all that is known by now.
@@ -29,6 +43,19 @@ pub enum Item<'a> {
     MayMistakeLength(&'a Cell<bool>),
     /// Messages are recognised again. So many octets that were skipped are told of once more, as frames.
     Resync(u64),
+}
+
+/// A control frame of WebSocket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Control<'a> {
+    /// Which.
+    pub opcode: Opcode,
+    /// The payload: no more than 125 octets.
+    pub octets: &'a [u8],
+    /// Octets of it that are not in the capture.
+    pub missing: u64,
+    /// Where the last of them was found.
+    pub end: Position,
 }
 
 /// Why synchronisation was lost.
@@ -42,6 +69,10 @@ pub enum Desync {
     Length(u64),
     /// A length of 0, which ZMTP 1.0 does not allow.
     NoLength,
+    /// What stands where a WebSocket frame has to be is none.
+    Opcode(Opcode),
+    /// A WebSocket message whose flags cannot be decoded.
+    Undecodable,
 }
 
 /// Octets of the longest header of any version: 1.0 has one more than those since.
@@ -93,7 +124,7 @@ enum State {
 
 /// The search for the next frame.
 #[derive(Debug)]
-struct Hunt {
+pub(super) struct Hunt {
     proof: Proof,
     /// What was skipped last, without a gap.
     octets: Vec<u8>,
@@ -104,12 +135,37 @@ struct Hunt {
 }
 
 impl Hunt {
-    fn new(proof: Proof) -> Self {
+    pub(super) fn new(proof: Proof) -> Self {
         Self { proof, octets: Vec::new(), packets: Vec::new(), looked: 0 }
     }
 
+    /// The same from its beginning.
+    pub(super) fn again(&self) -> Self {
+        Self::new(self.proof)
+    }
+
+    /// Octets of memory.
+    pub(super) fn held(&self) -> usize {
+        self.octets.capacity()
+    }
+
+    /// How many octets are kept.
+    pub(super) fn length(&self) -> usize {
+        self.octets.len()
+    }
+
+    /// What is kept from an offset on, packet by packet.
+    pub(super) fn pieces(&self, from: usize) -> impl Iterator<Item = (At, &[u8])> {
+        let ends = self.packets.iter().skip(1).map(|(start, _)| *start).chain([self.octets.len()]);
+        let pieces = self.packets.iter().zip(ends).filter(move |(_, end)| *end > from);
+        pieces.map(move |(&(start, at), end)| {
+            let passed = from.saturating_sub(start);
+            (At { offset: at.offset + passed as u64, ..at }, &self.octets[start + passed..end])
+        })
+    }
+
     /// Keeps octets for a later look; the oldest packets go when there are too many.
-    fn keep(&mut self, at: At, bytes: &[u8], limit: usize) {
+    pub(super) fn keep(&mut self, at: At, bytes: &[u8], limit: usize) {
         if self.octets.len() + bytes.len() > limit {
             self.octets.clear();
             self.packets.clear();
@@ -120,13 +176,13 @@ impl Hunt {
     }
 
     /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
-    fn look(&mut self, framing: Framing, like: Option<FrameHeader>) -> Option<Boundary> {
+    pub(super) fn look<T>(&mut self, find: impl FnOnce(&[u8], &[usize], Proof) -> Option<T>) -> Option<T> {
         if self.octets.len() > OFTEN && self.octets.len() < self.looked + self.looked / 4 {
             return None;
         }
         self.looked = self.octets.len();
         let packets: Vec<usize> = self.packets.iter().map(|(start, _)| *start).collect();
-        find(framing, &self.octets, &packets, self.proof, like)
+        find(&self.octets, &packets, self.proof)
     }
 }
 
@@ -175,13 +231,13 @@ impl Framer {
 
     /// Octets held for the search for the next frame.
     pub fn held(&self) -> usize {
-        if let State::Lost(hunt) = &self.state { hunt.octets.capacity() } else { 0 }
+        if let State::Lost(hunt) = &self.state { hunt.held() } else { 0 }
     }
 
     /// Gives them up: the search goes on with what is still to come.
     pub fn release(&mut self) {
         if let State::Lost(hunt) = &mut self.state {
-            *hunt = Hunt::new(hunt.proof);
+            *hunt = hunt.again();
         }
     }
 
@@ -288,7 +344,9 @@ impl Framer {
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here, bytes, limits.resync_bytes);
-                    if let Some(boundary) = hunt.look(self.framing, self.like) {
+                    let (framing, like) = (self.framing, self.like);
+                    let looked = hunt.look(|octets, packets, proof| find(framing, octets, packets, proof, like));
+                    if let Some(boundary) = looked {
                         self.resume(boundary, limits, on);
                     }
                     return;
@@ -302,19 +360,13 @@ impl Framer {
         let first = At { position: Position::default(), offset: 0 };
         let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
         self.at_message = true;
-        let recovered = (hunt.octets.len() - boundary.at) as u64;
-        let ends = hunt.packets.iter().skip(1).map(|(start, _)| *start).chain([hunt.octets.len()]);
+        let recovered = (hunt.length() - boundary.at) as u64;
         let mut told = false;
-        for (&(start, at), end) in hunt.packets.iter().zip(ends) {
-            if end <= boundary.at {
-                continue;
-            }
-            let passed = boundary.at.saturating_sub(start);
-            let at = At { offset: at.offset + passed as u64, ..at };
+        for (at, octets) in hunt.pieces(boundary.at) {
             if !std::mem::replace(&mut told, true) {
                 on(at, Item::Resync(recovered));
             }
-            self.bytes(at, &hunt.octets[start + passed..end], limits, on);
+            self.bytes(at, octets, limits, on);
         }
     }
 
@@ -346,7 +398,7 @@ impl Framer {
         }
         match &mut self.state {
             // What was skipped before does not go on after the gap.
-            State::Lost(hunt) => *hunt = Hunt::new(hunt.proof),
+            State::Lost(hunt) => *hunt = hunt.again(),
             _ => self.lose(here, Desync::Gap(length), on),
         }
     }

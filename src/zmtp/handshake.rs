@@ -70,6 +70,11 @@ impl Handshake {
             !self.failed && if by_both { self.ready.c2s && self.ready.s2c } else { self.ready.c2s || self.ready.s2c };
     }
 
+    /// A server did not agree to an upgrade.
+    pub fn refuse(&mut self) {
+        self.failed = true;
+    }
+
     /// A peer of ZMTP 1.0 or 2.0 sent its identity, which is all of the handshake there.
     pub fn identity(&mut self, direction: Direction) {
         self.ready[direction] = true;

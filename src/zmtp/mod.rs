@@ -1,6 +1,6 @@
 //! The protocol, pure and reusable alone: bytes of both directions of a stream in, events out.
 //!
-//! Specifications: ZMTP 1.0 (RFC 13), 2.0 (RFC 15), 3.0 (RFC 23), 3.1 (RFC 37), PLAIN (RFC 24), CURVE (RFC 25, 26). This layer does not know that
+//! Specifications: ZMTP 1.0 (RFC 13), 2.0 (RFC 15), 3.0 (RFC 23), 3.1 (RFC 37), PLAIN (RFC 24), CURVE (RFC 25, 26), WebSocket (RFC 45). This layer does not know that
 //! TCP exists; offsets and positions pass through it unchanged.
 //!
 //! Invariants: a header is parsed, a body is streamed (no buffer grows with a message); a violation is an [`anomaly`],
@@ -8,7 +8,9 @@
 
 pub mod anomaly;
 pub mod assembler;
+pub mod carrier;
 pub mod curve;
+pub mod datagrams;
 pub mod doubt;
 pub mod event;
 pub mod framer;
@@ -22,3 +24,4 @@ pub mod session;
 #[cfg(test)]
 mod tests;
 pub mod wire;
+pub mod ws;

@@ -1,6 +1,7 @@
 //! What the two ends of a connection say of themselves: greeting and metadata.
 
 use super::wire::greeting::{Greeting, MechanismName, Version};
+use super::wire::http::Subprotocol;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::Position;
 
@@ -14,6 +15,8 @@ pub struct Peer {
     pub greeting: Option<Greeting>,
     /// What it speaks on this connection.
     pub version: Option<Version>,
+    /// Over WebSocket, what both agreed on.
+    pub subprotocol: Option<Subprotocol>,
     /// Its socket type, where it is one that an RFC has; the property holds it otherwise.
     pub socket_type: Option<SocketType>,
     /// The identity it announced; empty is not the same as none.
@@ -27,6 +30,7 @@ pub struct Peer {
 impl Peer {
     /// The mechanism that it offers.
     pub fn mechanism(&self) -> Option<MechanismName> {
-        self.greeting.and_then(|greeting| greeting.mechanism)
+        let agreed = || self.subprotocol.and_then(|subprotocol| subprotocol.mechanism);
+        self.greeting.and_then(|greeting| greeting.mechanism).or_else(agreed)
     }
 }

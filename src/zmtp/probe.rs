@@ -8,6 +8,7 @@ use super::wire::frame::{FrameHeader, frame_header};
 use super::wire::greeting::{MechanismName, SIGNATURE_FIRST, SIGNATURE_LAST, SIGNATURE_LENGTH};
 use super::wire::legacy;
 use super::wire::socket_type::SocketType;
+use super::ws::exchange::Upgrade;
 use crate::base::direction::{Direction, PerDirection};
 use nom::IResult;
 
@@ -53,6 +54,10 @@ pub enum Preamble {
 pub enum Verdict {
     /// It is ZMTP, and each direction begins so.
     Zmtp(PerDirection<Preamble>),
+    /// It is ZMTP over WebSocket. (Not told by [`probe`], but by [`super::ws::exchange`].)
+    WebSocket(Upgrade),
+    /// It is ZMTP in datagrams. (Not told by [`probe`], but by whoever saw them.)
+    Datagrams,
     /// It is something else.
     NotZmtp,
     /// Too few octets to tell.

@@ -6,17 +6,17 @@ use super::wire::socket_type::SocketType as S;
 /// What a message is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// From a REQ, or to a REP (RFC 28).
+    /// From a REQ, or to a REP (RFC 28); from a CLIENT (RFC 41).
     Request,
-    /// To a REQ, or from a REP (RFC 28).
+    /// To a REQ, or from a REP (RFC 28); from a SERVER (RFC 41).
     Reply,
-    /// From a publisher (RFC 29).
+    /// From a publisher (RFC 29); from a RADIO, its group in the first part (RFC 48).
     Publish,
     /// To a publisher: a topic is wanted; ZMTP 3.0 sends this as a message (RFC 23).
     Subscribe,
     /// To a publisher: a topic is no longer wanted.
     Cancel,
-    /// Along a pipeline (RFC 30).
+    /// Along a pipeline (RFC 30, 49).
     Push,
 }
 
@@ -38,9 +38,9 @@ impl Role {
 /// open, as between DEALER and ROUTER.
 pub fn role(message: &Message<'_>, sender: Option<S>, receiver: Option<S>) -> Option<Role> {
     match (sender, receiver) {
-        (Some(S::REQ), _) | (_, Some(S::REP)) => Some(Role::Request),
-        (Some(S::REP), _) | (_, Some(S::REQ)) => Some(Role::Reply),
-        (Some(S::PUB | S::XPUB), _) | (_, Some(S::SUB)) => Some(Role::Publish),
+        (Some(S::REQ | S::CLIENT), _) | (_, Some(S::REP | S::SERVER)) => Some(Role::Request),
+        (Some(S::REP | S::SERVER), _) | (_, Some(S::REQ | S::CLIENT)) => Some(Role::Reply),
+        (Some(S::PUB | S::XPUB | S::RADIO), _) | (_, Some(S::SUB | S::DISH)) => Some(Role::Publish),
         (Some(S::SUB | S::XSUB), _) | (_, Some(S::PUB | S::XPUB)) => {
             match message.parts.first().and_then(|part| message.head(part).first()) {
                 Some(1) if !message.encrypted => Some(Role::Subscribe),
@@ -48,7 +48,7 @@ pub fn role(message: &Message<'_>, sender: Option<S>, receiver: Option<S>) -> Op
                 _ => None,
             }
         }
-        (Some(S::PUSH), _) | (_, Some(S::PULL)) => Some(Role::Push),
+        (Some(S::PUSH | S::SCATTER), _) | (_, Some(S::PULL | S::GATHER)) => Some(Role::Push),
         _ => None,
     }
 }

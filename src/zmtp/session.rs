@@ -2,16 +2,18 @@
 
 mod conduct;
 mod sealed;
+mod websocket;
 mod words;
 
 use super::anomaly::{Anomaly, Severity};
 use super::assembler::{Assembler, OpenFrame};
+use super::carrier::{Beginning, Carrier};
 use super::curve::likely::{Heartbeats, MESSAGE_OVERHEAD};
 use super::curve::nonces::{Nonces, Tally};
 use super::curve::opening::{Opening, Want};
 use super::doubt::MISTAKEN_LENGTH;
 use super::event::{EventSink, Frame, FrameKind, Message, Seal};
-use super::framer::{At, Desync, Framer, Item};
+use super::framer::{At, Desync, Item};
 use super::handshake::{Handshake, Progress, Step};
 use super::keylog::{KeyLog, Public};
 use super::peer::Peer;
@@ -75,16 +77,18 @@ struct Side {
 /// One ZMTP connection.
 #[derive(Debug, Default)]
 pub struct Session {
-    framers: PerDirection<Framer>,
+    carriers: PerDirection<Carrier>,
     state: State,
 }
 
-/// Everything but the framers, which feed it.
+/// Everything but the framers, which feed it. (They do not differ in what they feed.)
 #[derive(Debug, Default)]
 struct State {
     sides: PerDirection<Side>,
     peers: PerDirection<Peer>,
     handshake: Handshake,
+    /// Over WebSocket: whose part of the upgrade was seen.
+    upgraded: PerDirection<bool>,
     /// Where there is a key log.
     opening: Option<Box<Opening>>,
     /// The mechanism that frames show, where no greeting was seen.
@@ -114,11 +118,19 @@ pub struct CurveFacts {
 
 impl Session {
     /// A connection that begins so in each direction, and whose CURVE boxes are opened where these keys do.
-    pub fn new(preambles: PerDirection<Preamble>, keys: Option<&Arc<KeyLog>>) -> Self {
-        let mut session = Self::default();
+    pub fn new(beginning: impl Into<Beginning>, keys: Option<&Arc<KeyLog>>) -> Self {
+        let beginning = beginning.into();
+        let carriers = PerDirection::from_fn(|direction| Carrier::new(direction, &beginning));
+        let mut session = Self { carriers, state: State::default() };
         session.state.opening = keys.map(|keys| Box::new(Opening::new(Arc::clone(keys))));
+        let preambles = match beginning {
+            Beginning::Own(preambles) => preambles,
+            Beginning::WebSocket(upgrade) => {
+                session.state.begin_websocket(&upgrade);
+                return session;
+            }
+        };
         for (direction, &preamble) in preambles.iter() {
-            session.framers[direction] = Framer::new(preamble);
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
             session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream(_));
@@ -131,15 +143,15 @@ impl Session {
 
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
-        let Self { framers, state } = self;
-        framers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+        let Self { carriers, state } = self;
+        carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
     /// The connection was closed, all of it is in the capture, and its last packet was there.
     pub fn closed(&mut self, position: Position, sink: &mut impl EventSink) {
-        let Self { framers, state } = self;
+        let Self { carriers, state } = self;
         for direction in Direction::BOTH {
-            let (unfinished, at) = framers[direction].unfinished();
+            let (unfinished, at) = carriers[direction].unfinished();
             let at = at.unwrap_or(At { position, offset: 0 });
             state.closed_within(direction, &unfinished, at, sink);
         }
@@ -147,14 +159,14 @@ impl Session {
 
     /// Octets held: of messages under way, and of what is searched for the next frame.
     pub fn held(&self) -> usize {
-        let of = |direction| self.framers[direction].held() + self.state.sides[direction].assembler.held();
+        let of = |direction| self.carriers[direction].held() + self.state.sides[direction].assembler.held();
         of(Direction::ClientToServer) + of(Direction::ServerToClient)
     }
 
     /// Memory is short: gives up what is held, so that less will be known about what is under way.
     pub fn release(&mut self) {
         for direction in Direction::BOTH {
-            self.framers[direction].release();
+            self.carriers[direction].release();
             self.state.sides[direction].assembler.release();
         }
     }
@@ -162,6 +174,16 @@ impl Session {
     /// What is known about the peer that sends in `direction`.
     pub fn peer(&self, direction: Direction) -> &Peer {
         &self.state.peers[direction]
+    }
+
+    /// Whether frames come over WebSocket.
+    pub fn is_websocket(&self) -> bool {
+        matches!(self.carriers.c2s, Carrier::WebSocket(_))
+    }
+
+    /// Whether the peer that sends in `direction` was seen to begin.
+    pub fn is_greeted(&self, direction: Direction) -> bool {
+        self.state.peers[direction].greeting.is_some() || self.state.upgraded[direction]
     }
 
     /// What was carried in `direction` so far.
@@ -243,9 +265,13 @@ impl State {
                 let old = other.is_some_and(|version| Version::V1_0 < version && version < Version::V3_1);
                 answer.set(subscriber && old && !side.identity_is_next);
             }
+            Item::Longer(length) => side.assembler.lengthen(length),
             Item::Body(data) => side.assembler.body(data, at.position, limits),
             Item::End => self.frame_end(direction, at.position, None, limits, sink),
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
+            Item::Upgrade(head, octets, end) => self.upgrade(direction, at, end, head, octets, sink),
+            Item::Control(control) => self.control(direction, at, &control, sink),
+            Item::Oddity(oddity) => tell(websocket::remark(oddity), direction, at, sink),
             Item::Skipped(length) => side.traffic.undecoded_bytes += length,
             Item::Resync(recovered) => {
                 let skipped = side.traffic.undecoded_bytes.saturating_sub(recovered);
@@ -277,6 +303,17 @@ impl State {
                         let text = "a frame of length 0, which ZMTP 1.0 does not have: not ZMTP from here on";
                         Remark::new("frame-length", Severity::Error, text)
                     }
+                    Desync::Opcode(opcode) => {
+                        let text = format!(
+                            "a frame of kind {:#x} where one of WebSocket has to be: not WebSocket from here on",
+                            opcode.0
+                        );
+                        Remark::new("ws-opcode", Severity::Error, text).by("RFC 6455")
+                    }
+                    Desync::Undecodable => {
+                        let text = "a message cannot be decoded, so the next one is known only after its last part";
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
                     Desync::Length(length) => {
                         let text = format!("a frame claims {length} bytes, more than 2^63-1: not ZMTP from here on");
                         Remark::new("frame-length", Severity::Error, text)
@@ -300,20 +337,8 @@ impl State {
         peer.greeting = Some(parsed);
         peer.version = Some(parsed.version);
         peer.socket_type = parsed.socket_type;
-        sink.frame(
-            self.peers.as_ref(),
-            &Frame {
-                direction,
-                offset: at.offset,
-                start: at.position,
-                end,
-                flags: FrameFlags::default(),
-                length: octets.len() as u64,
-                missing: 0,
-                head: octets,
-                kind: FrameKind::Greeting(&parsed),
-            },
-        );
+        let kind = FrameKind::Greeting(&parsed);
+        sink.frame(self.peers.as_ref(), &frame_row(direction, at, end, octets, kind));
         let mut found = Vec::new();
         conduct::greeting(&parsed, &mut found);
         for remark in found {
@@ -524,6 +549,7 @@ impl State {
             introduced = introduction(parsed, &self.peers[direction], end);
             conduct::command(parsed, self.peers[direction].mechanism(), again, &mut found);
             remarks(parsed, &mut found);
+            found.extend(websocket::subscription_in_vain(&self.peers[direction], parsed));
         } else if whole {
             found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
         }
@@ -535,6 +561,8 @@ impl State {
             ));
         }
         if let Some(peer) = introduced {
+            // Over WebSocket some send it although they agreed to no mechanism; then no identity comes.
+            self.sides[direction].identity_is_next = false;
             self.peers[direction] = peer;
             sink.peer(direction, &self.peers[direction]);
             found.extend(self.type_mismatch(direction));
@@ -601,6 +629,21 @@ fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u
         length: open.header.length,
         missing: open.missing,
         head,
+        kind,
+    }
+}
+
+/// What is no frame of ZMTP, but shown among them.
+fn frame_row<'a>(direction: Direction, at: At, end: Position, octets: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
+    Frame {
+        direction,
+        offset: at.offset,
+        start: at.position,
+        end,
+        flags: FrameFlags::default(),
+        length: octets.len() as u64,
+        missing: 0,
+        head: octets,
         kind,
     }
 }

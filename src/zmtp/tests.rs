@@ -29,6 +29,8 @@ impl EventSink for Log {
                 Some(mechanism) => format!("greeting {} {mechanism}", greeting.version),
                 None => format!("greeting {}", greeting.version),
             },
+            FrameKind::Upgrade(_) => "upgrade".to_owned(),
+            FrameKind::Control(opcode) => opcode.name().unwrap_or("?").to_owned(),
             FrameKind::Identity => "identity".to_owned(),
             FrameKind::Command(Some(command)) => String::from_utf8_lossy(command.name).into_owned(),
             FrameKind::Command(None) => "command?".to_owned(),

@@ -28,6 +28,10 @@ fn wrong_usage_is_2() {
         &["connections", "--format", "xml", &capture],
         &["connections", &capture, "-i", "lo"],
         &["analyze", "--format", "csv", &capture],
+        &["topology", "--format", "csv", &capture],
+        &["messages", "--format", "dot", &capture],
+        &["findings", "--format", "mermaid", &capture],
+        &["paths", "--explain", "0", "--format", "jsonl", &capture],
         &["connections", &capture, "--clock-offset", "other.pcap=1s"],
         &["connections", &capture, "--conn", "x"],
         &["messages", &capture, "--max-body", "-1"],
@@ -197,9 +201,70 @@ fn a_capture_without_zmtp_is_not_passed_over_in_silence() {
 
 #[test]
 fn help_shows_no_markup() {
-    let commands = ["analyze", "sniff", "connections", "frames", "messages", "paths", "findings", "interfaces"];
+    let commands =
+        ["topology", "analyze", "sniff", "connections", "frames", "messages", "paths", "findings", "interfaces"];
     let helps = commands.map(|command| outcome(&[command, "--help"]).1);
     for help in helps.iter().chain([&outcome(&["--help"]).1]) {
         assert!(help.contains("Examples:") && !help.contains('`'), "{help}");
     }
+}
+
+/// A fixture by its name.
+fn fixture(name: &str) -> String {
+    format!("{}/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+#[test]
+fn a_topology_as_text_and_as_pictures() {
+    let capture = fixture("proxy-assigned.pcap");
+    let (status, text, stderr) = outcome(&["topology", &capture]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(text.contains("REQ of 4 peers on 127.0.0.1: 4 connections, 40 → 40 ← messages"), "{text}");
+    assert!(text.contains("REP of 3 peers on 127.0.0.1: 3 connections, 40 → 40 ← messages"), "{text}");
+    assert_eq!(text.matches("proxy 1").count(), 1, "{text}");
+    let (_, dot, _) = outcome(&["topology", "--format", "dot", &capture]);
+    assert!(dot.starts_with("digraph zmtp {") && dot.matches(" -> ").count() == 2, "{dot}");
+    let (_, mermaid, _) = outcome(&["topology", "--format", "mermaid", &capture]);
+    assert!(mermaid.starts_with("flowchart LR\n") && mermaid.matches("-->").count() == 2, "{mermaid}");
+    let (_, lines, _) = outcome(&["topology", "--format", "jsonl", &capture]);
+    let kinds: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(kinds.iter().filter(|line| line["type"] == "node").count(), 3, "{lines}");
+    assert_eq!(kinds.iter().filter(|line| line["type"] == "link").count(), 2, "{lines}");
+}
+
+#[test]
+fn one_path_in_words_and_drawn() {
+    let capture = fixture("chain2.pcap");
+    let (status, text, stderr) = outcome(&["paths", "--explain", "3", &capture]);
+    assert_eq!((status, stderr.as_str()), (0, ""));
+    assert!(text.starts_with("Path 3 was answered after ") && text.lines().count() == 7, "{text}");
+    assert_eq!(text.matches("assigned the identity 006b8b4567").count(), 4, "{text}");
+    let (_, none, _) = outcome(&["paths", "--explain", "999", &capture]);
+    assert_eq!(none, "no such path\n");
+    let (_, one, _) = outcome(&["paths", "--path", "2", "--format", "jsonl", &capture]);
+    assert!(one.lines().count() == 1 && one.contains("\"path\":2,"), "{one}");
+    let (_, drawn, _) = outcome(&["paths", "--path", "2", "--format", "mermaid", &capture]);
+    assert!(drawn.starts_with("sequenceDiagram\n") && drawn.matches(">>p").count() == 6, "{drawn}");
+    let (_, several, _) = outcome(&["paths", "--limit", "3", "--format", "mermaid", &capture]);
+    assert_eq!((several.matches("```mermaid\n").count(), several.matches("sequenceDiagram").count()), (3, 3));
+}
+
+#[test]
+fn clocks_of_several_files_are_told() {
+    let capture = fixture("proxy-assigned.pcap");
+    let (status, text, stderr) = outcome(&["analyze", "--format", "jsonl", &capture, &capture]);
+    assert_eq!((status, stderr.as_str()), (0, ""), "equal clocks are not worth a word");
+    let first: serde_json::Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+    let clocks = &first["clock_offsets"];
+    assert_eq!((&clocks[0]["origin"], &clocks[1]["origin"]), (&"reference".into(), &"packets".into()));
+    assert_eq!((&clocks[1]["offset_ns"], &clocks[1]["with_file"]), (&0.into(), &0.into()));
+    let given = format!("{capture}=-1s");
+    let (_, text, _) = outcome(&["analyze", &capture, &capture, "--clock-offset", &given]);
+    assert!(text.contains("clock corrected by -1000.000000ms, as given"), "{text}");
+    let child = zmtpscope(&["analyze", &capture, "-"])
+        .stdin(std::fs::File::open(&capture).expect("a fixture"))
+        .output()
+        .expect("the program runs");
+    let stderr = String::from_utf8_lossy(&child.stderr);
+    assert!(child.status.success() && stderr.contains("can be read only once"), "{stderr}");
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Run one scenario of real libzmq peers on loopback and, if wanted, capture it and write its truth.
 
-usage: scenarios.py NAME [--port N ...] [--seed N] [--log LOG.json] [--capture FILE.pcap [--truth FILE.json]]
+usage: scenarios.py NAME [--transport ws] [--port N ...] [--seed N] [--log LOG.json] [--capture FILE.pcap [--truth FILE.json]]
        scenarios.py --list
 
+WebSocket needs a libzmq with the draft API and ws, which pyzmq's own is not: preload one.
 Without --port free ports are chosen. Capturing needs tcpdump and the right to use it. Exit status 1: the peers failed, or the capture
 does not agree with what they logged, or the kernel dropped packets.
 """
@@ -273,20 +274,20 @@ OTHERS = {
 }
 
 
-def prepare(name, ports=()):
+def prepare(name, ports=(), transport="tcp"):
     """(addresses, a function of the seed that runs the scenario and returns the applications' log)"""
     if name in TOPOLOGIES:
         topology = TOPOLOGIES[name]()
-        addresses = addresses_for(topology, ports)
+        addresses = addresses_for(topology, ports, transport)
         return addresses, lambda seed: play(topology, addresses, seed)
     action, names = OTHERS[name]
-    addresses = Addresses(HOST, dict(zip(names, ports or free_ports(len(names)))))
+    addresses = Addresses(HOST, dict(zip(names, ports or free_ports(len(names)))), transport)
     return addresses, lambda seed: {"description": action.__doc__, "ports": addresses.all(), **action(addresses, seed)}
 
 
-def run(name, ports=(), seed=1, capture=None):
+def run(name, ports=(), seed=1, capture=None, transport="tcp"):
     """The log of a scenario, with tcpdump's own count if it was captured."""
-    addresses, action = prepare(name, ports)
+    addresses, action = prepare(name, ports, transport)
     if not capture:
         return {"name": name, **action(seed)}
     with Sniffer(capture, addresses.ports.values()) as sniffer:
@@ -298,6 +299,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", nargs="?", choices=[*TOPOLOGIES, *OTHERS], metavar="NAME")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--transport", choices=["tcp", "ws"], default="tcp")
     parser.add_argument("--port", type=int, action="append", default=[])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--log", help="where the applications' log goes (default: standard output, if nothing is captured)")
@@ -307,7 +309,7 @@ def main():
     if args.list or not args.name:
         print("\n".join([*TOPOLOGIES, *OTHERS]))
         return
-    log = run(args.name, args.port, args.seed, args.capture)
+    log = run(args.name, args.port, args.seed, args.capture, args.transport)
     if args.log or not args.capture:
         with open(args.log or "/dev/stdout", "w") as out:
             json.dump(log, out, indent=1)

@@ -75,13 +75,14 @@ class Addresses:
 
     host: str
     ports: Dict[str, int]
+    transport: str = "tcp"
 
     def at(self, name: str) -> str:
         """`ip:port`, as captures write it"""
         return f"[{self.host}]:{self.ports[name]}" if ":" in self.host else f"{self.host}:{self.ports[name]}"
 
     def url(self, name: str) -> str:
-        return f"tcp://{self.at(name)}"
+        return f"{self.transport}://{self.at(name)}" + ("/zmq" if self.transport == "ws" else "")
 
     def all(self) -> Dict[str, str]:
         return {name: self.at(name) for name in self.ports}
@@ -238,12 +239,12 @@ def assemble(stage: Stage, topology: Topology, addresses: Addresses, seed: int):
     return clients, others + proxies
 
 
-def addresses_for(topology: Topology, ports: Sequence[int] = ()) -> Addresses:
+def addresses_for(topology: Topology, ports: Sequence[int] = (), transport: str = "tcp") -> Addresses:
     """Endpoints for every named port: the given ones in the order of `port_names`, else free ones."""
     names = topology.port_names()
     if ports and len(ports) != len(names):
         raise ValueError(f"ports wanted: {len(names)} ({', '.join(names)})")
-    return Addresses(topology.host, dict(zip(names, ports or free_ports(len(names), topology.host))))
+    return Addresses(topology.host, dict(zip(names, ports or free_ports(len(names), topology.host))), transport)
 
 
 def play(topology: Topology, addresses: Addresses, seed: int = 1, before_clients: Callable[[], None] = lambda: None) -> dict:

@@ -25,7 +25,7 @@ TOKEN = re.compile(rb"([0-9a-f]{16})([?!])")
 def side(half: wire.Half) -> dict:
     identity = (half.metadata or {}).get("Identity")
     made = {
-        "version": f"{half.greeting[10]}.{half.greeting[11]}" if half.greeting else None,
+        "version": f"{half.greeting[10]}.{half.greeting[11]}" if half.greeting else "ZWS2.0" if half.head else None,
         "socket_type": (half.metadata or {}).get("Socket-Type", b"").decode() or None,
         "identity": None if identity is None else identity.hex(),
         "bytes": len(half.data),
@@ -45,8 +45,7 @@ def side(half: wire.Half) -> dict:
 
 
 def connection_truth(connection: wire.Connection) -> dict:
-    greeting = connection.client.greeting or connection.server.greeting
-    mechanism = greeting[12:32].rstrip(b"\0").decode() if greeting else None
+    mechanism = connection.mechanism or None
     made = {
         "id": connection.id,
         "client": connection.client.endpoint,
@@ -54,12 +53,16 @@ def connection_truth(connection: wire.Connection) -> dict:
         "opened_ts": connection.opened,
         "syn": connection.syn,
         "established": connection.established,
-        "zmtp": "3.x" if connection.zmtp else None,
+        "zmtp": "ws" if connection.websocket else "3.x" if connection.zmtp else None,
         "mechanism": mechanism,
         "closed": [connection.client.closed, connection.server.closed],
         "client_side": side(connection.client),
         "server_side": side(connection.server),
     }
+    if connection.websocket:
+        client, server = connection.client, connection.server
+        made["ws"] = {"offered": wire.subprotocol(client.head), "chosen": wire.subprotocol(server.head),
+                      "opcodes_c2s": client.opcodes, "opcodes_s2c": server.opcodes}
     if mechanism == "CURVE":
         made["curve_decrypted"] = False
     return made

@@ -72,6 +72,8 @@ class Half:
     hole: bool = False
     closed: Optional[str] = None
     greeting: bytes = b""
+    head: bytes = b""  # HTTP: a request for ZWS, or the answer to it
+    opcodes: Dict[str, int] = field(default_factory=dict)
     frames: List[Frame] = field(default_factory=list)
     messages: List[Message] = field(default_factory=list)
     commands: Dict[str, int] = field(default_factory=dict)
@@ -96,7 +98,19 @@ class Connection:
 
     @property
     def zmtp(self) -> bool:
-        return any(len(h.greeting) == 64 for h in (self.client, self.server))
+        return self.mechanism is not None
+
+    @property
+    def websocket(self) -> bool:
+        return bool(self.client.head and self.server.head)
+
+    @property
+    def mechanism(self) -> Optional[str]:
+        """"" where WebSocket peers agreed on none; None: not ZMTP"""
+        if self.websocket:
+            return subprotocol(self.server.head).partition("/")[2]
+        greeting = self.client.greeting or self.server.greeting
+        return greeting[12:32].rstrip(b"\0").decode() if greeting else None
 
 
 def read_pcap(path) -> Tuple[int, List[Packet], bytearray]:
@@ -198,10 +212,15 @@ def parse(connection: Connection):
     for half, _ in connection.halves():
         if half.data[:1] == b"\xff" and len(half.data) >= 64 and half.data[9] & 1 and half.data[10] >= 3:
             half.greeting = half.data[:64]
+        elif subprotocol(half.data).startswith("ZWS2.0"):
+            half.head = half.data[: half.data.index(b"\r\n\r\n") + 4]
     for half, _ in connection.halves():
         if half.greeting:
             parse_frames(half)
-            join_messages(half, half.greeting[12:32].rstrip(b"\0").decode())
+            join_messages(half, connection.mechanism)
+        elif connection.websocket:
+            parse_websocket(half)
+            join_messages(half, connection.mechanism)
         else:
             half.parsed = not half.data
 
@@ -221,6 +240,37 @@ def parse_frames(half: Half):
             return
         half.frames.append(Frame(flags, data[body : body + length], at, body, body + length))
         at = body + length
+
+
+def subprotocol(data: bytes) -> str:
+    """What an HTTP head has as Sec-WebSocket-Protocol"""
+    head, end, _ = data.partition(b"\r\n\r\n")
+    named = [line.partition(b":") for line in head.split(b"\r\n")[1:]] if end else []
+    return next((value.strip().decode("latin-1") for name, _, value in named if name.lower() == b"sec-websocket-protocol"), "")
+
+
+def parse_websocket(half: Half):
+    """One frame of ZMTP in each binary message; libzmq sends no fragments. Its offsets are those of the WebSocket frame."""
+    at, data = len(half.head), half.data
+    while at < len(data):
+        opcode, length, start = data[at] & 15, data[at + 1] & 127, at + 2
+        if length > 125:
+            width = {126: 2, 127: 8}[length]
+            length, start = int.from_bytes(data[start : start + width], "big"), start + width
+        mask = data[start : start + 4] if data[at + 1] & 128 else b""
+        start += len(mask)
+        payload = data[start : start + length]
+        if data[at] & 0x70 or not data[at] & 128 or len(payload) < length:
+            half.parsed = False
+            return
+        if mask:
+            key = int.from_bytes((mask * (length // 4 + 1))[:length], "big")
+            payload = (int.from_bytes(payload, "big") ^ key).to_bytes(length, "big")
+        half.opcodes[str(opcode)] = half.opcodes.get(str(opcode), 0) + 1
+        if opcode == 2:
+            flags = {0: 0, 1: MORE, 2: COMMAND}[payload[0]]
+            half.frames.append(Frame(flags, payload[1:], at, start + 1, start + length))
+        at = start + length
 
 
 def join_messages(half: Half, mechanism: str):

@@ -4,9 +4,11 @@
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`security`]: mechanisms without keys, and what refusals say;
+//! * [`datagrams`]: UDP of RADIO, and PGM;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
+//! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
@@ -16,8 +18,10 @@
 #![allow(unreachable_pub)] // A binary: nothing in it can be reached from outside.
 
 mod architecture;
+mod clocks;
 mod conversation;
 mod curve;
+mod datagrams;
 mod fixture;
 mod formats;
 mod hostile;
@@ -33,3 +37,4 @@ mod program;
 mod recording;
 mod security;
 mod truth;
+mod websocket;

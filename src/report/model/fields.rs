@@ -7,6 +7,8 @@ use crate::zmtp::wire::command::{Body, Command};
 use crate::zmtp::wire::curve::{BOX_OVERHEAD, VOUCHED};
 use crate::zmtp::wire::greeting::Greeting;
 use crate::zmtp::wire::gssapi::Wrapped;
+use crate::zmtp::wire::http::{Head, Start};
+use crate::zmtp::wire::websocket::Opcode;
 use rustc_hash::FxHashSet;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -29,6 +31,15 @@ pub enum Fields<'a> {
     },
     /// A message frame under CURVE or GSSAPI.
     Seal(Seal),
+    /// The head of an HTTP request or response.
+    Upgrade {
+        /// As it was parsed.
+        head: &'a Head<'a>,
+        /// Show what may be a password.
+        show_secrets: bool,
+    },
+    /// CLOSE of WebSocket: its code and reason.
+    Close(u16, &'a [u8]),
 }
 
 impl<'a> Fields<'a> {
@@ -40,6 +51,12 @@ impl<'a> Fields<'a> {
             show_secrets,
             identity_length,
         })
+    }
+
+    /// The fields of a control frame of WebSocket with this payload; `None` if it has none.
+    pub fn of_control(opcode: Opcode, payload: &'a [u8]) -> Option<Self> {
+        let (code, reason) = payload.split_first_chunk().filter(|_| opcode == Opcode::CLOSE)?;
+        Some(Self::Close(u16::from_be_bytes(*code), reason))
     }
 
     /// Every field with its value, in the order in which they are sent.
@@ -62,6 +79,13 @@ impl<'a> Fields<'a> {
                 of_body(body, *show_secrets, *identity_length, field);
             }
             Self::Seal(seal) => of_seal(*seal, field),
+            Self::Upgrade { head, show_secrets } => of_upgrade(head, *show_secrets, field),
+            Self::Close(code, reason) => {
+                field("code", Value::Number(u64::from(*code)));
+                if !reason.is_empty() {
+                    field("reason", Value::Bytes(reason));
+                }
+            }
         }
     }
 }
@@ -95,6 +119,32 @@ fn of_sealed_metadata(sealed: &[u8], around: usize, identity: Option<u8>, mut fi
     let types = socket_types(length as u64, identity);
     if !types.is_empty() {
         field("likely", Value::Text(&types.join(" or ")));
+    }
+}
+
+/// The path of a request, without what follows the question mark: there are tokens, at times; and whether something does.
+pub fn public_path<'a>(head: &Head<'a>) -> Option<(&'a str, bool)> {
+    let Start::Request { path, .. } = head.start else { return None };
+    Some(path.split_once('?').map_or((path, false), |(path, _)| (path, true)))
+}
+
+fn of_upgrade(head: &Head<'_>, show_secrets: bool, mut field: impl FnMut(&str, Value<'_>)) {
+    match head.start {
+        Start::Request { method, path } => {
+            field("method", Value::Text(method));
+            let public = public_path(head).map_or(path, |(public, _)| public);
+            field("path", Value::Bytes(if show_secrets { path } else { public }.as_bytes()));
+        }
+        Start::Response { status, reason } => {
+            field("status", Value::Number(u64::from(status)));
+            field("reason", Value::Bytes(reason.as_bytes()));
+        }
+    }
+    if let Some(host) = head.host {
+        field("host", Value::Bytes(host));
+    }
+    if !head.subprotocols.is_empty() {
+        field("subprotocol", Value::Bytes(&head.subprotocols.join(&b", "[..])));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::SCHEMA;
 use super::bytes::{Hex, Shown, text_of, text_or_hex};
-use super::fields::Fields;
+use super::fields::{Fields, public_path};
 use crate::analyze::observer::ConnectionRef;
 use crate::base::time::Timestamp;
 use crate::report::settings::{Payload, Settings};
@@ -45,6 +45,13 @@ impl<'a> FrameModel<'a> {
         let (mut name, mut ordinal, mut part, mut encrypted) = (None, None, None, false);
         let (kind, fields) = match &frame.kind {
             FrameKind::Greeting(greeting) => ("greeting", Some(Fields::Greeting(greeting))),
+            FrameKind::Upgrade(head) => {
+                ("greeting", Some(Fields::Upgrade { head, show_secrets: settings.show_secrets }))
+            }
+            FrameKind::Control(opcode) => {
+                name = opcode.name().map(Cow::Borrowed);
+                ("control", Fields::of_control(*opcode, frame.head))
+            }
             FrameKind::Command(command) => {
                 name = command_name(connection, frame, settings).map(text_or_hex);
                 ("command", command.and_then(|command| known_fields(connection, frame, command, settings)))
@@ -85,7 +92,7 @@ impl<'a> FrameModel<'a> {
 
 /// The leading bytes that may be shown; `None` if none were asked for or they hold a secret.
 pub fn shown_body<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
-    if settings.payload == Payload::None || (!settings.show_secrets && may_hold_password(connection, frame)) {
+    if settings.payload == Payload::None || (!settings.show_secrets && may_hold_secret(connection, frame)) {
         return None;
     }
     Some(&frame.head[..frame.head.len().min(settings.frame_body())])
@@ -105,12 +112,16 @@ pub fn known_fields<'a>(
 /// The name of a command; `None` if it has none, or if it may hold a secret.
 pub fn command_name<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
     let FrameKind::Command(Some(command)) = frame.kind else { return None };
-    let damaged = matches!(command.body, Body::Unknown(_)) && may_hold_password(connection, frame);
+    let damaged = matches!(command.body, Body::Unknown(_)) && may_hold_secret(connection, frame);
     (settings.show_secrets || !damaged).then_some(command.name)
 }
 
-/// Whether the frame is HELLO of PLAIN, or may be: a damaged one holds a password too, and its name may reach into it.
-fn may_hold_password(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
+/// Whether the frame is HELLO of PLAIN, or may be: a damaged one holds a password too, and its name may reach into it. Or
+/// HTTP with credentials of any kind.
+fn may_hold_secret(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
+    if let FrameKind::Upgrade(head) = frame.kind {
+        return head.has_secret || public_path(head).is_some_and(|(_, hidden)| hidden);
+    }
     let FrameKind::Command(command) = frame.kind else { return false };
     let mechanism = connection.peers[frame.direction].mechanism();
     let plain = mechanism.is_none_or(|mechanism| mechanism == MechanismName::PLAIN);

@@ -74,6 +74,9 @@ pub fn envelope_length(connection: &ConnectionRef<'_>, message: &Message<'_>) ->
 
 /// What the message is for.
 pub fn role_name(connection: &ConnectionRef<'_>, message: &Message<'_>) -> Option<&'static str> {
+    if connection.flow.transport.is_one_way() {
+        return Some(role::Role::Publish.name());
+    }
     let (sender, receiver) = types(connection, message);
     role::role(message, sender, receiver).map(role::Role::name)
 }

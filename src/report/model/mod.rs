@@ -16,6 +16,7 @@ pub mod overview;
 pub mod path;
 #[cfg(test)]
 mod tests;
+pub mod topology;
 
 /// Version of the contract, in every object.
 pub const SCHEMA: u32 = 1;

@@ -2,6 +2,8 @@
 
 use super::bytes::Shown;
 use super::{Both, SCHEMA};
+use crate::analyze::clocks::{ClockEvidence, FileClock, Origin};
+use crate::analyze::health::DatagramStats;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
 use crate::capture::packet::InputStats;
@@ -21,6 +23,7 @@ pub struct Capture<'a> {
     pub r#type: &'static str,
     pub schema: u32,
     pub inputs: Vec<Input<'a>>,
+    pub clock_offsets: Vec<ClockOffset>,
     pub start: Option<Shown<Timestamp>>,
     pub end: Option<Shown<Timestamp>>,
     pub duration_ns: Option<i64>,
@@ -30,11 +33,14 @@ pub struct Capture<'a> {
     pub skipped: BTreeMap<String, u64>,
     pub fragments: Fragments,
     pub tcp_connections: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub datagrams: Option<Datagrams>,
     pub zmtp_connections: u64,
     pub other_connections: u64,
     pub other_bytes: u64,
     pub lost_bytes: u64,
     pub retransmitted: u64,
+    pub captured_twice: u64,
     pub out_of_order: u64,
     pub conflicts: u64,
     pub out_of_window: u64,
@@ -44,6 +50,29 @@ pub struct Capture<'a> {
     pub released_connections: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
+}
+
+/// What came over UDP and PGM, where anything did.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // as in `DatagramStats`
+pub struct Datagrams {
+    pub connections: u64,
+    pub radio: u64,
+    pub pgm_data: u64,
+    pub pgm_repaired: u64,
+    pub pgm_repeated: u64,
+    pub pgm_lost: u64,
+    pub pgm_spm: u64,
+    pub pgm_nak: u64,
+}
+
+impl Datagrams {
+    fn new(stats: &DatagramStats) -> Option<Self> {
+        let DatagramStats { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak } =
+            *stats;
+        let any = *stats != DatagramStats::default();
+        any.then_some(Self { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak })
+    }
 }
 
 /// IP datagrams that came in fragments.
@@ -82,6 +111,7 @@ impl<'a> Capture<'a> {
             r#type: "capture",
             schema: SCHEMA,
             inputs: facts.source.inputs.iter().map(Input::new).collect(),
+            clock_offsets: facts.clocks.iter().enumerate().map(ClockOffset::new).collect(),
             start: facts.span.map(|(first, _)| Shown(first)),
             end: facts.span.map(|(_, last)| Shown(last)),
             duration_ns: facts.duration().map(|duration| duration.0),
@@ -95,11 +125,13 @@ impl<'a> Capture<'a> {
                 overlapping: health.fragments.overlapping,
             },
             tcp_connections: health.tcp_connections,
+            datagrams: Datagrams::new(&health.datagrams),
             zmtp_connections,
             other_connections: health.other_connections,
             other_bytes: health.other_bytes,
             lost_bytes: health.reassembly.lost_bytes,
             retransmitted: health.reassembly.retransmitted,
+            captured_twice: health.reassembly.captured_twice,
             out_of_order: health.reassembly.out_of_order,
             conflicts: health.reassembly.conflicts,
             out_of_window: health.reassembly.out_of_window,
@@ -113,12 +145,54 @@ impl<'a> Capture<'a> {
     }
 }
 
+/// What was added to the times of one of several files.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[allow(missing_docs)] // `FileClock` explains them
+pub struct ClockOffset {
+    pub file: usize,
+    pub offset_ns: i64,
+    pub uncertainty_ns: Option<i64>,
+    /// `reference`, `given`, `packets`, `messages` or `unknown`.
+    pub origin: &'static str,
+    /// The file that it was compared with, and by how many packets or messages.
+    pub with_file: Option<usize>,
+    pub samples: Option<u64>,
+}
+
+impl ClockOffset {
+    fn new((file, clock): (usize, &FileClock)) -> Self {
+        let one = |origin| Self {
+            file,
+            offset_ns: clock.offset.0,
+            uncertainty_ns: None,
+            origin,
+            with_file: None,
+            samples: None,
+        };
+        match clock.origin {
+            Origin::Reference => one("reference"),
+            Origin::Given => one("given"),
+            Origin::Unknown => one("unknown"),
+            Origin::Estimated { with, uncertainty, evidence, samples } => Self {
+                uncertainty_ns: Some(uncertainty.0),
+                with_file: Some(with),
+                samples: Some(samples),
+                ..one(match evidence {
+                    ClockEvidence::Packets => "packets",
+                    ClockEvidence::Messages => "messages",
+                })
+            },
+        }
+    }
+}
+
 /// Connections to the same server of the same kind.
 #[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)] // as in a connection
 pub struct ConnectionGroup<'a> {
     pub r#type: &'static str,
     pub schema: u32,
+    pub transport: &'static str,
     pub server: Shown<Endpoint>,
     pub client_type: Option<&'a str>,
     pub server_type: Option<&'a str>,
@@ -138,6 +212,7 @@ impl<'a> ConnectionGroup<'a> {
         Self {
             r#type: "connection_group",
             schema: SCHEMA,
+            transport: key.transport.name(),
             server: Shown(key.server),
             client_type: key.client_type.as_deref(),
             server_type: key.server_type.as_deref(),

@@ -4,6 +4,7 @@ use super::boxed::{colored, number, rendered, table};
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use crate::analyze::observer::Observer;
 use crate::base::direction::PerDirection;
+use crate::base::transport::Transport;
 use crate::flow::table::EndReason;
 use crate::report::facts::CaptureFacts;
 use crate::report::gauge::Gauge;
@@ -90,7 +91,7 @@ fn row(connection: &ConnectionSummary) -> Vec<Cell> {
         Cell::new(connection.client),
         Cell::new(connection.server),
         Cell::new(types(&connection.peers)),
-        Cell::new(protocol(connection.version, connection.mechanism)),
+        Cell::new(protocol(connection.transport, connection.version, connection.mechanism)),
         number(format!("{} → {} ←", traffic.c2s.messages, traffic.s2c.messages)),
         number(bytes(&traffic.c2s) + bytes(&traffic.s2c)),
         number(connection.last.at - connection.start.at),
@@ -98,8 +99,12 @@ fn row(connection: &ConnectionSummary) -> Vec<Cell> {
     ]
 }
 
-/// `3.1 NULL`.
-pub fn protocol(version: Option<Version>, mechanism: Option<MechanismName>) -> String {
+/// `3.1 NULL`; in datagrams, where there is no mechanism, `1.0 over pgm`.
+pub fn protocol(transport: Transport, version: Option<Version>, mechanism: Option<MechanismName>) -> String {
+    if transport.is_one_way() {
+        let version = version.map_or(String::new(), |version| format!("{version} "));
+        return format!("{version}over {transport}");
+    }
     let version = version.map_or("?".to_owned(), |version| version.to_string());
     format!("{version} {}", mechanism.map_or("?".to_owned(), |mechanism| mechanism.to_string()))
 }
@@ -112,6 +117,10 @@ pub fn types(peers: &PerDirection<Peer>) -> String {
 
 /// How it ended, and what went wrong before.
 fn ending(connection: &ConnectionSummary) -> String {
+    if connection.transport.is_one_way() && connection.end.reason == EndReason::Open {
+        // Datagrams have no end that could be seen.
+        return if connection.midstream { "begins before the capture".to_owned() } else { String::new() };
+    }
     let mut text = end_reason(connection.end.reason).to_owned();
     if let Some(by) = connection.end.by {
         text.push_str(" by ");

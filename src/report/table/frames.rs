@@ -23,6 +23,7 @@ use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
 use crate::report::view::View;
 use crate::zmtp::event::{Frame, FrameKind, Message};
+use crate::zmtp::wire::greeting::Version;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -205,7 +206,8 @@ impl Observer for FramesTable {
     fn connection(&mut self, connection: &ConnectionSummary) {
         let mut facts = types(&connection.peers);
         if let Some(version) = connection.version {
-            let _ = write!(facts, ", ZMTP {version}");
+            let name = if matches!(version, Version::Zmtp { .. }) { "ZMTP " } else { "" };
+            let _ = write!(facts, ", {name}{version}");
         }
         if let Some(mechanism) = connection.mechanism {
             let _ = write!(facts, ", {mechanism}");
@@ -236,7 +238,7 @@ impl Conversation {
         let of_message = self.rows.iter_mut().rev().filter(|row| row.direction == message.direction);
         for row in of_message {
             let What::Part { ordinal, part, of } = &mut row.what else {
-                if row.kind == "command" {
+                if matches!(row.kind, "command" | "control") {
                     continue;
                 }
                 break;
@@ -272,6 +274,15 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
     let (kind, what, content) = match &frame.kind {
         FrameKind::Greeting(greeting) => {
             ("greeting", What::Words(format!("ZMTP {}", greeting.version)), fields(&Fields::Greeting(greeting)))
+        }
+        FrameKind::Upgrade(head) => {
+            let known = Fields::Upgrade { head, show_secrets: settings.show_secrets };
+            ("greeting", What::Words("WebSocket".to_owned()), fields(&known))
+        }
+        FrameKind::Control(opcode) => {
+            let known = Fields::of_control(*opcode, frame.head).map(|known| fields(&known));
+            let content = known.unwrap_or_else(|| body(connection, frame, settings));
+            ("control", What::Words(opcode.name().unwrap_or("?").to_owned()), content)
         }
         FrameKind::Command(None) => ("command", What::Words("no name".to_owned()), body(connection, frame, settings)),
         FrameKind::Command(Some(command)) => {

@@ -13,3 +13,4 @@ pub mod paths;
 pub mod stream;
 #[cfg(test)]
 mod tests;
+pub mod topology;

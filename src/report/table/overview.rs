@@ -5,7 +5,9 @@ use super::connections;
 use super::drawn::drawn;
 use super::findings::{packets, tone};
 use super::lines::wrapped;
+use super::topology::topology;
 use crate::analyze::connection::ConnectionSummary;
+use crate::analyze::health::DatagramStats;
 use crate::analyze::observer::{Interest, Observer};
 use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
@@ -82,11 +84,16 @@ impl View for OverviewTable {
 
 /// The overview as text.
 pub fn render(summary: &mut Summary, capture: &CaptureFacts, settings: &Settings) -> String {
+    let graph = std::mem::take(&mut summary.topology).finish();
     let mut text = String::new();
     section("Capture", settings, &mut text);
     capture_facts(capture, summary.connections, settings, &mut text);
     section("Connections", settings, &mut text);
     connection_table(summary, settings, &mut text);
+    if !graph.nodes.is_empty() {
+        section("Topology", settings, &mut text);
+        text.push_str(&topology(&graph, settings));
+    }
     section("Requests and replies", settings, &mut text);
     routes(summary, settings, &mut text);
     section("Findings", settings, &mut text);
@@ -120,19 +127,37 @@ fn capture_facts(capture: &CaptureFacts, zmtp: u64, settings: &Settings, text: &
         for warning in &input.warnings {
             line(&format!("warning: {warning}"), settings, text);
         }
+        if let Some(clock) = capture.clocks.get(index) {
+            text.push_str(&wrapped(&clock.text(), 4, settings.width));
+            text.push('\n');
+        }
     }
     let health = &capture.health;
     if let (Some((first, last)), Some(duration)) = (capture.span, capture.duration()) {
         line(&format!("{first} to {last}: {duration}"), settings, text);
     }
     let mut words = format!(
-        "{} packets, {} bytes; {} TCP connections, {zmtp} of them ZMTP",
-        health.packets, health.bytes, health.tcp_connections
+        "{} packets, {} bytes; {} TCP connections, {} of them ZMTP",
+        health.packets,
+        health.bytes,
+        health.tcp_connections,
+        zmtp.saturating_sub(health.datagrams.connections)
     );
+    if health.datagrams.connections > 0 {
+        let _ = write!(words, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+    }
     if health.other_connections > 0 {
         let _ = write!(words, "; {} others with {} bytes", health.other_connections, health.other_bytes);
     }
     line(&words, settings, text);
+    let pgm = &health.datagrams;
+    if pgm.pgm_data > 0 {
+        let DatagramStats { pgm_data, pgm_repaired, pgm_repeated, pgm_spm, pgm_nak, .. } = pgm;
+        let words = format!(
+            "PGM: {pgm_data} data packets, {pgm_repaired} of them repairs, {pgm_repeated} once more; {pgm_nak} NAK and NCF, {pgm_spm} SPM"
+        );
+        line(&words, settings, text);
+    }
     let blind = blind_spots(capture);
     if !blind.is_empty() {
         line(&format!("not used or not seen: {}", blind.join(", ")), settings, text);
@@ -150,7 +175,9 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
         (health.fragments.given_up, "IP datagrams of which fragments are missing"),
         (health.fragments.overlapping, "IP fragments that overlap or contradict others"),
         (reassembly.lost_bytes, "bytes missing from the capture"),
+        (health.datagrams.pgm_lost, "PGM data packets missing"),
         (reassembly.retransmitted, "retransmitted segments"),
+        (reassembly.captured_twice, "segments that two files hold, used once"),
         (reassembly.out_of_order, "segments out of order"),
         (reassembly.conflicts, "retransmissions with other bytes"),
         (reassembly.out_of_window, "segments outside any window"),
@@ -185,7 +212,7 @@ fn connection_table(summary: &Summary, settings: &Settings, text: &mut String) {
             number(group.connections),
             Cell::new(key.server),
             Cell::new(format!("{} → {}", name(&key.client_type), name(&key.server_type))),
-            Cell::new(connections::protocol(key.version, key.mechanism())),
+            Cell::new(connections::protocol(key.transport, key.version, key.mechanism())),
             number(format!("{} → {} ←", group.messages.c2s, group.messages.s2c)),
             number(group.body_bytes.c2s + group.body_bytes.s2c),
             colored(failed, Some(Color::Red)),

@@ -302,6 +302,17 @@ impl Opening {
         holds
     }
 
+    /// The frame that is held in this direction gets so many octets longer. Gives it back if it is too long to be held.
+    pub fn lengthen(&mut self, direction: Direction, length: u64, limits: &Limits) -> Option<Held> {
+        let held = self.held[direction].as_mut()?;
+        let total = held.header.length.saturating_add(length);
+        if total > limits.sealed_bytes as u64 {
+            return self.held[direction].take();
+        }
+        held.header.length = total;
+        None
+    }
+
     /// More octets of the frame that is held in this direction. Says whether one is.
     pub fn more(&mut self, direction: Direction, bytes: &[u8], position: Position) -> bool {
         let Some(held) = &mut self.held[direction] else { return false };

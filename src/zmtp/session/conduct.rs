@@ -10,7 +10,7 @@ use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::EventSink;
 use crate::zmtp::framer::{At, Unfinished};
 use crate::zmtp::wire::command::{Body, Command, is_known_name};
-use crate::zmtp::wire::greeting::{Greeting, MechanismName, SIGNATURE_FIRST};
+use crate::zmtp::wire::greeting::{Greeting, MechanismName, SIGNATURE_FIRST, Version};
 use crate::zmtp::wire::metadata::Metadata;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashSet;
@@ -37,14 +37,15 @@ pub(super) fn greeting(parsed: &Greeting, found: &mut Vec<Remark>) {
     }
     let Some(mechanism) = parsed.mechanism else { return };
     let version = parsed.version;
-    if version.major < 3 {
+    // Greetings are of ZMTP's own streams.
+    let Version::Zmtp { major, .. } = version else { return };
+    if major < 3 {
         let text = format!(
-            "a greeting of revision {}, which is older than ZMTP 3, where the other side greets as 3.x: they cannot agree on \
-             a grammar, and what follows may be read wrongly",
-            version.major
+            "a greeting of revision {major}, which is older than ZMTP 3, where the other side greets as 3.x: they cannot agree on \
+             a grammar, and what follows may be read wrongly"
         );
         say("greeting-version", Severity::Error, text);
-    } else if version.major > 3 {
+    } else if major > 3 {
         let text = format!("version {version} is newer than any known; read as 3.1, as peers have to do");
         say("greeting-version", Severity::Note, text);
     }

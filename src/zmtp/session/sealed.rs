@@ -63,6 +63,17 @@ impl State {
                 }
                 false
             }
+            Item::Longer(length) => {
+                if let Some(held) = opening.lengthen(direction, length, limits) {
+                    let text =
+                        format!("a frame of more than {} bytes stays closed: no more are held", limits.sealed_bytes);
+                    self.stay_closed(direction, "curve-too-long", text, held.at, sink);
+                    self.as_sent(direction, held, limits);
+                    // More of it comes.
+                    self.sides[direction].assembler.lengthen(0);
+                }
+                false
+            }
             Item::End => match opening.held[direction].take() {
                 Some(held) => {
                     self.whole(direction, held, at.position, limits, sink);
@@ -74,7 +85,13 @@ impl State {
                 opening.held[direction] = None;
                 false
             }
-            Item::Greeting(..) | Item::MayMistakeLength(_) | Item::Skipped(_) | Item::Resync(_) => false,
+            Item::Greeting(..)
+            | Item::MayMistakeLength(_)
+            | Item::Upgrade(..)
+            | Item::Control(_)
+            | Item::Oddity(_)
+            | Item::Skipped(_)
+            | Item::Resync(_) => false,
         }
     }
 

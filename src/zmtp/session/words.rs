@@ -51,6 +51,7 @@ pub(super) fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position:
     Peer {
         greeting: known.greeting,
         version: known.version,
+        subprotocol: known.subprotocol,
         socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
         identity: value(b"Identity").map(Box::from),
         properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),

@@ -34,27 +34,43 @@ pub const SIGNATURE_FIRST: u8 = 0xFF;
 /// Last octet of the signature.
 pub const SIGNATURE_LAST: u8 = 0x7F;
 
-/// A ZMTP version.
+/// A version of what a peer speaks; newer ones are greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Version {
-    /// 3 for every version that has this greeting; a peer must accept more.
-    pub major: u8,
-    /// 0 or 1 so far.
-    pub minor: u8,
+pub enum Version {
+    /// Of ZMTP, on a stream of its own.
+    Zmtp {
+        /// 3 for every version that has this greeting; a peer must accept more.
+        major: u8,
+        /// 0 or 1 so far.
+        minor: u8,
+    },
+    /// Of its mapping to WebSocket, where peers do not tell which version of ZMTP they come from.
+    Zws {
+        /// 2 (RFC 45).
+        major: u8,
+        /// 0.
+        minor: u8,
+    },
 }
 
 impl Version {
     /// RFC 13.
-    pub const V1_0: Self = Self { major: 1, minor: 0 };
+    pub const V1_0: Self = Self::Zmtp { major: 1, minor: 0 };
     /// RFC 15.
-    pub const V2_0: Self = Self { major: 2, minor: 0 };
+    pub const V2_0: Self = Self::Zmtp { major: 2, minor: 0 };
     /// RFC 37.
-    pub const V3_1: Self = Self { major: 3, minor: 1 };
+    pub const V3_1: Self = Self::Zmtp { major: 3, minor: 1 };
+    /// RFC 45.
+    pub const ZWS_2_0: Self = Self::Zws { major: 2, minor: 0 };
 }
 
+/// `3.1`, `ZWS2.0`.
 impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.major, self.minor)
+        match self {
+            Self::Zmtp { major, minor } => write!(f, "{major}.{minor}"),
+            Self::Zws { major, minor } => write!(f, "ZWS{major}.{minor}"),
+        }
     }
 }
 
@@ -80,6 +96,12 @@ impl MechanismName {
             i += 1;
         }
         Self(octets)
+    }
+
+    /// From a name without padding; `None` if it cannot be one.
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        let fits = (1..=20).contains(&name.len()) && Self::is_plausible(name);
+        fits.then(|| Self::new(name))
     }
 
     /// The name without its padding.
@@ -133,7 +155,7 @@ pub fn greeting(input: &[u8]) -> IResult<&[u8], Greeting> {
     let (input, filler) = take(31_usize)(input)?;
     let mechanism = Some(MechanismName(mechanism.try_into().expect("take(20) gives 20 octets")));
     let filler_is_zero = filler.iter().all(|&octet| octet == 0);
-    let version = Version { major, minor };
+    let version = Version::Zmtp { major, minor };
     Ok((input, Greeting { padding, version, mechanism, socket_type: None, as_server, filler_is_zero }))
 }
 
