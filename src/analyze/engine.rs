@@ -265,8 +265,11 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if beginning.is_midstream() {
-                    correlator.incomplete(conn);
+                // Without a SYN, what looks like its beginning may not be.
+                if beginning.is_midstream() || !flow.syn {
+                    for direction in Direction::BOTH {
+                        correlator.incomplete(conn, direction);
+                    }
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));

@@ -98,9 +98,9 @@ impl<O: Observer> EventSink for Sink<'_, O> {
         }
     }
 
-    fn lost(&mut self, _: Direction) {
+    fn lost(&mut self, direction: Direction) {
         if let Some(correlator) = &mut self.correlator {
-            correlator.incomplete(self.conn);
+            correlator.incomplete(self.conn, direction);
         }
     }
 
