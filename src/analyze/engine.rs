@@ -270,7 +270,7 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if beginning.is_midstream() {
+                if beginning.is_midstream() || flow.only().is_some() {
                     correlator.incomplete(conn);
                 }
             }
@@ -355,7 +355,9 @@ impl<O: Observer> Engine<O> {
 
     fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
         self.held -= connection.held;
-        let all_seen = flow.syn && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
+        let all_seen = flow.syn
+            && flow.only().is_none()
+            && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
             let mut sink = Sink {
                 conn: connection.conn,
@@ -373,6 +375,9 @@ impl<O: Observer> Engine<O> {
         }
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
+            if flow.only().is_some() {
+                correlator.incomplete(connection.conn);
+            }
             correlator.ended(connection.conn, flow.last.at, by_server);
         }
         let limits = &self.options.limits;
@@ -471,6 +476,10 @@ impl<O: Observer> EventSink for Sink<'_, O> {
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
+        // Of a direction that is not in the capture at all, the diagnosis of the connection speaks.
+        if !self.flow.heard[anomaly.direction] && self.flow.transport == Transport::Tcp {
+            return;
+        }
         // One connection must not use up the room of all others.
         let alike = self.told.entry(anomaly.code).or_default();
         *alike += 1;
