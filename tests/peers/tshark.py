@@ -5,8 +5,8 @@ usage: tshark.py [--tshark PATH] [--zmtpscope PATH] [-v] CAPTURE…
 
 For captures of ZMTP 3.x over TCP with NULL or PLAIN: tshark knows nothing older, and misreads CURVE. In each direction
 of each connection both must tell the same frames in the same order: greeting, command or message, flags, length, name of the command, and the
-packet in which the frame ends. Where they part, the octets at that place are looked at for one of tshark's known faults; what follows
-in that direction is not compared, since tshark does not recover. Exit status 0: no difference is unexplained; 1: some are; 2: tshark cannot be used.
+packet in which the frame ends. Where they part, the octets at that place are looked at for one of tshark's known faults; if more than
+packet or name differs, what follows in that direction is not compared, since tshark does not recover. Exit status 0: no difference is unexplained; 1: some are; 2: tshark cannot be used.
 
 tshark 4.4 is the first that knows ZMTP. It recognises no port, so it is told those that zmtpscope found.
 """
@@ -258,7 +258,7 @@ def main() -> None:
     print(f"all: {len(arguments.capture)} captures, {total['connections']} connections, {total['frames']} frames, "
           f"{total['compared']} compared, {total['equal']} equal")
     for why, number in classes.most_common():
-        print(f"    {number} directions: {why}")
+        print(f"    {number} differences: {why}")
     sys.exit(1 if classes["UNEXPLAINED"] else 0)
 
 
@@ -273,7 +273,6 @@ def one(arguments: argparse.Namespace, capture: str) -> Tuple[collections.Counte
     by_way: Dict[Way, List[Stream]] = collections.defaultdict(list)
     for (way, _), stream in sorted(streams.items(), key=lambda item: item[0][1]):
         by_way[way].append(stream)
-    seen = collections.Counter()
     for row in sorted(connections, key=lambda row: row["conn"]):
         for way in [(row["client"], row["server"]), (row["server"], row["client"])]:
             frames = our.get((row["conn"], *way), [])
