@@ -130,7 +130,8 @@ fn alone(heads: &PerDirection<Vec<u8>>, octets: &[u8]) -> Verdict {
     // A mechanism without a name would be read as empty frames.
     let nameless = octets.get(flags..CERTAIN).is_some_and(|name| name.iter().all(|&octet| octet == 0));
     let short = match octets.get(flags) {
-        Some(0) if !nameless => short(heads, Framing::V2, true),
+        // No peer has a revision above 3: that is the length of a frame of 1.0.
+        Some(0) if !nameless && octets[SIGNATURE_LENGTH] <= 3 => short(heads, Framing::V2, true),
         _ => Verdict::NotZmtp,
     };
     match short {
@@ -321,6 +322,8 @@ mod tests {
         let named = b"\xff\0\0\0\0\0\0\0\x06\x7fident\x02\x01p\x06\0hello";
         assert_eq!(judge_at_end(named, b""), both(Preamble::Frames), "of 3.x, to one of 1.0");
         assert_eq!(alone(b"\x01\x01\x06\0hello"), both(Preamble::Frames), "the same without an identity");
+        let assigned = b"\x06\x01\0\x6b\x8b\x45\x67\x01\x01\x06\0hello";
+        assert_eq!(alone(assigned), both(Preamble::Frames), "a ROUTER's identity in front");
         for rest in [&b"\x03"[..], b"\x03\x01", b"\x03\x01NUL", b"\x03\x05\0", b"\x01\x63\0\0", b"\x01\x04\x01\0"] {
             assert_eq!(alone(rest), Verdict::NotZmtp, "{rest:?}");
         }
