@@ -44,6 +44,8 @@ pub struct ConnectionSummary {
     pub end: End,
     /// The capture begins after the connection did.
     pub midstream: bool,
+    /// The only direction that is in the capture, although the other carried something.
+    pub only: Option<Direction>,
     /// The version both speak.
     pub version: Option<Version>,
     /// The mechanism that the client offers; a mismatch is a finding.
@@ -72,7 +74,11 @@ impl ConnectionSummary {
         let peers = PerDirection::from_fn(|direction| session.peer(direction).clone());
         let greeted = Direction::BOTH.into_iter().any(|direction| session.is_greeted(direction));
         let closed = matches!(end.reason, EndReason::Fin | EndReason::Reset);
-        let lost_bytes = PerDirection::from_fn(|direction| flow.stats[direction].lost_bytes);
+        let only = flow.only();
+        let lost_bytes = PerDirection::from_fn(|direction| match only {
+            Some(heard) if heard != direction => flow.acknowledged_octets(direction),
+            _ => flow.stats[direction].lost_bytes,
+        });
         let all_seen = lost_bytes == PerDirection::default();
         let handshake = match session.handshake() {
             Progress::Complete => HandshakeOutcome::Complete,
@@ -89,7 +95,9 @@ impl ConnectionSummary {
             start: flow.first,
             last: flow.last,
             end,
-            midstream: !flow.syn,
+            // The opening SYN is not in the direction of the server, but what follows it is.
+            midstream: !flow.syn && !only.is_some_and(|direction| session.is_greeted(direction)),
+            only,
             version: session.version(),
             mechanism: session.mechanism(),
             decrypted: session.decrypted(),
@@ -115,6 +123,7 @@ impl ConnectionSummary {
             last: flow.last,
             end,
             midstream: !flow.syn,
+            only: None,
             version: peers.c2s.version,
             mechanism: None,
             decrypted: None,

@@ -396,6 +396,8 @@ fn info(transport: Transport, id: u64, client: Endpoint, server: Endpoint, posit
         first: position,
         last: position,
         syn: false,
+        heard: PerDirection::default(),
+        acknowledged: PerDirection::default(),
         base: PerDirection::default(),
         stats: PerDirection::default(),
     }

@@ -19,7 +19,11 @@ const HANDSHAKE_TIMEOUT: std::ops::Range<i64> = 29_900_000_000..31_000_000_000;
 
 /// What there is to be said about a connection that is over.
 pub fn diagnose(connection: &ConnectionSummary, limits: &Limits) -> Vec<Finding> {
-    let found = [unfinished(connection), stopped_by_timer(connection), closed(connection, limits)];
+    let found = match connection.only {
+        // Nothing can be said about what was agreed, or who did not answer.
+        Some(direction) => [Some(one_direction(connection, direction)), None, closed(connection, limits)],
+        None => [unfinished(connection), stopped_by_timer(connection), closed(connection, limits)],
+    };
     found.into_iter().flatten().map(|said| said.finding(connection)).collect()
 }
 
@@ -45,6 +49,45 @@ impl Said {
             spec: self.spec,
         }
     }
+}
+
+/// Only one direction is in the capture: what the version rests on, and what may be wrong because of it.
+fn one_direction(connection: &ConnectionSummary, direction: Direction) -> Said {
+    let (from, to) = match direction {
+        Direction::ClientToServer => ("client", "server"),
+        Direction::ServerToClient => ("server", "client"),
+    };
+    let (basis, spec) = match (&connection.peers[direction].greeting, connection.version) {
+        (_, Some(Version::V1_0)) => (
+            format!(
+                "version 1.0 is taken from how the frames of the {from} are built; it has no greeting that says so"
+            ),
+            "13/ZMTP",
+        ),
+        (Some(_), Some(version @ Version::V2_0)) => (
+            format!(
+                "version {version} is taken from the greeting of the {from}, which a socket type and an identity follow \
+                 instead of a mechanism: it has found the {to} to be no newer"
+            ),
+            "15/ZMTP",
+        ),
+        (Some(_), Some(version)) => (
+            format!(
+                "version {version} is what the {from} offers, and so is the mechanism: the {to} may be of an older one (3.0 \
+                 where 3.1 is said), and may have refused"
+            ),
+            "37/ZMTP",
+        ),
+        (_, Some(version)) => (format!("version {version} is what the {from} says"), "37/ZMTP"),
+        (_, None) => (format!("the version is unknown, since the {from} was not seen to begin"), "37/ZMTP"),
+    };
+    let text = format!(
+        "only packets from {from} to {to} are in the capture (asymmetric routing, or a mirror of one direction), although \
+         {octets} bytes of the other direction were acknowledged: {basis}. What the {to} said is unknown: who it is, how the \
+         handshake ended, and whether requests were answered",
+        octets = connection.lost_bytes[direction.reverse()],
+    );
+    Said { code: "one-direction", severity: Severity::Note, text, spec, at_end: false }
 }
 
 /// A handshake that ended without READY and without ERROR.

@@ -266,7 +266,7 @@ impl<O: Observer> Engine<O> {
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
                 // Without a SYN, what looks like its beginning may not be.
-                if beginning.is_midstream() || !flow.syn {
+                if beginning.is_midstream() || !flow.syn || flow.only().is_some() {
                     for direction in Direction::BOTH {
                         correlator.incomplete(conn, direction);
                     }
@@ -353,7 +353,9 @@ impl<O: Observer> Engine<O> {
 
     fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
         self.held -= connection.held;
-        let all_seen = flow.syn && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
+        let all_seen = flow.syn
+            && flow.only().is_none()
+            && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
             let mut sink = Sink {
                 conn: connection.conn,
@@ -371,6 +373,9 @@ impl<O: Observer> Engine<O> {
         }
         let by_server = end.by == Some(Direction::ServerToClient);
         if let Some(correlator) = &mut self.correlator {
+            if let Some(only) = flow.only() {
+                correlator.incomplete(connection.conn, only.reverse());
+            }
             correlator.ended(connection.conn, flow.last.at, by_server);
         }
         let limits = &self.options.limits;

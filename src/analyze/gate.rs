@@ -11,7 +11,7 @@ use crate::base::time::Timestamp;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::carrier::Beginning;
-use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe};
+use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe, requested};
 use crate::zmtp::resync::{Stretch, recognise};
 use crate::zmtp::ws::exchange::{Exchange, Outcome, Upgrade};
 use rustc_hash::FxHashMap;
@@ -216,7 +216,7 @@ impl Held {
                 verdict => verdict,
             };
             if self.verdict == Verdict::NotZmtp && self.by_request {
-                self.verdict = self.websocket_middle().map_or(Verdict::V3, Verdict::WebSocket);
+                self.verdict = self.websocket_middle().map_or_else(|| requested(&self.heads), Verdict::WebSocket);
             }
         }
     }

@@ -105,6 +105,10 @@ impl<O: Observer> EventSink for Sink<'_, O> {
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
+        // Of a direction that is not in the capture at all, the diagnosis of the connection speaks.
+        if !self.flow.heard[anomaly.direction] && self.flow.transport == Transport::Tcp {
+            return;
+        }
         // One connection must not use up the room of all others.
         let alike = self.told.entry(anomaly.code).or_default();
         *alike += 1;

@@ -140,6 +140,11 @@ impl Reassembler {
         let end = payload_end + u64::from(cut);
         if fin && self.end.is_none() {
             self.end = Some(end);
+            // The FIN takes a number too, and was acknowledged in a packet that overtook it: no byte of the stream.
+            self.acknowledged = self.acknowledged.min(end);
+            if let Some(evidence) = &mut self.evidence {
+                evidence.acknowledged = evidence.acknowledged.min(end);
+            }
         }
         if end <= self.next {
             if end > offset {

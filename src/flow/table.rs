@@ -52,6 +52,10 @@ pub struct FlowInfo {
     pub last: Position,
     /// Whether the capture holds the opening SYN of the client.
     pub syn: bool,
+    /// Of which directions the capture holds a packet.
+    pub heard: PerDirection<bool>,
+    /// What the other side acknowledged of each direction: the first and the latest number.
+    pub acknowledged: PerDirection<Option<(u32, u32)>>,
     /// TCP sequence number of offset 0 of each direction, where known.
     pub base: PerDirection<Option<u32>>,
     /// What happened to the segments of each direction.
@@ -65,6 +69,23 @@ impl FlowInfo {
             Direction::ClientToServer => self.client,
             Direction::ServerToClient => self.server,
         }
+    }
+
+    /// The only direction that is in the capture, where the other one is known to have carried something: of that there is no
+    /// packet, and the acknowledgements of it advance. How many octets, is [`Self::acknowledged_octets`] of the other.
+    pub fn only(&self) -> Option<Direction> {
+        let is_only = |direction: &Direction| {
+            let other = direction.reverse();
+            // A FIN takes a number too, and is nothing carried.
+            self.heard[*direction] && !self.heard[other] && self.acknowledged_octets(other) > 1
+        };
+        Direction::BOTH.into_iter().find(is_only)
+    }
+
+    /// By how much the acknowledgements of `direction` advanced: its octets and its FIN.
+    pub fn acknowledged_octets(&self, direction: Direction) -> u64 {
+        let advance = |(first, latest): (u32, u32)| latest.wrapping_sub(first).cast_signed();
+        self.acknowledged[direction].map_or(0, |range| u64::try_from(advance(range)).unwrap_or(0))
     }
 
     /// The endpoint that receives in `direction`.
@@ -237,6 +258,8 @@ fn first_sight(segment: &Segment<'_>, position: Position, id: u64, listeners: &m
         first: position,
         last: position,
         syn: segment.flags.syn && !segment.flags.ack,
+        heard: PerDirection::default(),
+        acknowledged: PerDirection::default(),
         base: PerDirection::default(),
         stats: PerDirection::default(),
     }
@@ -276,6 +299,7 @@ impl<H: StreamHandler> Flow<H> {
     fn segment(&mut self, segment: &Segment<'_>, position: Position, limits: &Limits, context: &mut H::Context) {
         let direction = self.direction(segment);
         self.info.last = position;
+        self.info.heard[direction] = true;
         let Self { info, reassemblers, handler: Some(handler), .. } = self else { return };
         let mut sequence = segment.sequence;
         if segment.flags.syn {
@@ -289,6 +313,10 @@ impl<H: StreamHandler> Flow<H> {
         }
         if let Some(acknowledgement) = segment.acknowledgement {
             let other = direction.reverse();
+            let range = info.acknowledged[other].get_or_insert((acknowledgement, acknowledgement));
+            if acknowledgement.wrapping_sub(range.1).cast_signed() > 0 {
+                range.1 = acknowledgement;
+            }
             let mut on = |chunk: Chunk<'_>| handler.chunk(info, other, chunk, context);
             reassemblers[other].acknowledgement(position, acknowledgement, limits, &mut on);
         }

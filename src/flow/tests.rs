@@ -187,6 +187,21 @@ fn reordering_within_patience_loses_nothing() {
 }
 
 #[test]
+fn an_acknowledgement_that_overtakes_the_fin_takes_no_byte() {
+    let (mut received, mut reassembler, limits) = (Received::default(), Reassembler::default(), Limits::default());
+    reassembler.start(999);
+    let mut on = |chunk: Chunk<'_>| received.take(&chunk);
+    let payload = |sequence, bytes, fin| Payload { sequence, bytes, cut: 0, fin };
+    reassembler.segment(position(1), payload(1000, b"all", false), &limits, &mut on);
+    reassembler.acknowledgement(position(2), 1004, &limits, &mut on);
+    reassembler.segment(position(3), payload(1003, b"", true), &limits, &mut on);
+    reassembler.acknowledgement(position(4), 1004, &limits, &mut on);
+    reassembler.finish(position(5), &mut on);
+    assert_eq!(reassembler.stats().lost_bytes, 0);
+    assert_eq!(received.0.len(), 3);
+}
+
+#[test]
 fn limits_on_what_waits_make_gaps_that_are_counted() {
     let limits = Limits { pending_segments: 2, ..Limits::default() };
     let mut hand = Hand { limits, ..Hand::default() };

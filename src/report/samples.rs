@@ -43,6 +43,8 @@ pub(crate) fn flow(client: u16, server: u16) -> FlowInfo {
         first: position(1, 0),
         last: position(42, 1_000_000),
         syn: true,
+        heard: PerDirection::default(),
+        acknowledged: PerDirection::default(),
         base: PerDirection::default(),
         stats: PerDirection::default(),
     }
@@ -89,6 +91,7 @@ pub(crate) fn connection(conn: u32) -> ConnectionSummary {
         last: flow.last,
         end: End { reason: EndReason::Fin, by: Some(Direction::ClientToServer) },
         midstream: false,
+        only: None,
         version: Some(Version::V3_1),
         mechanism: Some(MechanismName::NULL),
         decrypted: None,

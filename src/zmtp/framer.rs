@@ -293,7 +293,7 @@ impl Framer {
                     }
                     Parsed::Header(rest, header) => {
                         bytes = rest;
-                        self.begin(here, header, on);
+                        self.begin(here, here, header, on);
                     }
                     Parsed::Incomplete => {
                         octets[..bytes.len()].copy_from_slice(bytes);
@@ -316,7 +316,7 @@ impl Framer {
                             doubt.next(here, 0);
                             self.state = State::Doubt(doubt);
                         }
-                        Parsed::Header(_, header) => self.begin(at, header, on),
+                        Parsed::Header(_, header) => self.begin(at, here, header, on),
                         Parsed::Incomplete => {}
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
@@ -328,7 +328,7 @@ impl Framer {
                         Verdict::Open => {}
                         Verdict::Frames => self.settle(limits, on),
                         Verdict::Topic { at, length, first } => {
-                            self.begin(at, FrameHeader { flags: FrameFlags::default(), length }, on);
+                            self.begin(at, here, FrameHeader { flags: FrameFlags::default(), length }, on);
                             self.bytes(here, &[first], limits, on);
                         }
                     }
@@ -374,7 +374,8 @@ impl Framer {
     fn settle(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         let first = At { position: Position::default(), offset: 0 };
         let State::Doubt(doubt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
-        self.begin(doubt.begin(), FrameHeader { flags: FrameFlags::default(), length: 0 }, on);
+        let end = doubt.octets().nth(1).map_or(doubt.begin(), |(at, _)| at);
+        self.begin(doubt.begin(), end, FrameHeader { flags: FrameFlags::default(), length: 0 }, on);
         for (at, octet) in doubt.octets().skip(2) {
             self.bytes(at, &[octet], limits, on);
         }
@@ -409,7 +410,8 @@ impl Framer {
         on(at, Item::Desync(why));
     }
 
-    fn begin(&mut self, at: At, header: FrameHeader, on: &mut impl FnMut(At, Item<'_>)) {
+    /// The header that began at `at` is whole, with what stands at `end`: an empty frame ends there.
+    fn begin(&mut self, at: At, end: At, header: FrameHeader, on: &mut impl FnMut(At, Item<'_>)) {
         if header.length > LARGEST_BODY {
             self.lose(at, Desync::Length(header.length), on);
             return;
@@ -419,7 +421,7 @@ impl Framer {
         }
         self.state = State::Body { length: header.length, remaining: header.length, at };
         on(at, Item::Header(header));
-        self.end_if_complete(at, on);
+        self.end_if_complete(end, on);
     }
 
     fn end_if_complete(&mut self, at: At, on: &mut impl FnMut(At, Item<'_>)) {

@@ -106,13 +106,37 @@ pub fn probe(heads: &PerDirection<Vec<u8>>, is_final: bool) -> Verdict {
         // To a 1.0 peer the signature is the header of the identity.
         (Head::V1(frames), Head::Undecided | Head::Revision(_)) if frames > 0 => one_old(&heads.s2c),
         (Head::Undecided | Head::Revision(_), Head::V1(frames)) if frames > 0 => one_old(&heads.c2s),
-        // One direction only: a revision of 2.0 can be believed, anything else needs the other.
-        (Head::Revision(revision @ 1..=2), Head::Silent) | (Head::Silent, Head::Revision(revision @ 1..=2))
-            if is_final =>
-        {
-            agreed(heads, revision, revision, true)
-        }
+        (Head::Revision(_), Head::Silent) if is_final => alone(heads, &heads.c2s),
+        (Head::Silent, Head::Revision(_)) if is_final => alone(heads, &heads.s2c),
         _ => undecided(is_final),
+    }
+}
+
+/// The same for what the user says is ZMTP, where [`probe`] does not find it to be.
+pub fn requested(heads: &PerDirection<Vec<u8>>) -> Verdict {
+    match (head(&heads.c2s), head(&heads.s2c)) {
+        // Of one direction alone it could be anything; but here it is not.
+        (Head::V1(2..), Head::Silent) | (Head::Silent, Head::V1(2..)) => both(Preamble::Frames),
+        _ => Verdict::V3,
+    }
+}
+
+/// A signature of which the other direction is not in the capture. It is told by what follows: a peer of 3.x is known by its
+/// mechanism; to one of 2.0 whoever it is sends a socket type and its identity's frame, which has no flags; and to one of
+/// 1.0 the signature is the header of the identity, and frames follow. No octets are two of these: a frame of 1.0 never has
+/// length 0, which is where the flags of the identity are.
+fn alone(heads: &PerDirection<Vec<u8>>, octets: &[u8]) -> Verdict {
+    let flags = SIGNATURE_LENGTH + 2;
+    // A mechanism without a name would be read as empty frames.
+    let nameless = octets.get(flags..CERTAIN).is_some_and(|name| name.iter().all(|&octet| octet == 0));
+    let short = match octets.get(flags) {
+        // No peer has a revision above 3: that is the length of a frame of 1.0.
+        Some(0) if !nameless && octets[SIGNATURE_LENGTH] <= 3 => short(heads, Framing::V2, true),
+        _ => Verdict::NotZmtp,
+    };
+    match short {
+        Verdict::NotZmtp if v1_frames(octets).is_some_and(|frames| frames >= V1_FRAMES) => both(Preamble::Frames),
+        verdict => verdict,
     }
 }
 
@@ -282,7 +306,27 @@ mod tests {
         assert_eq!(judge(&oldest, &[SIGNATURE, b"\x03\x05\x06\0ident"].concat()), short(Framing::V1));
         let noise = [SIGNATURE, b"\x02\x46\x3e\x04\x13"].concat();
         assert_eq!(judge(&noise, &[SIGNATURE, b"\xe3\xfb\x7b\x4d"].concat()), Verdict::NotZmtp);
-        assert_eq!(judge_at_end(&old, b""), short(Framing::V2), "one direction only");
+    }
+
+    #[test]
+    fn one_direction_is_told_by_what_follows_the_signature() {
+        let alone = |rest: &[u8]| {
+            let octets = [SIGNATURE, rest].concat();
+            assert_eq!(judge(&octets, b""), Verdict::NeedMore, "the other direction may still come");
+            assert_eq!(judge_at_end(&octets, b""), judge_at_end(b"", &octets));
+            judge_at_end(&octets, b"")
+        };
+        let short = both(Preamble::ShortGreeting(Framing::V2));
+        assert_eq!(alone(b"\x01\x04\0\0"), short, "of 2.0");
+        assert_eq!(alone(b"\x03\x05\0\x05ident\x01\x01p\0\x01q"), short, "of 3.x, to one of 2.0");
+        let named = b"\xff\0\0\0\0\0\0\0\x06\x7fident\x02\x01p\x06\0hello";
+        assert_eq!(judge_at_end(named, b""), both(Preamble::Frames), "of 3.x, to one of 1.0");
+        assert_eq!(alone(b"\x01\x01\x06\0hello"), both(Preamble::Frames), "the same without an identity");
+        let assigned = b"\x06\x01\0\x6b\x8b\x45\x67\x01\x01\x06\0hello";
+        assert_eq!(alone(assigned), both(Preamble::Frames), "a ROUTER's identity in front");
+        for rest in [&b"\x03"[..], b"\x03\x01", b"\x03\x01NUL", b"\x03\x05\0", b"\x01\x63\0\0", b"\x01\x04\x01\0"] {
+            assert_eq!(alone(rest), Verdict::NotZmtp, "{rest:?}");
+        }
     }
 
     #[test]

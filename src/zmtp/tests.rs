@@ -2,6 +2,7 @@
 
 use super::anomaly::Anomaly;
 use super::event::{EventSink, Frame, FrameKind, Message};
+use super::framer::{Framer, Item};
 use super::handshake::Progress;
 use super::peer::Peer;
 use super::probe::{Framing, Preamble};
@@ -481,4 +482,22 @@ fn a_missing_delimiter_is_told_once() {
     assert_eq!(talk.log.codes, [""; 0]);
     talk.bytes(C2s, b"\x01\x01q\0\0");
     assert_eq!(talk.log.codes, ["delimiter-missing"], "nothing behind the empty frame");
+}
+
+/// tshark names the same packet: that of the length, not that of the flags.
+#[test]
+fn an_empty_frame_ends_in_the_packet_that_ends_its_header() {
+    let mut framer = Framer::new(Preamble::Greeting);
+    let mut ends = Vec::new();
+    let mut offset = 0;
+    for (bytes, number) in [&greeting("NULL")[..], b"\x01", b"\0\0", b"\0"].into_iter().zip(1..) {
+        let position = Position { packet: PacketId { file: 0, number }, at: Timestamp(0) };
+        framer.push(&Chunk { position, offset, data: Data::Bytes(bytes) }, &Limits::default(), &mut |at, item| {
+            if matches!(item, Item::End) {
+                ends.push(at.position.packet.number);
+            }
+        });
+        offset += bytes.len() as u64;
+    }
+    assert_eq!(ends, [3, 4]);
 }

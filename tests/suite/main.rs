@@ -7,6 +7,7 @@
 //! * [`datagrams`]: UDP of RADIO, and PGM;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
 //! * [`numbering`]: which connection has which number;
+//! * [`one_direction`]: captures that lack what one side sent;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
@@ -32,6 +33,7 @@ mod keylog;
 mod live;
 mod metamorphic;
 mod numbering;
+mod one_direction;
 mod packets;
 mod program;
 mod recording;
