@@ -34,6 +34,7 @@ enum Operation {
     },
     Incomplete {
         conn: u8,
+        to_server: bool,
     },
     End {
         conn: u8,
@@ -125,7 +126,10 @@ fuzz_target!(|operations: Vec<Operation>| {
                 sent.insert(number);
                 correlator.message(conn, number, &message, &mut |path| check(path, &mut paths, &sent, &mut seen));
             }
-            Operation::Incomplete { conn } if conns > 0 => correlator.incomplete(u32::from(*conn) % conns),
+            Operation::Incomplete { conn, to_server } if conns > 0 => {
+                let direction = if *to_server { Direction::ClientToServer } else { Direction::ServerToClient };
+                correlator.incomplete(u32::from(*conn) % conns, direction);
+            }
             Operation::End { conn, by_server } if conns > 0 => {
                 correlator.ended(u32::from(*conn) % conns, position.at, *by_server);
             }
