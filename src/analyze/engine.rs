@@ -115,6 +115,7 @@ impl<O: Observer> Analyzer<O> {
         let engine = &mut self.engine;
         self.table.finish(engine);
         engine.now = Timestamp(i64::MAX);
+        engine.gate.finish();
         engine.pass_gate();
         let mut given_up = 0;
         if let Some(correlator) = &mut engine.correlator {
@@ -228,7 +229,7 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream(_))) {
+                if preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream { .. })) {
                     correlator.incomplete(conn);
                 }
             }

@@ -2,7 +2,7 @@
 //! header.
 
 use super::probe::{Framing, Preamble};
-use super::resync::{Boundary, Proof, find};
+use super::resync::{Boundary, Excerpt, Piece, Proof, Shape, find, is_plausible};
 use super::wire::frame::{FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use crate::base::chunk::{Chunk, Data, Position};
@@ -34,6 +34,8 @@ pub enum Desync {
     Greeting,
     /// Octets of a greeting or header are not in the capture.
     Gap(u64),
+    /// No frame begins where one was believed to, after a loss.
+    Boundary,
     /// A length above 2^63 − 1.
     Length(u64),
     /// A length of 0, which ZMTP 1.0 does not allow.
@@ -57,6 +59,10 @@ enum State {
     Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
     Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
     Body { remaining: u64 },
+    /// Messages begin at this offset.
+    Until(u64),
+    /// In a frame of which it is not known whether a message begins with it, and too long to be kept until it is.
+    Passing { remaining: u64, more: bool },
     Lost(Hunt),
 }
 
@@ -64,38 +70,30 @@ enum State {
 #[derive(Debug)]
 struct Hunt {
     proof: Proof,
-    /// What was skipped last, without a gap.
-    octets: Vec<u8>,
-    /// The packets of `octets`: where each begins in them, and in the stream.
-    packets: Vec<(usize, At)>,
-    /// How many octets there were at the last look.
-    looked: usize,
+    /// What was skipped last.
+    excerpt: Excerpt,
+    /// So many octets are looked at again before it is done anew.
+    patience: usize,
 }
 
 impl Hunt {
     fn new(proof: Proof) -> Self {
-        Self { proof, octets: Vec::new(), packets: Vec::new(), looked: 0 }
+        Self { proof, excerpt: Excerpt::default(), patience: 0 }
     }
 
-    /// Keeps octets for a later look; the oldest packets go when there are too many.
     fn keep(&mut self, at: At, bytes: &[u8], limit: usize) {
-        if self.octets.len() + bytes.len() > limit {
-            self.octets.clear();
-            self.packets.clear();
-            self.looked = 0;
-        }
-        self.packets.push((self.octets.len(), at));
-        self.octets.extend_from_slice(&bytes[..bytes.len().min(limit)]);
+        self.excerpt.push(at.offset, at.position, bytes, limit);
+        self.patience = self.patience.saturating_sub(bytes.len());
     }
 
     /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
-    fn look(&mut self, framing: Framing, like: Option<FrameHeader>) -> Option<Boundary> {
-        if self.octets.len() > OFTEN && self.octets.len() < self.looked + self.looked / 4 {
+    fn look(&mut self, framing: Framing, shape: &Shape) -> Option<Boundary> {
+        if self.patience > 0 {
             return None;
         }
-        self.looked = self.octets.len();
-        let packets: Vec<usize> = self.packets.iter().map(|(start, _)| *start).collect();
-        find(framing, &self.octets, &packets, self.proof, like)
+        let length = self.excerpt.len();
+        self.patience = if length > OFTEN { length / 4 } else { 0 };
+        find(framing, &self.excerpt, self.proof, shape)
     }
 }
 
@@ -107,9 +105,10 @@ const OFTEN: usize = 4096;
 pub struct Framer {
     framing: Framing,
     state: State,
-    /// How the latest message began, and whether the next frame begins one.
-    like: Option<FrameHeader>,
-    at_message: bool,
+    /// How messages looked so far.
+    shape: Shape,
+    /// Boundaries were looked for, and may have been found where there are none.
+    in_doubt: bool,
 }
 
 impl Default for Framer {
@@ -127,9 +126,11 @@ impl Framer {
             Preamble::Greeting => (Framing::V3, greeting(GREETING_LENGTH)),
             Preamble::ShortGreeting(framing) => (framing, greeting(SHORT_GREETING_LENGTH)),
             Preamble::Frames => (Framing::V1, State::between_frames(at)),
-            Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
+            Preamble::Midstream { framing, from: None } => (framing, State::Lost(Hunt::new(Proof::Usual))),
+            Preamble::Midstream { framing, from: Some(offset) } => (framing, State::Until(offset)),
         };
-        Self { framing, state, like: None, at_message: true }
+        let in_doubt = matches!(preamble, Preamble::Midstream { .. });
+        Self { framing, state, shape: Shape::default(), in_doubt }
     }
 
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
@@ -138,12 +139,13 @@ impl Framer {
         let at = At { position: chunk.position, offset: chunk.offset };
         match chunk.data {
             Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
-            Data::Gap(length) => self.gap(at, length, on),
+            Data::Gap(length) => self.gap(at, length, limits, on),
         }
     }
 
     fn bytes(&mut self, at: At, mut bytes: &[u8], limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
-        let end = at.offset + bytes.len() as u64;
+        let whole = bytes.len() as u64;
+        let end = at.offset + whole;
         while !bytes.is_empty() {
             let here = At { position: at.position, offset: end - bytes.len() as u64 };
             match &mut self.state {
@@ -172,8 +174,14 @@ impl Framer {
                 }
                 State::Header { octets, have, at } if *have == 0 => match header(self.framing, bytes) {
                     Parsed::Header(rest, header) => {
+                        let flags = bytes[bytes.len() - rest.len() - 1];
+                        if self.in_doubt && !is_plausible(self.framing, header, flags) {
+                            self.lose(here, Desync::Boundary, on);
+                            continue;
+                        }
+                        let begins_packet = bytes.len() as u64 == whole;
                         bytes = rest;
-                        self.begin(here, header, on);
+                        self.begin(here, header, begins_packet, on);
                     }
                     Parsed::Incomplete => {
                         octets[..bytes.len()].copy_from_slice(bytes);
@@ -190,7 +198,7 @@ impl Framer {
                     bytes = &bytes[1..];
                     let at = *at;
                     match header(self.framing, &octets[..*have]) {
-                        Parsed::Header(_, header) => self.begin(at, header, on),
+                        Parsed::Header(_, header) => self.begin(at, header, false, on),
                         Parsed::Incomplete => {}
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
@@ -203,10 +211,31 @@ impl Framer {
                     on(here, Item::Body(Data::Bytes(body)));
                     self.end_if_complete(here, on);
                 }
+                State::Until(offset) => {
+                    let passed = (*offset).saturating_sub(here.offset).min(bytes.len() as u64);
+                    on(here, Item::Skipped(passed));
+                    bytes = &bytes[passed as usize..];
+                    let here = At { offset: here.offset + passed, ..here };
+                    if here.offset >= *offset {
+                        on(here, Item::Resync(0));
+                        self.state = State::between_frames(here);
+                    }
+                }
+                State::Passing { remaining, more } => {
+                    let passed = (*remaining).min(bytes.len() as u64);
+                    *remaining -= passed;
+                    on(here, Item::Skipped(passed));
+                    bytes = &bytes[passed as usize..];
+                    let (done, more) = (*remaining == 0, *more);
+                    if done {
+                        let here = At { offset: here.offset + passed, ..here };
+                        self.passed(more, here, on);
+                    }
+                }
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here, bytes, limits.resync_bytes);
-                    if let Some(boundary) = hunt.look(self.framing, self.like) {
+                    if let Some(boundary) = hunt.look(self.framing, &self.shape) {
                         self.resume(boundary, limits, on);
                     }
                     return;
@@ -217,57 +246,104 @@ impl Framer {
 
     /// Frames begin at a place in what was skipped: from there on it is read again.
     fn resume(&mut self, boundary: Boundary, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
-        let first = At { position: Position::default(), offset: 0 };
-        let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
-        self.at_message = true;
-        let recovered = (hunt.octets.len() - boundary.at) as u64;
-        let ends = hunt.packets.iter().skip(1).map(|(start, _)| *start).chain([hunt.octets.len()]);
-        let mut told = false;
-        for (&(start, at), end) in hunt.packets.iter().zip(ends) {
-            if end <= boundary.at {
-                continue;
+        let State::Lost(hunt) = &mut self.state else { return };
+        if !boundary.begins_message {
+            // Where the frame ends it goes on, without what is kept, if that is not about to be known anyway.
+            let excerpt = &hunt.excerpt;
+            let rest = excerpt.run(boundary.at);
+            if let (Ok((body, header)), Some(known)) = (self.framing.header(rest), excerpt.end()) {
+                let body_at = excerpt.offset(boundary.at) + (rest.len() - body.len()) as u64;
+                let remaining = body_at.saturating_add(header.length).saturating_sub(known);
+                if remaining > limits.resync_bytes as u64 / 2 {
+                    self.state = State::Passing { remaining, more: header.flags.more() || header.flags.command() };
+                }
             }
-            let passed = boundary.at.saturating_sub(start);
-            let at = At { offset: at.offset + passed as u64, ..at };
-            if !std::mem::replace(&mut told, true) {
-                on(at, Item::Resync(recovered));
+            return;
+        }
+        let excerpt = std::mem::take(&mut hunt.excerpt);
+        let first = At { position: Position::default(), offset: excerpt.offset(boundary.at) };
+        self.state = State::between_frames(first);
+        self.in_doubt = true;
+        let recovered = (excerpt.len() - boundary.at) as u64;
+        let mut next = None;
+        for Piece { offset, position, octets } in excerpt.pieces(boundary.at) {
+            let at = At { position, offset };
+            match next {
+                None => on(at, Item::Resync(recovered)),
+                Some(next) if next < offset => self.gap(At { position, offset: next }, offset - next, limits, on),
+                Some(_) => {}
             }
-            self.bytes(at, &hunt.octets[start + passed..end], limits, on);
+            next = Some(offset + octets.len() as u64);
+            self.bytes(at, octets, limits, on);
         }
     }
 
-    fn gap(&mut self, mut here: At, mut length: u64, on: &mut impl FnMut(At, Item<'_>)) {
-        if let State::Body { remaining } = &mut self.state {
-            let taken = (*remaining).min(length);
-            *remaining -= taken;
-            length -= taken;
-            on(here, Item::Body(Data::Gap(taken)));
-            here.offset += taken;
-            self.end_if_complete(here, on);
+    /// A frame that was passed over is complete. After the last part of a message another one begins.
+    fn passed(&mut self, more: bool, at: At, on: &mut impl FnMut(At, Item<'_>)) {
+        if more {
+            self.state = State::Lost(Hunt::new(Proof::Usual));
+        } else {
+            self.in_doubt = true;
+            self.state = State::between_frames(at);
+            on(at, Item::Resync(0));
+        }
+    }
+
+    fn gap(&mut self, mut here: At, mut length: u64, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        match &mut self.state {
+            State::Body { remaining } => {
+                let taken = (*remaining).min(length);
+                *remaining -= taken;
+                length -= taken;
+                on(here, Item::Body(Data::Gap(taken)));
+                here.offset += taken;
+                self.end_if_complete(here, on);
+            }
+            State::Passing { remaining, more } => {
+                let taken = (*remaining).min(length);
+                *remaining -= taken;
+                length -= taken;
+                here.offset += taken;
+                if *remaining == 0 {
+                    let more = *more;
+                    self.passed(more, here, on);
+                }
+            }
+            _ => {}
         }
         if length == 0 {
             return;
         }
         match &mut self.state {
-            // What was skipped before does not go on after the gap.
-            State::Lost(hunt) => *hunt = Hunt::new(hunt.proof),
+            // What is there has been looked at; frames that are under way may end behind the gap.
+            State::Lost(hunt) => {
+                hunt.patience = 0;
+                if let Some(boundary) = hunt.look(self.framing, &self.shape) {
+                    self.resume(boundary, limits, on);
+                    if !matches!(self.state, State::Lost(_)) {
+                        self.gap(here, length, limits, on);
+                    }
+                }
+            }
+            State::Until(offset) if *offset >= here.offset + length => {}
             _ => self.lose(here, Desync::Gap(length), on),
         }
     }
 
     fn lose(&mut self, at: At, why: Desync, on: &mut impl FnMut(At, Item<'_>)) {
-        let proof = if matches!(why, Desync::Gap(_)) { Proof::Usual } else { Proof::Strong };
+        let proof = if matches!(why, Desync::Gap(_) | Desync::Boundary) { Proof::Usual } else { Proof::Strong };
         self.state = State::Lost(Hunt::new(proof));
+        self.shape.interrupt();
         on(at, Item::Desync(why));
     }
 
-    fn begin(&mut self, at: At, header: FrameHeader, on: &mut impl FnMut(At, Item<'_>)) {
+    fn begin(&mut self, at: At, header: FrameHeader, begins_packet: bool, on: &mut impl FnMut(At, Item<'_>)) {
         if header.length > LARGEST_BODY {
             self.lose(at, Desync::Length(header.length), on);
             return;
         }
-        if !header.flags.command() && std::mem::replace(&mut self.at_message, !header.flags.more()) {
-            self.like = Some(header);
+        if !header.flags.command() {
+            self.shape.frame(header, begins_packet);
         }
         self.state = State::Body { remaining: header.length };
         on(at, Item::Header(header));

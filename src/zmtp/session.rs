@@ -76,7 +76,7 @@ impl Session {
             session.framers[direction] = Framer::new(preamble);
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
-            if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
+            if matches!(preamble, Preamble::Frames | Preamble::Midstream { framing: Framing::V1, .. }) {
                 session.state.peers[direction].version = Some(Version::V1_0);
             }
         }
@@ -166,6 +166,10 @@ impl State {
                     Desync::Gap(length) => {
                         let text =
                             format!("{length} bytes are not in the capture, and with them where the next frame begins");
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
+                    Desync::Boundary => {
+                        let text = "no frame begins where one was expected after a loss, so what came last may be wrong";
                         Remark::new("sync-lost", Severity::Warning, text)
                     }
                     Desync::NoLength => {
