@@ -69,15 +69,35 @@ impl Shape {
             return other.is_some_and(|other| looks_like(first, other))
                 && (self.messages < ENOUGH || is_delimiter(first));
         };
-        let mut last = first;
-        for _ in 1..always {
-            match frames.next() {
-                Some(next) if last.flags.more() => last = next,
-                _ => return false,
+        count(first, &mut frames) == (always, true)
+    }
+
+    /// Whether whole messages among these frames have other numbers of parts than all that came before, which were more:
+    /// then they are the content of one, where ZMTP is carried in ZMTP.
+    pub fn contradicts(&self, frames: &mut dyn Iterator<Item = FrameHeader>) -> bool {
+        let Some(always) = self.always.filter(|_| self.messages >= ENOUGH) else { return false };
+        let mut parts = None;
+        let (mut whole, mut other) = (0, 0);
+        for header in frames.filter(|header| !header.flags.command()) {
+            parts = parts.map(|parts: u64| parts + 1);
+            if !header.flags.more() {
+                whole += u32::from(parts.is_some());
+                other += u32::from(parts.is_some_and(|parts| parts != always));
+                parts = Some(0);
             }
         }
-        !last.flags.more()
+        other > 0 && whole <= self.messages
     }
+}
+
+/// How many parts a message has that begins so, as far as they are known, and whether the last one is.
+fn count(first: FrameHeader, frames: &mut dyn Iterator<Item = FrameHeader>) -> (u64, bool) {
+    let (mut last, mut parts) = (first, 1);
+    while last.flags.more() {
+        let Some(next) = frames.next() else { return (parts, false) };
+        (last, parts) = (next, parts + 1);
+    }
+    (parts, true)
 }
 
 /// Whether two frames can be the first of messages of the same shape.
@@ -119,6 +139,13 @@ mod tests {
         assert!(fits(&two, &[&[80, 4]]));
         assert!(!fits(&two, &[&[4], &[80, 4]]), "the last part of one");
         assert!(!fits(&two, &[&[4, 4, 4]]));
+        let contradicts = |messages: &[&[u64]]| {
+            let mut frames = messages.iter().flat_map(|message| headers(message));
+            two.contradicts(&mut frames)
+        };
+        assert!(contradicts(&[&[9], &[4], &[4]]), "other messages inside of one");
+        assert!(!contradicts(&[&[9], &[4, 4], &[5, 5]]), "the first may be the end of one");
+        assert!(!contradicts(&[&[9], &[4], &[4], &[4], &[4], &[4]]), "more than came before: they have changed");
         assert!(two.packets_begin_messages());
     }
 
