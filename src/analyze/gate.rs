@@ -107,8 +107,19 @@ impl Gate {
         let (looked, seen, evidence) = (0, 0, None);
         let (by_request, known_server) = (is_zmtp, false);
         let flow = *flow;
-        let held =
-            Held { flow, end: None, chunks, heads, bytes: 0, verdict, by_request, looked, seen, evidence, known_server };
+        let held = Held {
+            flow,
+            end: None,
+            chunks,
+            heads,
+            bytes: 0,
+            verdict,
+            by_request,
+            looked,
+            seen,
+            evidence,
+            known_server,
+        };
         self.queue.insert(flow.id, held);
     }
 

@@ -56,13 +56,27 @@ pub struct At {
 
 #[derive(Debug)]
 enum State {
-    Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
-    Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
-    Body { remaining: u64 },
+    Greeting {
+        octets: [u8; GREETING_LENGTH],
+        have: usize,
+        length: usize,
+        at: At,
+    },
+    Header {
+        octets: [u8; LONGEST_HEADER],
+        have: usize,
+        at: At,
+    },
+    Body {
+        remaining: u64,
+    },
     /// Messages begin at this offset.
     Until(u64),
     /// In a frame of which it is not known whether a message begins with it, and too long to be kept until it is.
-    Passing { remaining: u64, more: bool },
+    Passing {
+        remaining: u64,
+        more: bool,
+    },
     Lost(Hunt),
 }
 

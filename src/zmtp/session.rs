@@ -169,7 +169,8 @@ impl State {
                         Remark::new("sync-lost", Severity::Warning, text)
                     }
                     Desync::Boundary => {
-                        let text = "no frame begins where one was expected after a loss, so what came last may be wrong";
+                        let text =
+                            "no frame begins where one was expected after a loss, so what came last may be wrong";
                         Remark::new("sync-lost", Severity::Warning, text)
                     }
                     Desync::NoLength => {

@@ -161,19 +161,15 @@ mod tests {
         let excerpt = excerpt(&[(100, b"abc"), (103, b"de"), (110, b"fg")], 100);
         assert_eq!(excerpt.octets(), b"abcdefg");
         assert_eq!([0, 3, 4, 5, 6].map(|index| excerpt.offset(index)), [100, 103, 104, 110, 111]);
-        assert_eq!([99, 100, 104, 105, 109, 110, 112].map(|offset| excerpt.index(offset)), [
-            None,
-            Some(0),
-            Some(4),
-            None,
-            None,
-            Some(5),
-            None
-        ]);
+        assert_eq!(
+            [99, 100, 104, 105, 109, 110, 112].map(|offset| excerpt.index(offset)),
+            [None, Some(0), Some(4), None, None, Some(5), None]
+        );
         assert_eq!(excerpt.run(1), b"bcde");
-        assert_eq!([103, 104, 105, 106, 110, 112, 113].map(|offset| excerpt.is_packet_end(offset)), [
-            true, false, true, false, true, true, false
-        ]);
+        assert_eq!(
+            [103, 104, 105, 106, 110, 112, 113].map(|offset| excerpt.is_packet_end(offset)),
+            [true, false, true, false, true, true, false]
+        );
         let pieces: Vec<_> = excerpt.pieces(4).map(|piece| (piece.offset, piece.octets)).collect();
         assert_eq!(pieces, [(104, &b"e"[..]), (110, b"fg")]);
     }

@@ -101,9 +101,7 @@ pub(super) fn of_header(framing: Framing, rest: &[u8], body: &[u8], header: Fram
 
 /// An empty frame that ends a message proves nothing, since zeros look like it; alone, it is no message that many send.
 pub(super) fn is_empty_end(framing: Framing, run: &[u8]) -> bool {
-    framing
-        .header(run)
-        .is_ok_and(|(_, header)| header.length == 0 && !header.flags.more() && !header.flags.command())
+    framing.header(run).is_ok_and(|(_, header)| header.length == 0 && !header.flags.more() && !header.flags.command())
 }
 
 /// Whether a frame is a MESSAGE of CURVE: each is a message of its own.
