@@ -133,8 +133,8 @@ impl Session {
         for (direction, &preamble) in preambles.iter() {
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
-            session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream(_));
-            if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
+            session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream { .. });
+            if matches!(preamble, Preamble::Frames | Preamble::Midstream { framing: Framing::V1, .. }) {
                 session.state.peers[direction].version = Some(Version::V1_0);
             }
         }
@@ -297,6 +297,11 @@ impl State {
                     Desync::Gap(length) => {
                         let text =
                             format!("{length} bytes are not in the capture, and with them where the next frame begins");
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
+                    Desync::Boundary => {
+                        let text =
+                            "no frame begins where one was expected after a loss, so what came last may be wrong";
                         Remark::new("sync-lost", Severity::Warning, text)
                     }
                     Desync::NoLength => {
