@@ -410,15 +410,15 @@ impl<O: Observer> Engine<O> {
         let Some(info) = content.info else { return };
         match content.state {
             State::Undecided if content.held_bytes > limits.held_bytes => content.state = State::Other,
-            State::Undecided | State::Decided => gate.weigh(&info, content.held_bytes - held_before, limits),
+            State::Undecided | State::Decided => gate.weigh(&info, content.held_bytes - held_before),
             State::Open(_) | State::Other => {}
         }
         // UDP is decided before it is held.
         let undecided_udp = info.transport == Transport::Udp && gate.holds(info.id);
         match content.state {
-            State::Decided if was_undecided || undecided_udp => gate.decide(&info, true, limits),
+            State::Decided if was_undecided || undecided_udp => gate.decide(&info, true),
             State::Other => {
-                gate.decide(&info, false, limits);
+                gate.decide(&info, false);
                 *health.skipped.entry(Skip::NotTcp).or_default() += std::mem::take(&mut content.packets);
                 content.held = Vec::new();
             }

@@ -132,7 +132,6 @@ impl<O: Observer> Analyzer<O> {
         self.table.finish(engine);
         engine.finish_datagrams();
         engine.now = Timestamp(i64::MAX);
-        engine.gate.finish(&engine.options.limits);
         engine.pass_gate();
         engine.close_datagrams();
         let mut given_up = 0;

@@ -6,17 +6,16 @@
 
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::direction::{Direction, PerDirection};
-use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::carrier::Beginning;
 use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe};
-use crate::zmtp::resync::{Excerpt, Recognised, recognise};
+use crate::zmtp::resync::{Excerpt, recognise};
 use crate::zmtp::wire::greeting::SIGNATURE_FIRST;
 use crate::zmtp::ws::exchange::{Exchange, Outcome, Upgrade};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
 
 /// A piece of a stream, kept.
@@ -55,17 +54,6 @@ pub struct Held {
     http_chunks: usize,
     /// How many octets there were when its middle was last looked at.
     looked: usize,
-    /// What that look found.
-    evidence: Option<Recognised>,
-    /// How many octets there were at all, also those that are not kept.
-    seen: usize,
-    /// Other connections to the same server speak ZMTP.
-    known_server: bool,
-}
-
-fn midstream(found: Recognised) -> Verdict {
-    let preamble = |direction| Preamble::Midstream { framing: found.framing, from: found.from[direction] };
-    Verdict::Zmtp(PerDirection::from_fn(preamble))
 }
 
 /// The connections that wait.
@@ -81,14 +69,6 @@ pub struct Gate {
     bytes: usize,
     /// Octets held in `late`.
     late_bytes: usize,
-    /// Endpoints that accepted connections which speak ZMTP.
-    servers: FxHashSet<Endpoint>,
-    /// Connections of which some evidence says that they speak ZMTP, by both their endpoints.
-    hopeful: FxHashMap<Endpoint, Vec<u64>>,
-    /// Those of them that are over, the oldest first.
-    ended: VecDeque<u64>,
-    /// How often a server or such a connection was not remembered, or given up early.
-    not_remembered: u64,
 }
 
 /// What became of a connection.
@@ -117,9 +97,6 @@ impl Gate {
             http: None,
             http_chunks: 0,
             looked: 0,
-            evidence: None,
-            seen: 0,
-            known_server: false,
         };
         self.queue.insert(flow.id, held);
     }
@@ -130,13 +107,13 @@ impl Gate {
     }
 
     /// What was reserved is ZMTP, or is not.
-    pub fn decide(&mut self, flow: &FlowInfo, is_zmtp: bool, limits: &Limits) {
-        self.change(flow, limits, |held| held.verdict = if is_zmtp { Verdict::Datagrams } else { Verdict::NotZmtp });
+    pub fn decide(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        self.change(flow, |held| held.verdict = if is_zmtp { Verdict::Datagrams } else { Verdict::NotZmtp });
     }
 
     /// So many octets of what was reserved wait elsewhere.
-    pub fn weigh(&mut self, flow: &FlowInfo, octets: usize, limits: &Limits) {
-        self.change(flow, limits, |held| held.bytes += octets);
+    pub fn weigh(&mut self, flow: &FlowInfo, octets: usize) {
+        self.change(flow, |held| held.bytes += octets);
     }
 
     /// Whether this connection waits here.
@@ -147,113 +124,33 @@ impl Gate {
     /// A piece of a connection that waits.
     pub fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
         let crowded = self.bytes + self.late_bytes > limits.held_total_bytes;
-        self.change(flow, limits, |held| {
+        self.change(flow, |held| {
             held.add(direction, chunk);
-            let is_final = crowded || !held.may_grow(limits);
-            held.judge(is_final, limits);
+            held.judge(crowded || held.bytes > limits.held_bytes, limits);
         });
     }
 
     /// A connection that waits is over.
     pub fn end(&mut self, flow: &FlowInfo, end: End, limits: &Limits) {
-        self.change(flow, limits, |held| {
+        self.change(flow, |held| {
             held.end = Some(end);
-            let hopeful = !held.begins_here() && held.chunks.len() <= limits.hopeful_packets;
-            held.judge(!hopeful, limits);
-            if hopeful && held.verdict == Verdict::NeedMore {
-                held.looked = 0;
-                held.judge(false, limits);
-                held.judge(held.evidence.is_none(), limits);
-            }
+            held.judge(true, limits);
         });
-        let held = self.queue.get(&flow.id).or_else(|| self.late.get(&flow.id));
-        if held.is_some_and(|held| held.verdict == Verdict::NeedMore) {
-            self.ended.push_back(flow.id);
-            if self.ended.len() > limits.hopeful_connections
-                && let Some(oldest) = self.ended.pop_front()
-            {
-                self.not_remembered += 1;
-                self.give_up(oldest, limits);
-            }
-        }
     }
 
-    /// No more connections will come: those that waited for another one to their server are left alone.
-    pub fn finish(&mut self, limits: &Limits) {
-        while let Some(id) = self.ended.pop_front() {
-            self.give_up(id, limits);
-        }
-    }
-
-    fn give_up(&mut self, id: u64, limits: &Limits) {
-        if let Some(held) = self.queue.get_mut(&id) {
-            held.judge(true, limits);
-        } else if let Some(held) = self.late.get_mut(&id)
-            && held.verdict == Verdict::NeedMore
-        {
-            held.judge(true, limits);
-            self.ready.push_back(id);
-        }
-    }
-
-    /// A connection speaks ZMTP, so others to its server are likely to.
-    fn learn(&mut self, server: Endpoint, limits: &Limits) {
-        if self.servers.contains(&server) {
-            return;
-        }
-        if self.servers.len() >= limits.known_servers {
-            self.not_remembered += 1;
-            return;
-        }
-        self.servers.insert(server);
-        for id in self.hopeful.remove(&server).unwrap_or_default() {
-            let late = !self.queue.contains_key(&id);
-            let Some(held) = self.queue.get_mut(&id).or_else(|| self.late.get_mut(&id)) else { continue };
-            if held.verdict != Verdict::NeedMore {
-                continue;
-            }
-            held.known_server = true;
-            held.looked = 0;
-            held.judge(held.end.is_some(), limits);
-            if late && held.verdict != Verdict::NeedMore {
-                self.ready.push_back(id);
-            }
-        }
-    }
-
-    fn change(&mut self, flow: &FlowInfo, limits: &Limits, change: impl FnOnce(&mut Held)) {
-        let known = self.servers.contains(&flow.server) || self.servers.contains(&flow.client);
-        let (held, bytes, is_late) = match self.queue.get_mut(&flow.id) {
-            Some(held) => (held, &mut self.bytes, false),
-            None => match self.late.get_mut(&flow.id) {
-                Some(held) => (held, &mut self.late_bytes, true),
-                None => return,
-            },
-        };
-        let (undecided, before, hopeful) = (held.verdict == Verdict::NeedMore, held.bytes, held.evidence.is_some());
-        held.flow = *flow;
-        held.known_server |= known;
-        change(held);
-        *bytes = *bytes + held.bytes - before;
-        if undecided && held.verdict != Verdict::NeedMore {
-            if is_late {
+    fn change(&mut self, flow: &FlowInfo, change: impl FnOnce(&mut Held)) {
+        if let Some(held) = self.queue.get_mut(&flow.id) {
+            let before = held.bytes;
+            held.flow = *flow;
+            change(held);
+            self.bytes += held.bytes - before;
+        } else if let Some(held) = self.late.get_mut(&flow.id) {
+            let (undecided, before) = (held.verdict == Verdict::NeedMore, held.bytes);
+            held.flow = *flow;
+            change(held);
+            self.late_bytes += held.bytes - before;
+            if undecided && held.verdict != Verdict::NeedMore {
                 self.ready.push_back(flow.id);
-            }
-            if let Verdict::Zmtp(preambles) = held.verdict {
-                // What was not seen to be opened may have its sides swapped; its other connections settle that.
-                let strong = held.evidence.is_none_or(|evidence| evidence.is_enough(false));
-                let frames = |preamble: &Preamble| matches!(preamble, Preamble::Midstream { .. });
-                if strong || !preambles.iter().any(|(_, preamble)| frames(preamble)) {
-                    self.learn(flow.server, limits);
-                }
-            }
-        } else if undecided && !hopeful && held.evidence.is_some() {
-            for endpoint in [flow.server, flow.client] {
-                if self.hopeful.len() >= limits.hopeful_connections {
-                    self.not_remembered += 1;
-                    break;
-                }
-                self.hopeful.entry(endpoint).or_default().push(flow.id);
             }
         }
     }
@@ -303,7 +200,6 @@ impl Held {
                     head.extend_from_slice(&bytes[..bytes.len().min(PROBED - head.len())]);
                 }
                 self.bytes += bytes.len();
-                self.seen += bytes.len();
                 Piece::Bytes(bytes.into())
             }
             Data::Gap(length) => Piece::Gap(length),
@@ -318,9 +214,7 @@ impl Held {
                 _ if self.http.is_some() && !Exchange::may_begin(&self.heads) => Verdict::NotZmtp,
                 Verdict::NotZmtp if Exchange::may_begin(&self.heads) => self.judge_http(is_final, limits),
                 // Where the beginning is missing, frames of ZMTP 1.0 may as well be a later message's.
-                verdict @ Verdict::Zmtp(_) if self.begins_here() || self.has_signature() => verdict,
-                Verdict::NeedMore if self.begins_here() || self.has_signature() => Verdict::NeedMore,
-                verdict if self.begins_here() => verdict,
+                verdict if self.begins_here() || self.has_signature() && verdict != Verdict::NotZmtp => verdict,
                 _ => self.judge_middle(is_final),
             };
             if self.verdict == Verdict::NotZmtp && self.by_request {
@@ -348,8 +242,7 @@ impl Held {
 
     /// What the user says is ZMTP, if it can be WebSocket of which the beginning was not seen.
     fn websocket_middle(&self) -> Option<Upgrade> {
-        let excerpts = self.excerpts();
-        Upgrade::unseen(&PerDirection::from_fn(|direction| excerpts[direction].clone().last_run()))
+        Upgrade::unseen(&self.excerpts())
     }
 
     /// Whether the capture has the first bytes of the connection.
@@ -363,54 +256,30 @@ impl Held {
         self.heads.iter().any(|(_, head)| head.starts_with(&[SIGNATURE_FIRST, 0, 0, 0]))
     }
 
-    /// Whether it may go on until it is decided. What was sent before frames were found is not kept for ever.
-    fn may_grow(&mut self, limits: &Limits) -> bool {
-        if self.bytes <= limits.held_bytes {
-            return true;
-        }
-        if self.begins_here() || self.has_signature() || self.seen > limits.held_frame_bytes {
-            return false;
-        }
-        if self.evidence.is_none() && self.seen > limits.held_frame_bytes / 4 {
-            return false;
-        }
-        let found = self.evidence.map(|evidence| evidence.earliest);
-        let enough = self.bytes - limits.held_bytes / 2;
-        let mut dropped = 0;
-        for chunk in &mut self.chunks {
-            let Piece::Bytes(bytes) = &chunk.piece else { continue };
-            let known = found.and_then(|found| found[chunk.direction]);
-            if known.is_some_and(|known| chunk.offset + bytes.len() as u64 > known) || dropped >= enough {
-                continue;
-            }
-            dropped += bytes.len();
-            chunk.piece = Piece::Gap(bytes.len() as u64);
-        }
-        self.bytes -= dropped;
-        self.looked = self.looked.min(self.bytes);
-        true
-    }
-
     /// Judges by frames in the middle, each time that there is a quarter more to look at.
     fn judge_middle(&mut self, is_final: bool) -> Verdict {
         if !is_final && self.bytes < self.looked + self.looked / 4 {
             return Verdict::NeedMore;
         }
         self.looked = self.bytes;
-        self.evidence = recognise(&self.excerpts());
-        match self.evidence {
-            Some(evidence) if evidence.is_enough(self.known_server) => midstream(evidence),
-            _ if is_final => Verdict::NotZmtp,
-            _ => Verdict::NeedMore,
+        match recognise(&self.excerpts()) {
+            Some(framing) => {
+                let preamble = Preamble::Midstream(framing);
+                Verdict::Zmtp(PerDirection { c2s: preamble, s2c: preamble })
+            }
+            None if is_final => Verdict::NotZmtp,
+            None => Verdict::NeedMore,
         }
     }
 
-    /// What is known of each direction.
+    /// What each direction carried since its last gap.
     fn excerpts(&self) -> PerDirection<Excerpt> {
         let mut excerpts: PerDirection<Excerpt> = PerDirection::default();
         for chunk in &self.chunks {
-            if let Piece::Bytes(bytes) = &chunk.piece {
-                excerpts[chunk.direction].push(chunk.offset, chunk.position, bytes, usize::MAX);
+            let excerpt = &mut excerpts[chunk.direction];
+            match &chunk.piece {
+                Piece::Gap(_) => *excerpt = Excerpt::default(),
+                Piece::Bytes(bytes) => excerpt.push(chunk.offset, chunk.position, bytes, usize::MAX),
             }
         }
         excerpts

@@ -42,16 +42,6 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a connection held back until it is known whether it speaks ZMTP and which number it gets.
     pub held_bytes: usize,
-    /// Bytes of a connection that began before the capture which are looked through for frames. Some of it is held only
-    /// from a frame on whose end is awaited, so this is the longest frame by which such a connection is recognised.
-    pub held_frame_bytes: usize,
-    /// Packets of a connection that began before the capture and is over, within which it may still wait for another one
-    /// to show what its server speaks. One with more would have been recognised by itself.
-    pub hopeful_packets: usize,
-    /// Connections that wait so at once.
-    pub hopeful_connections: usize,
-    /// Endpoints remembered as servers that speak ZMTP.
-    pub known_servers: usize,
     /// Bytes of all connections held back together; beyond, each is decided by what there is of it.
     pub held_total_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
@@ -109,10 +99,6 @@ impl Default for Limits {
             connections: 200_000,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
-            held_frame_bytes: 8 << 20,
-            hopeful_packets: 64,
-            hopeful_connections: 4096,
-            known_servers: 4096,
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
             http_head_bytes: 32 << 10,

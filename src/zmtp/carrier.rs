@@ -28,9 +28,7 @@ impl Beginning {
     /// Some of it is not in the capture.
     pub fn is_midstream(&self) -> bool {
         match self {
-            Self::Own(preambles) => {
-                preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream { .. }))
-            }
+            Self::Own(preambles) => preambles.iter().any(|(_, preamble)| matches!(preamble, Preamble::Midstream(_))),
             Self::WebSocket(upgrade) => upgrade.agreed.is_some() && upgrade.at.iter().any(|(_, at)| at.is_none()),
         }
     }

@@ -134,8 +134,6 @@ enum State {
         at: At,
     },
     Doubt(Box<Doubt>),
-    /// Messages begin at this offset.
-    Until(u64),
     /// In a frame of which it is not known whether a message begins with it, and too long to be kept until it is.
     Passing {
         remaining: u64,
@@ -170,10 +168,9 @@ impl Framer {
             Preamble::Greeting => (Framing::V3, greeting(GREETING_LENGTH)),
             Preamble::ShortGreeting(framing) => (framing, greeting(SHORT_GREETING_LENGTH)),
             Preamble::Frames => (Framing::V1, State::between_frames(at)),
-            Preamble::Midstream { framing, from: None } => (framing, State::Lost(Hunt::new(Proof::Usual))),
-            Preamble::Midstream { framing, from: Some(offset) } => (framing, State::Until(offset)),
+            Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
         };
-        let was_lost = matches!(preamble, Preamble::Midstream { .. });
+        let was_lost = matches!(preamble, Preamble::Midstream(_));
         Self { framing, state, shape: Shape::default(), was_lost }
     }
 
@@ -214,7 +211,6 @@ impl Framer {
             State::Greeting { .. }
             | State::Header { .. }
             | State::Doubt(_)
-            | State::Until(_)
             | State::Passing { .. }
             | State::Lost(_) => (Unfinished::Nothing, None),
         }
@@ -308,16 +304,6 @@ impl Framer {
                     *remaining -= taken;
                     on(here, Item::Body(Data::Bytes(body)));
                     self.end_if_complete(here, on);
-                }
-                State::Until(offset) => {
-                    let passed = (*offset).saturating_sub(here.offset).min(bytes.len() as u64);
-                    on(here, Item::Skipped(passed));
-                    bytes = &bytes[passed as usize..];
-                    let here = At { offset: here.offset + passed, ..here };
-                    if here.offset >= *offset {
-                        on(here, Item::Resync(0));
-                        self.state = State::between_frames(here);
-                    }
                 }
                 State::Passing { remaining, more } => {
                     let passed = (*remaining).min(bytes.len() as u64);
@@ -443,7 +429,6 @@ impl Framer {
                     }
                 }
             }
-            State::Until(offset) if *offset >= here.offset + length => {}
             _ => self.lose(here, Desync::Gap(length), on),
         }
     }

@@ -46,12 +46,7 @@ pub enum Preamble {
     /// With frames of ZMTP 1.0.
     Frames,
     /// Before the capture did: what comes first may be the middle of a frame.
-    Midstream {
-        /// How its frames are.
-        framing: Framing,
-        /// Offset of the first message, where that is known.
-        from: Option<u64>,
-    },
+    Midstream(Framing),
 }
 
 /// What the octets seen so far say.

@@ -54,122 +54,80 @@ impl Proof {
 /// What it takes more where packets give no hint: there are that many more places to be wrong about.
 const NO_HINT: u32 = 12;
 
-/// So many octets in which no frames are found, and that no body explains, speak against ZMTP.
+/// While it is not known how messages look, frames inside of a packet are believed if one of them ends where a packet does,
+/// or if there are so many octets of them: else they may be the content of one.
+const LONG_CONTENT: usize = 16 << 10;
+
+/// So many packets that begin with a frame show that messages have changed.
+const ALIGNED: usize = 4;
+
+/// A direction that has so many octets and no frames in them speaks against ZMTP.
 const TELLING: usize = 512;
 
-/// What speaks for ZMTP in a connection whose beginning is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Recognised {
-    /// How its frames are.
-    pub framing: Framing,
-    /// How much proof there is in both directions.
-    pub bits: u32,
-    /// Both directions have frames.
-    pub both: bool,
-    /// Offsets of the first messages that are known to begin where they do.
-    pub from: PerDirection<Option<u64>>,
-    /// Offsets of the first frames.
-    pub earliest: PerDirection<Option<u64>>,
-}
-
-impl Recognised {
-    /// Whether that is enough for a connection that may be anything; for one to a server that is known to speak ZMTP, less
-    /// is. 1.0 has nothing that others do not have, so there both directions must fit.
-    pub fn is_enough(&self, known_server: bool) -> bool {
-        let needed = if known_server { Proof::Usual } else { Proof::Strong };
-        self.bits >= needed.bits() && (self.both || known_server || self.framing == Framing::V3)
-    }
-}
-
-/// What speaks for ZMTP in streams whose beginning is not known; `None` if something speaks against it, or nothing for it.
-pub fn recognise(excerpts: &PerDirection<Excerpt>) -> Option<Recognised> {
-    [Framing::V3, Framing::V1].into_iter().find_map(|framing| {
-        let shape = Shape::default();
-        let evidence = PerDirection::from_fn(|direction: Direction| {
-            let mut evidence = Evidence::default();
-            search(framing, &excerpts[direction], Proof::Usual, &shape, Some(&mut evidence));
-            evidence
-        });
-        let told = Direction::BOTH.map(|direction| &evidence[direction]);
-        let bits = told.iter().map(|evidence| evidence.bits).sum();
-        let silent_and_long =
-            |direction: Direction| evidence[direction].bits == 0 && excerpts[direction].len() >= TELLING;
-        // One may still be in a body that began before the capture: then the other has to be clear.
-        let against = Direction::BOTH.into_iter().any(silent_and_long) && bits < 2 * Proof::Strong.bits();
-        let contradicted = told.iter().any(|evidence| evidence.contradicted);
-        let dns = told.iter().all(|evidence| evidence.bits == 0 || evidence.only_dns);
-        (bits > 0 && !against && !contradicted && !dns).then(|| Recognised {
-            framing,
-            bits,
-            earliest: PerDirection::from_fn(|direction| evidence[direction].first),
-            both: told.iter().all(|evidence| evidence.bits > 0),
-            from: PerDirection::from_fn(|direction| {
-                let found = find(framing, &excerpts[direction], Proof::Usual, &shape)?;
-                found.begins_message.then(|| excerpts[direction].offset(found.at))
-            }),
-        })
+/// Whether a stream whose beginning is not known is ZMTP, and with which frames. 1.0 has nothing that others do not have,
+/// so there both directions must fit. DNS over TCP looks like short frames, and is told by what they hold.
+pub fn recognise(excerpts: &PerDirection<Excerpt>) -> Option<Framing> {
+    [Framing::V3, Framing::V1].into_iter().find(|&framing| {
+        let found = PerDirection::from_fn(|direction| first_chain(framing, &excerpts[direction]));
+        let contradicted = |direction: Direction| found[direction].is_none() && excerpts[direction].len() >= TELLING;
+        let both = found.c2s.is_some() && found.s2c.is_some();
+        let total: u32 = found.iter().filter_map(|(_, chain)| chain.map(|(_, bits)| bits)).sum();
+        let is_dns = |direction: Direction| {
+            found[direction].is_none_or(|(at, _)| {
+                let excerpt = &excerpts[direction];
+                frames(framing, excerpt, at).all(|frame| frame.header.flags.0 == 0 && is_dns(excerpt.run(frame.body)))
+            })
+        };
+        total >= Proof::Strong.bits()
+            && (both || framing == Framing::V3)
+            && !Direction::BOTH.into_iter().any(contradicted)
+            && !Direction::BOTH.into_iter().all(is_dns)
     })
 }
 
-/// What one direction says.
-#[derive(Debug)]
-struct Evidence {
-    bits: u32,
-    contradicted: bool,
-    /// Every frame looks like a DNS message: over TCP these have a length of two octets, as a short frame has.
-    only_dns: bool,
-    /// Offset of the first frame.
-    first: Option<u64>,
-    /// Where the latest frame ends that is known.
-    explained: u64,
+/// The first chain of frames, if messages begin in it: where, and how much it proves.
+fn first_chain(framing: Framing, excerpt: &Excerpt) -> Option<(usize, u32)> {
+    let proofs = proofs(framing, excerpt);
+    let (at, bits) = (0..excerpt.len()).find_map(|at| is_proof(framing, excerpt, &proofs, at, Proof::Usual))?;
+    let mut begins = excerpt.is_packet(at);
+    let begins_message = |frame: Found| {
+        let body = excerpt.run(frame.body);
+        if body.starts_with(b"\x05READY") || is_sealed(framing, frame.header, body) {
+            return true;
+        }
+        let is_first = begins && !frame.header.flags.command();
+        if !frame.header.flags.command() {
+            begins = !frame.header.flags.more();
+        }
+        is_first && Shape::default().fits(&mut frames(framing, excerpt, frame.at).map(|frame| frame.header))
+    };
+    frames(framing, excerpt, at).any(begins_message).then_some((at, bits))
 }
 
-impl Default for Evidence {
-    fn default() -> Self {
-        Self { bits: 0, contradicted: false, only_dns: true, first: None, explained: 0 }
-    }
-}
-
-/// The first believable boundary. Takes time and memory in proportion to the octets.
-pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
-    search(framing, excerpt, proof, shape, None)
-}
-
-/// Goes from one chain of frames to the next. With `evidence`, to the last one; without, to the first with the beginning of
-/// a message.
-fn search(
+/// The index and the proof, if frames can be believed to begin there.
+fn is_proof(
     framing: Framing,
     excerpt: &Excerpt,
+    proofs: &[Option<u32>],
+    at: usize,
     proof: Proof,
-    shape: &Shape,
-    mut evidence: Option<&mut Evidence>,
-) -> Option<Boundary> {
+) -> Option<(usize, u32)> {
+    let needed = proof.bits() + if excerpt.is_packet(at) { 0 } else { NO_HINT };
+    let bits = proofs[at].filter(|&bits| bits >= needed && !is_empty_end(framing, excerpt.run(at)))?;
+    Some((at, bits))
+}
+
+/// The first chain of frames in which a message begins. Takes time and memory in proportion to the octets.
+pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
     let proofs = proofs(framing, excerpt);
     let mut pending = None;
     let mut at = 0;
-    let mut unexplained = 0;
     while at < excerpt.len() {
-        let needed = proof.bits() + if excerpt.is_packet(at) { 0 } else { NO_HINT };
-        let bits = proofs[at].filter(|&bits| bits >= needed && !is_empty_end(framing, excerpt.run(at)));
-        let Some(bits) = bits else {
-            unexplained += 1;
-            if let Some(evidence) = &mut evidence {
-                let explained = evidence.bits == 0 || excerpt.offset(at) < evidence.explained;
-                unexplained = if explained { 0 } else { unexplained };
-                evidence.contradicted |= unexplained >= TELLING;
-            }
+        let Some((_, bits)) = is_proof(framing, excerpt, &proofs, at, proof) else {
             at += 1;
             continue;
         };
-        unexplained = 0;
-        if let Some(evidence) = &mut evidence {
-            evidence.bits = evidence.bits.saturating_add(bits);
-            evidence.first.get_or_insert(excerpt.offset(at));
-            for frame in frames(framing, excerpt, at) {
-                evidence.only_dns &= frame.header.flags.0 == 0 && is_dns(excerpt.run(frame.body));
-                evidence.explained = frame.end;
-            }
-        } else if let Some(begin) = first_message(framing, excerpt, at, shape) {
+        if let Some(begin) = first_message(framing, excerpt, at, shape) {
             return Some(Boundary { at: begin, bits, begins_message: true });
         }
         let last = frames(framing, excerpt, at).last()?;
@@ -186,7 +144,13 @@ fn first_message(framing: Framing, excerpt: &Excerpt, at: usize, shape: &Shape) 
     if let Some(ready) = frames(framing, excerpt, at).find(|frame| excerpt.run(frame.body).starts_with(b"\x05READY")) {
         return ready.header.flags.command().then_some(ready.at);
     }
-    if shape.contradicts(&mut frames(framing, excerpt, at).map(|frame| frame.header)) {
+    // Where ZMTP is carried in ZMTP, its packets do not begin with what is inside.
+    let aligned = || frames(framing, excerpt, at).skip(1).filter(|frame| excerpt.is_packet(frame.at)).count();
+    if shape.contradicts(&mut frames(framing, excerpt, at).map(|frame| frame.header)) && aligned() < ALIGNED {
+        return None;
+    }
+    let ends_with_packet = || frames(framing, excerpt, at).any(|frame| excerpt.is_packet_end(frame.end));
+    if !shape.is_settled() && !excerpt.is_packet(at) && excerpt.len() - at < LONG_CONTENT && !ends_with_packet() {
         return None;
     }
     let mut begins = if excerpt.is_packet(at) { Begins::PacketDoes } else { Begins::No };

@@ -133,8 +133,8 @@ impl Session {
         for (direction, &preamble) in preambles.iter() {
             session.state.sides[direction].identity_is_next =
                 matches!(preamble, Preamble::Frames | Preamble::ShortGreeting(_));
-            session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream { .. });
-            if matches!(preamble, Preamble::Frames | Preamble::Midstream { framing: Framing::V1, .. }) {
+            session.state.sides[direction].start_lost = matches!(preamble, Preamble::Midstream(_));
+            if matches!(preamble, Preamble::Frames | Preamble::Midstream(Framing::V1)) {
                 session.state.peers[direction].version = Some(Version::V1_0);
             }
         }

@@ -248,7 +248,7 @@ fn after_a_gap_the_rest_of_a_message_is_passed_over() {
 
 #[test]
 fn a_capture_that_begins_midstream() {
-    let mut talk = Talk::old(Preamble::Midstream { framing: Framing::V3, from: None });
+    let mut talk = Talk::old(Preamble::Midstream(Framing::V3));
     talk.bytes(C2s, b"rest of a body");
     for _ in 0..2 {
         talk.bytes(C2s, &[1, 0, 0, 2, b'h', b'i']);

@@ -81,14 +81,6 @@ impl Excerpt {
         self.octets.capacity() + marks
     }
 
-    /// What comes after the last hole.
-    pub fn last_run(mut self) -> Self {
-        if let Some(last) = self.runs.last() {
-            self.forget(last.start);
-        }
-        self
-    }
-
     /// How many octets there are.
     pub fn len(&self) -> usize {
         self.octets.len()
