@@ -84,6 +84,9 @@ pub(super) fn of_header(framing: Framing, rest: &[u8], body: &[u8], header: Fram
     if !is_plausible(framing, header, rest[rest.len() - body.len() - 1]) {
         return None;
     }
+    if is_rest_of_greeting(rest) {
+        return None;
+    }
     if flags.command() {
         let cut = (body.len() as u64) < length.min(NAME_OCTETS as u64);
         return is_known_name(body).then_some(STRUCTURE).or(cut.then_some(0));
@@ -97,6 +100,13 @@ pub(super) fn of_header(framing: Framing, rest: &[u8], body: &[u8], header: Fram
         (false, 0) if !flags.more() => 0,
         (false, _) => FLAGS,
     })
+}
+
+/// Whether the minor version of a greeting and its mechanism (RFC 23, greeting) are taken for a header: its first packet may
+/// be lost alone.
+fn is_rest_of_greeting(rest: &[u8]) -> bool {
+    let mechanisms: [&[u8]; 4] = [b"NULL\0\0\0\0", b"PLAIN\0\0\0", b"CURVE\0\0\0", b"GSSAPI\0\0"];
+    rest.get(1..).is_some_and(|rest| mechanisms.iter().any(|mechanism| rest.starts_with(mechanism)))
 }
 
 /// An empty frame that ends a message proves nothing, since zeros look like it; alone, it is no message that many send.
