@@ -86,6 +86,11 @@ impl Excerpt {
         self.octets.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.octets.is_empty()
+    }
+
     /// The offset after the last octet.
     pub fn end(&self) -> Option<u64> {
         self.runs.last().map(|run| run.value + (self.octets.len() - run.start) as u64)

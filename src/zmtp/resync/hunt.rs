@@ -22,6 +22,7 @@ impl Hunt {
     }
 
     /// The same from its beginning.
+    #[must_use]
     pub fn again(&self) -> Self {
         Self::new(self.proof)
     }

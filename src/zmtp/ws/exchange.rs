@@ -29,9 +29,9 @@ impl Upgrade {
     pub fn unseen(excerpts: &PerDirection<Excerpt>) -> Option<Self> {
         let fits = |direction: Direction, masked| {
             let excerpt = &excerpts[direction];
-            excerpt.len() == 0 || find(excerpt, masked, Proof::Usual).is_some()
+            excerpt.is_empty() || find(excerpt, masked, Proof::Usual).is_some()
         };
-        let any = excerpts.iter().any(|(_, excerpt)| excerpt.len() > 0);
+        let any = excerpts.iter().any(|(_, excerpt)| !excerpt.is_empty());
         let client = Direction::BOTH.into_iter().find(|&client| fits(client, true) && fits(client.reverse(), false));
         let agreed = Some(Subprotocol { mechanism: None });
         client.filter(|_| any).map(|client| Self { client, at: PerDirection::default(), agreed })
