@@ -20,17 +20,39 @@ use zmtpscope_fuzz::views::small_limits;
 
 #[derive(Arbitrary, Debug)]
 enum Operation {
-    Connect { server: u8, types: [u8; 2], identity: u8 },
+    Connect {
+        server: u8,
+        types: [u8; 2],
+        identity: u8,
+    },
     /// Parts are chosen from few, so that they meet.
-    Send { conn: u8, to_server: bool, parts: Vec<u8>, later: u8 },
-    Incomplete { conn: u8 },
-    End { conn: u8, by_server: bool },
+    Send {
+        conn: u8,
+        to_server: bool,
+        parts: Vec<u8>,
+        later: u8,
+    },
+    Incomplete {
+        conn: u8,
+    },
+    End {
+        conn: u8,
+        by_server: bool,
+    },
     Tick,
 }
 
 /// Identities as libzmq assigns them, an announced one, the delimiter, and bodies.
 const PARTS: [&[u8]; 10] = [
-    b"", b"\0\x6b\x8b\x45\x67", b"\0\x6b\x8b\x45\x68", b"\0\x6b\x8b\x45\x69", b"\0\x6b\x8b\x45\x6a", b"name", b"a", b"b", b"c",
+    b"",
+    b"\0\x6b\x8b\x45\x67",
+    b"\0\x6b\x8b\x45\x68",
+    b"\0\x6b\x8b\x45\x69",
+    b"\0\x6b\x8b\x45\x6a",
+    b"name",
+    b"a",
+    b"b",
+    b"c",
     b"MDPW01",
 ];
 

@@ -17,7 +17,7 @@ use zmtpscope::base::text::hex;
 use zmtpscope::base::time::Timestamp;
 use zmtpscope::zmtp::anomaly::Anomaly;
 use zmtpscope::zmtp::curve::boxes::{Sender, initiate_nonce, message_nonce, ready_nonce, welcome_nonce};
-use zmtpscope::zmtp::event::{EventSink, Frame, FrameKind, Message};
+use zmtpscope::zmtp::event::{EventSink, Frame, FrameKind, Message, Seal};
 use zmtpscope::zmtp::keylog::KeyLog;
 use zmtpscope::zmtp::peer::Peer;
 use zmtpscope::zmtp::probe::Preamble;
@@ -28,17 +28,31 @@ use zmtpscope_fuzz::views::small_limits;
 #[derive(Arbitrary, Debug)]
 enum Sent {
     /// A MESSAGE that opens.
-    Box { flags: u8, content: Vec<u8>, outer: u8, skipped: u8 },
+    Box {
+        flags: u8,
+        content: Vec<u8>,
+        outer: u8,
+        skipped: u8,
+    },
     /// A MESSAGE with nothing in its box, not even flags.
     EmptyBox,
     /// One that was damaged on its way.
-    Damaged { content: Vec<u8>, at: u8 },
+    Damaged {
+        content: Vec<u8>,
+        at: u8,
+    },
     /// A frame of any kind, under CURVE.
-    Frame { flags: u8, body: Vec<u8> },
+    Frame {
+        flags: u8,
+        body: Vec<u8>,
+    },
     /// Octets.
     Octets(Vec<u8>),
     /// READY or INITIATE once more, with these metadata.
-    Again { initiate: bool, plain: Vec<u8> },
+    Again {
+        initiate: bool,
+        plain: Vec<u8>,
+    },
     Gap(u8),
 }
 
@@ -98,7 +112,7 @@ struct Found {
 
 impl EventSink for Found {
     fn frame(&mut self, _: PerDirection<&Peer>, frame: &Frame<'_>) {
-        if let FrameKind::Part { opened: true, .. } = frame.kind {
+        if let FrameKind::Part { seal: Seal::Opened { .. }, .. } | FrameKind::CutPart { .. } = frame.kind {
             self.opened[frame.direction].push(frame.head.to_vec());
         }
     }
@@ -127,7 +141,8 @@ struct Talk {
 impl Talk {
     fn give(&mut self, direction: Direction, data: Data<'_>) {
         self.packets += 1;
-        let position = Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.packets as i64) };
+        let position =
+            Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.packets as i64) };
         let offset = self.offsets[direction];
         self.offsets[direction] += data.length();
         let limits = self.found.limits.clone();
@@ -181,7 +196,8 @@ fuzz_target!(|input: Input| {
         let (direction, sender) = if *to_server { (C2s, Sender::Client) } else { (S2c, Sender::Server) };
         nonces[direction] += 1;
         let message = |nonce: u64, plain: &[u8]| {
-            [b"\x07MESSAGE", &nonce.to_be_bytes()[..], &seal(&keys.agreed, message_nonce(sender, nonce), plain)].concat()
+            [b"\x07MESSAGE", &nonce.to_be_bytes()[..], &seal(&keys.agreed, message_nonce(sender, nonce), plain)]
+                .concat()
         };
         match sent {
             Sent::Box { flags, content, outer, skipped } => {

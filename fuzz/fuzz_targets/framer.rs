@@ -11,10 +11,14 @@ use zmtpscope::base::direction::{Direction, PerDirection};
 use zmtpscope::base::limits::Limits;
 use zmtpscope::base::time::Timestamp;
 use zmtpscope::zmtp::anomaly::Anomaly;
+use zmtpscope::zmtp::carrier::Beginning;
 use zmtpscope::zmtp::event::{EventSink, Frame, Message};
 use zmtpscope::zmtp::peer::Peer;
 use zmtpscope::zmtp::probe::{Framing, Preamble};
 use zmtpscope::zmtp::session::Session;
+use zmtpscope::zmtp::wire::greeting::MechanismName;
+use zmtpscope::zmtp::wire::http::Subprotocol;
+use zmtpscope::zmtp::ws::exchange::Upgrade;
 use zmtpscope_fuzz::assert_harmless;
 use zmtpscope_fuzz::views::small_limits;
 
@@ -31,6 +35,8 @@ struct Piece {
 #[derive(Arbitrary, Debug)]
 struct Input {
     preambles: [u8; 2],
+    /// WebSocket instead; whether a mechanism was agreed upon.
+    websocket: Option<bool>,
     pieces: Vec<Piece>,
 }
 
@@ -43,6 +49,16 @@ fn preamble(choice: u8) -> Preamble {
         6 => Preamble::Midstream(Framing::V3),
         _ => Preamble::Midstream(Framing::V1),
     }
+}
+
+fn beginning(input: &Input) -> Beginning {
+    let [c2s, s2c] = input.preambles.map(preamble);
+    let Some(with_mechanism) = input.websocket else { return Beginning::Own(PerDirection { c2s, s2c }) };
+    Beginning::WebSocket(Upgrade {
+        client: Direction::ClientToServer,
+        at: PerDirection { c2s: Some(0), s2c: Some(0) },
+        agreed: Some(Subprotocol { mechanism: with_mechanism.then_some(MechanismName::NULL) }),
+    })
 }
 
 #[derive(Default)]
@@ -87,8 +103,7 @@ impl EventSink for Found {
 fn run(input: &Input, cut: bool) -> Found {
     let limits = small_limits();
     let mut found = Found { limits: limits.clone(), ..Found::default() };
-    let [c2s, s2c] = input.preambles.map(preamble);
-    let mut session = Session::new(PerDirection { c2s, s2c }, None);
+    let mut session = Session::new(beginning(input), None);
     let mut offsets = PerDirection { c2s: 0, s2c: 0 };
     for (number, piece) in (1..).zip(&input.pieces) {
         let direction = if piece.to_server { Direction::ClientToServer } else { Direction::ServerToClient };
@@ -117,7 +132,7 @@ fn run(input: &Input, cut: bool) -> Found {
 fuzz_target!(|input: Input| {
     let whole = run(&input, false);
     let cut = run(&input, true);
-    let midstream = input.preambles.iter().any(|&choice| matches!(preamble(choice), Preamble::Midstream(_)));
+    let midstream = beginning(&input).is_midstream();
     // After a loss, where packets begin is evidence for where frames begin.
     if !whole.lost && !midstream {
         assert_eq!(whole.told, cut.told);

@@ -35,12 +35,21 @@ enum Content {
 }
 
 const NAMES: [&[u8]; 12] = [
-    b"READY", b"ERROR", b"HELLO", b"WELCOME", b"INITIATE", b"MESSAGE", b"SUBSCRIBE", b"CANCEL", b"JOIN", b"LEAVE", b"PING",
+    b"READY",
+    b"ERROR",
+    b"HELLO",
+    b"WELCOME",
+    b"INITIATE",
+    b"MESSAGE",
+    b"SUBSCRIBE",
+    b"CANCEL",
+    b"JOIN",
+    b"LEAVE",
+    b"PING",
     b"PONG",
 ];
-const TYPES: [&[u8]; 12] = [
-    b"PAIR", b"PUB", b"SUB", b"REQ", b"REP", b"DEALER", b"ROUTER", b"PULL", b"PUSH", b"XPUB", b"RADIO", b"DISH",
-];
+const TYPES: [&[u8]; 12] =
+    [b"PAIR", b"PUB", b"SUB", b"REQ", b"REP", b"DEALER", b"ROUTER", b"PULL", b"PUSH", b"XPUB", b"RADIO", b"DISH"];
 const MECHANISMS: [&[u8]; 5] = [b"NULL", b"PLAIN", b"CURVE", b"GSSAPI", b"X"];
 
 fn frame(flags: u8, body: &[u8]) -> Vec<u8> {

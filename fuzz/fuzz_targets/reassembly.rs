@@ -15,11 +15,24 @@ use zmtpscope_fuzz::views::small_limits;
 #[derive(Arbitrary, Debug)]
 enum Operation {
     /// A segment so far from the next byte, and what differs from its first copy.
-    Segment { ahead: i8, length: u8, cut: u8, fin: bool, altered: u8 },
+    Segment {
+        ahead: i8,
+        length: u8,
+        cut: u8,
+        fin: bool,
+        altered: u8,
+    },
     /// A segment far away: far inside the window, or outside any.
-    Far { ahead: i32, length: u8 },
-    Acknowledge { ahead: i16 },
-    Wait { milliseconds: u8 },
+    Far {
+        ahead: i32,
+        length: u8,
+    },
+    Acknowledge {
+        ahead: i16,
+    },
+    Wait {
+        milliseconds: u8,
+    },
 }
 
 /// What came first for each offset: a byte, or that it was cut off.
@@ -84,7 +97,8 @@ fuzz_target!(|input: (u32, Vec<Operation>)| {
             }
         };
         let offset = next + i64::from(ahead);
-        let bytes: Vec<u8> = (offset..).take(length.into()).map(|offset| (offset as u8).wrapping_mul(7) ^ altered).collect();
+        let bytes: Vec<u8> =
+            (offset..).take(length.into()).map(|offset| (offset as u8).wrapping_mul(7) ^ altered).collect();
         // Before the first byte nothing is looked at, although its end may reach into the stream.
         let in_window = i64::from(ahead).abs() <= 1 << 30 && offset >= 0;
         if in_window {

@@ -17,16 +17,27 @@ use zmtpscope::report::facts::CaptureFacts;
 use zmtpscope::report::settings::{Format, Payload, Settings, ViewKind};
 use zmtpscope::zmtp::event::{Frame, Message};
 
-const KINDS: [ViewKind; 6] = [
+const KINDS: [ViewKind; 8] = [
     ViewKind::Analyze,
     ViewKind::Connections,
     ViewKind::Frames,
     ViewKind::Messages,
     ViewKind::Paths,
+    ViewKind::Explanation,
     ViewKind::Findings,
+    ViewKind::Topology,
 ];
 
-const FORMATS: [Format; 4] = [Format::Table, Format::Jsonl, Format::Json, Format::Csv];
+/// The formats that a view has.
+fn formats(kind: ViewKind) -> &'static [Format] {
+    match kind {
+        ViewKind::Analyze => &[Format::Table, Format::Jsonl, Format::Json],
+        ViewKind::Explanation => &[Format::Table],
+        ViewKind::Topology => &[Format::Table, Format::Jsonl, Format::Json, Format::Dot, Format::Mermaid],
+        ViewKind::Paths => &[Format::Table, Format::Jsonl, Format::Json, Format::Csv, Format::Mermaid],
+        _ => &[Format::Table, Format::Jsonl, Format::Json, Format::Csv],
+    }
+}
 
 /// Small bounds, so that short inputs reach them.
 pub fn small_limits() -> Limits {
@@ -82,10 +93,11 @@ impl AllViews {
             width: (choice & 16 != 0).then_some(usize::from(choice)),
             several_files: choice & 32 != 0,
             live: choice & 64 != 0,
+            path: Some(u64::from(choice >> 6)).filter(|_| choice & 1 != 0),
             ..Settings::default()
         };
-        let pairs = KINDS.into_iter().flat_map(|kind| FORMATS.map(|format| (kind, format)));
-        let views = pairs.filter(|pair| *pair != (ViewKind::Analyze, Format::Csv)).map(|(kind, format)| {
+        let pairs = KINDS.into_iter().flat_map(|kind| formats(kind).iter().map(move |&format| (kind, format)));
+        let views = pairs.map(|(kind, format)| {
             let output = Output::default();
             let view = AnyView::new(kind, settings(format), Box::new(output.clone()));
             (kind, format, output, view)
@@ -158,7 +170,7 @@ fn check(kind: ViewKind, format: Format, written: &[u8]) {
         serde_json::from_str::<serde::de::IgnoredAny>(text).unwrap_or_else(|error| panic!("{what}: {error}: {text}"))
     };
     match format {
-        Format::Table => {}
+        Format::Table | Format::Dot | Format::Mermaid => {}
         Format::Json => {
             json(text);
         }

@@ -9,9 +9,12 @@
 //! A connection begins with its first datagram of data and has a sender and a receiver, often a multicast group; the sender
 //! is the client. Like those of TCP it waits at the gate until all earlier ones have their numbers.
 
+mod content;
+
 use super::connection::ConnectionSummary;
-use super::engine::{Engine, Sink, endpoints_hash};
+use super::engine::Engine;
 use super::observer::Observer;
+use super::sink::endpoints_hash;
 use crate::base::chunk::Position;
 use crate::base::direction::PerDirection;
 use crate::base::endpoint::Endpoint;
@@ -23,9 +26,8 @@ use crate::decap::segment::Skip;
 use crate::flow::sequence::{Ordered, Sequence};
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::datagrams::{Datagram, DatagramSession};
-use crate::zmtp::event::EventSink;
 use crate::zmtp::wire::radio::group;
-use crate::zmtp::wire::tsdu::{Evidence, evidence};
+use content::{Content, Open, Parts, Piece, State};
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::net::IpAddr;
 
@@ -34,9 +36,6 @@ const JOINED: u32 = 3;
 
 /// A shorter group may be joined and still be found in datagrams of something else.
 const TELLING_GROUP: usize = 3;
-
-/// So many PGM packets with frames that go on in the next are as good as one that they fill.
-const WEAK: u32 = 2;
 
 /// Which flow a datagram is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -81,64 +80,6 @@ struct Flow {
     last: Position,
 }
 
-/// What a flow carries, in order.
-#[derive(Debug)]
-struct Content {
-    /// `None` before the first data.
-    info: Option<FlowInfo>,
-    state: State,
-    told: bool,
-    evidence: u32,
-    held: Vec<Held>,
-    held_bytes: usize,
-    /// Datagrams that were not used, should it turn out to be something else.
-    packets: u64,
-    /// UDP: octets so far.
-    offset: u64,
-}
-
-#[derive(Debug)]
-enum State {
-    Undecided,
-    /// It is ZMTP, and has no number yet.
-    Decided,
-    Open(Box<Open>),
-    Other,
-}
-
-#[derive(Debug)]
-struct Open {
-    conn: u32,
-    session: DatagramSession,
-    endpoints_hash: PerDirection<u64>,
-    /// How often each kind of anomaly was reported.
-    told: FxHashMap<&'static str, usize>,
-}
-
-/// One datagram in its order, or a loss.
-#[derive(Clone, Copy, Debug)]
-enum Piece<'a> {
-    Datagram { datagram: Datagram<'a>, continues: bool },
-    Lost { position: Position, offset: u64, packets: u64 },
-}
-
-#[derive(Debug)]
-enum Held {
-    Datagram { position: Position, offset: u64, bytes: Box<[u8]>, cut: u64, continues: bool },
-    Lost { position: Position, offset: u64, packets: u64 },
-}
-
-impl Held {
-    fn piece(&self) -> Piece<'_> {
-        match *self {
-            Self::Datagram { position, offset, ref bytes, cut, continues } => {
-                Piece::Datagram { datagram: Datagram { position, offset, bytes, cut }, continues }
-            }
-            Self::Lost { position, offset, packets } => Piece::Lost { position, offset, packets },
-        }
-    }
-}
-
 impl Datagrams {
     /// The groups that were joined.
     pub(super) fn joins(&mut self) -> &mut Joins {
@@ -159,98 +100,6 @@ impl Flow {
             offset: 0,
         };
         Self { sequence: Sequence::default(), content, last: position }
-    }
-}
-
-impl Content {
-    /// The next piece: judged and held, or dissected.
-    fn take<O: Observer>(&mut self, piece: Piece<'_>, limits: &Limits, sink: &mut Parts<'_, O>) {
-        match &mut self.state {
-            State::Other => {}
-            State::Open(open) => {
-                let info = self.info.as_ref().expect("what is open has data");
-                let Open { conn, session, endpoints_hash, told } = &mut **open;
-                sink.with(*conn, info, endpoints_hash, told, limits, |sink| {
-                    session.piece(info.transport, piece, limits, sink);
-                });
-            }
-            State::Undecided | State::Decided => self.hold(piece),
-        }
-    }
-
-    fn hold(&mut self, piece: Piece<'_>) {
-        let held = match piece {
-            Piece::Datagram { datagram: Datagram { position, offset, bytes, cut }, continues } => {
-                self.held_bytes += bytes.len();
-                if matches!(self.state, State::Undecided) && self.info.is_some_and(|i| i.transport != Transport::Udp) {
-                    self.judge(bytes, cut, continues);
-                }
-                Held::Datagram { position, offset, bytes: bytes.into(), cut, continues }
-            }
-            Piece::Lost { position, offset, packets } => Held::Lost { position, offset, packets },
-        };
-        self.held.push(held);
-    }
-
-    /// Whether a TSDU is libzmq's.
-    fn judge(&mut self, tsdu: &[u8], cut: u64, continues: bool) {
-        let seen = if cut > 0 || continues { Evidence::None } else { evidence(tsdu) };
-        self.evidence += match seen {
-            Evidence::Strong => WEAK,
-            Evidence::Weak => 1,
-            Evidence::None | Evidence::Against => 0,
-        };
-        if self.told || self.evidence >= WEAK {
-            self.state = State::Decided;
-        } else if seen == Evidence::Against {
-            self.state = State::Other;
-        }
-    }
-}
-
-impl DatagramSession {
-    fn piece(&mut self, transport: Transport, piece: Piece<'_>, limits: &Limits, sink: &mut impl EventSink) {
-        match piece {
-            Piece::Datagram { datagram, .. } if transport == Transport::Udp => {
-                self.radio_datagram(&datagram, limits, sink);
-            }
-            Piece::Datagram { datagram, continues } => self.tsdu(&datagram, continues, limits, sink),
-            Piece::Lost { position, offset, packets } => self.lost(position, offset, packets, sink),
-        }
-    }
-}
-
-/// The parts of the engine that a sink needs.
-struct Parts<'a, O> {
-    observer: &'a mut O,
-    correlator: Option<&'a mut crate::correlate::correlator::Correlator>,
-    joins: &'a mut Joins,
-    findings: &'a mut Vec<crate::correlate::findings::Finding>,
-    health: &'a mut super::health::Health,
-}
-
-impl<O: Observer> Parts<'_, O> {
-    fn with(
-        &mut self,
-        conn: u32,
-        flow: &FlowInfo,
-        endpoints_hash: &PerDirection<u64>,
-        told: &mut FxHashMap<&'static str, usize>,
-        limits: &Limits,
-        give: impl FnOnce(&mut Sink<'_, O>),
-    ) {
-        give(&mut Sink {
-            conn,
-            flow,
-            endpoints_hash,
-            told,
-            observer: self.observer,
-            correlator: self.correlator.as_deref_mut(),
-            joins: self.joins,
-            findings: self.findings,
-            health: self.health,
-            limits,
-        });
     }
 }
 

@@ -1,12 +1,13 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
 use super::connection::ConnectionSummary;
-use super::datagrams::{Datagrams, Joins};
+use super::datagrams::Datagrams;
 use super::diagnosis::diagnose;
 use super::gate::{Decision, Gate};
 use super::health::Health;
-use super::observer::{ConnectionRef, Observer};
+use super::observer::Observer;
 use super::refused::Refused;
+use super::sink::{Sink, add, endpoints_hash};
 use super::stray;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
@@ -21,17 +22,11 @@ use crate::decap::datagram::Carried;
 use crate::decap::fragments::{Fragments, Reassembled};
 use crate::decap::segment::Skip;
 use crate::flow::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
-use crate::zmtp::anomaly::Anomaly;
-use crate::zmtp::event::{EventSink, Frame, FrameKind, Message};
 use crate::zmtp::keylog::KeyLog;
-use crate::zmtp::peer::Peer;
 use crate::zmtp::session::Session;
-use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
-use std::net::IpAddr;
 use std::sync::Arc;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 /// What the user wants to be different from the default.
 #[derive(Clone, Debug, Default)]
@@ -270,8 +265,11 @@ impl<O: Observer> Engine<O> {
             self.conns += 1;
             if let Some(correlator) = &mut self.correlator {
                 correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                if beginning.is_midstream() {
-                    correlator.incomplete(conn);
+                // Without a SYN, what looks like its beginning may not be.
+                if beginning.is_midstream() || !flow.syn {
+                    for direction in Direction::BOTH {
+                        correlator.incomplete(conn, direction);
+                    }
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
@@ -381,112 +379,5 @@ impl<O: Observer> Engine<O> {
             add(finding, &mut self.findings, &mut self.health, limits);
         }
         self.ended.push(summary);
-    }
-}
-
-/// Lists a finding, or counts it if there are too many.
-fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
-    if findings.len() >= limits.anomalies {
-        health.anomalies_not_listed += 1;
-    } else {
-        findings.push(finding);
-    }
-}
-
-/// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
-/// key, whatever capture it is in.
-pub(super) fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
-    let mut bytes = Vec::with_capacity(36);
-    for endpoint in [flow.sender(direction), flow.receiver(direction)] {
-        match endpoint.ip {
-            IpAddr::V4(ip) => bytes.extend(ip.octets()),
-            IpAddr::V6(ip) => bytes.extend(ip.octets()),
-        }
-        bytes.extend(endpoint.port.to_be_bytes());
-    }
-    xxh3_64(&bytes)
-}
-
-/// The key of a message: the same in every capture that holds it. In TCP the sequence number of its first byte tells it from
-/// others; in PGM the number of its packet, which is part of the offset; in UDP nothing but its content, so that equal
-/// datagrams have equal keys.
-fn message_key(flow: &FlowInfo, message: &Message<'_>, endpoints: u64) -> u64 {
-    match flow.transport {
-        Transport::Tcp | Transport::WebSocket => {
-            let base = flow.base[message.direction].unwrap_or_default();
-            let sequence = base.wrapping_add(message.offset as u32);
-            xxh3_64_with_seed(&sequence.to_be_bytes(), endpoints)
-        }
-        Transport::Pgm | Transport::Epgm => xxh3_64_with_seed(&message.offset.to_be_bytes(), endpoints),
-        Transport::Udp => message.parts.iter().fold(endpoints, |seed, part| {
-            let seed = xxh3_64_with_seed(&part.length.to_be_bytes(), seed);
-            xxh3_64_with_seed(&part.hash.to_be_bytes(), seed)
-        }),
-    }
-}
-
-/// Gives what one session tells to the observer and the correlator.
-pub(super) struct Sink<'a, O> {
-    pub(super) conn: u32,
-    pub(super) flow: &'a FlowInfo,
-    pub(super) endpoints_hash: &'a PerDirection<u64>,
-    pub(super) told: &'a mut FxHashMap<&'static str, usize>,
-    pub(super) observer: &'a mut O,
-    pub(super) correlator: Option<&'a mut Correlator>,
-    pub(super) joins: &'a mut Joins,
-    pub(super) findings: &'a mut Vec<Finding>,
-    pub(super) health: &'a mut Health,
-    pub(super) limits: &'a Limits,
-}
-
-impl<O: Observer> EventSink for Sink<'_, O> {
-    fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>) {
-        if let FrameKind::Command(Some(command)) = &frame.kind
-            && let (b"JOIN", Body::Group(group)) = (command.name, &command.body)
-        {
-            self.joins.join(self.flow.receiver(frame.direction).ip, group, self.limits.joined_groups);
-        }
-        self.observer.frame(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, frame);
-    }
-
-    fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {
-        let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
-        self.observer.message(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, message, key);
-        // What is published has no reply.
-        if let Some(correlator) = self.correlator.as_mut().filter(|_| !self.flow.transport.is_one_way()) {
-            correlator.message(self.conn, key, message, &mut |path| self.observer.path(path));
-        }
-    }
-
-    fn peer(&mut self, direction: Direction, peer: &Peer) {
-        if let Some(correlator) = &mut self.correlator {
-            correlator.peer(self.conn, direction, peer);
-        }
-    }
-
-    fn lost(&mut self, _: Direction) {
-        if let Some(correlator) = &mut self.correlator {
-            correlator.incomplete(self.conn);
-        }
-    }
-
-    fn anomaly(&mut self, anomaly: Anomaly) {
-        // One connection must not use up the room of all others.
-        let alike = self.told.entry(anomaly.code).or_default();
-        *alike += 1;
-        if *alike > self.limits.anomalies_alike || self.findings.len() >= self.limits.anomalies {
-            self.health.anomalies_not_listed += 1;
-            return;
-        }
-        let finding = Finding {
-            code: anomaly.code,
-            severity: anomaly.severity,
-            at: Some(anomaly.position.at),
-            conns: vec![self.conn],
-            packets: vec![anomaly.position.packet],
-            text: anomaly.text,
-            spec: anomaly.spec,
-        };
-        add(finding, self.findings, self.health, self.limits);
     }
 }

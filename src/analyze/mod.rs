@@ -10,4 +10,5 @@ pub mod health;
 pub mod keys;
 pub mod observer;
 pub mod refused;
+mod sink;
 mod stray;

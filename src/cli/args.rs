@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 /// Takes ZeroMQ traffic apart: frames, messages, and request/reply paths through proxies.
 ///
-/// Reads captures (pcap, pcapng) or an interface. ZMTP is recognised on any port by its greeting, so a capture must hold
-/// the beginning of the connections that are to be seen.
+/// Reads captures (pcap, pcapng) or an interface. ZMTP is recognised on any port, also where a capture begins in the middle
+/// of connections: over TCP, WebSocket, PGM and, where told, UDP.
 #[derive(Debug, Parser)]
 #[command(name = "zmtpscope", version, max_term_width = 100, arg_required_else_help = true)]
 #[command(after_help = "\

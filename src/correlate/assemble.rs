@@ -19,28 +19,58 @@ pub struct Component {
     pub is_path: bool,
 }
 
+/// Where a message stands on its path. Sorts by time, but never an effect before its cause, however they were captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    root: Rank,
+    /// The latest of it and all before it.
+    latest: Rank,
+    depth: u32,
+}
+
 /// Splits the messages of a window into paths, in the order in which they begin.
 pub fn components(scene: &Scene<'_>, nodes: &Nodes, links: &Links) -> Vec<Component> {
-    let mut root: Vec<Rank> = (0..scene.window.len() as Rank).collect();
-    for rank in 0..root.len() {
-        if let Some(link) = links.cause[rank] {
-            root[rank] = root[link.cause as usize];
+    let count = scene.window.len();
+    let mut place: Vec<Option<Place>> = vec![None; count];
+    let mut way = Vec::new();
+    for rank in 0..count as Rank {
+        // To the first message of its path, or the first whose place is known; then back.
+        let mut at = rank;
+        let mut found = loop {
+            if let Some(place) = place[at as usize] {
+                break place;
+            }
+            match links.cause[at as usize] {
+                Some(link) => {
+                    way.push(at);
+                    at = link.cause;
+                }
+                None => break *place[at as usize].insert(Place { root: at, latest: at, depth: 0 }),
+            }
+        };
+        while let Some(at) = way.pop() {
+            found = Place { root: found.root, latest: found.latest.max(at), depth: found.depth + 1 };
+            place[at as usize] = Some(found);
         }
     }
-    let mut by_root: Vec<Rank> = (0..root.len() as Rank).collect();
-    by_root.sort_by_key(|&rank| (root[rank as usize], rank));
+    let mut by_root: Vec<(Place, Rank)> = place.iter().copied().flatten().zip(0..).collect();
+    by_root.sort_unstable();
     by_root
-        .chunk_by(|&a, &b| root[a as usize] == root[b as usize])
+        .chunk_by(|a, b| a.0.root == b.0.root)
+        .map(|messages| messages.iter().map(|(_, rank)| *rank).collect::<Vec<_>>())
         .map(|ranks| Component {
-            ranks: ranks.to_vec(),
-            status: status(scene, nodes, links, ranks),
-            is_path: ranks.len() > 1 || can_stand_alone(scene, links, ranks[0]),
+            status: status(scene, nodes, links, &ranks),
+            is_path: ranks.len() > 1 || can_stand_alone(scene, nodes, links, ranks[0]),
+            ranks,
         })
         .collect()
 }
 
 /// Whether a message that nothing is joined to is a request or a reply at all.
-fn can_stand_alone(scene: &Scene<'_>, links: &Links, rank: Rank) -> bool {
+fn can_stand_alone(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> bool {
+    if nodes.is_about_work(scene, rank) {
+        return false;
+    }
     let conn = scene.window.record(rank).conn;
     scene.sockets.is_strictly_request_reply(conn)
         || scene.sockets.connection(conn).joined
@@ -107,7 +137,7 @@ fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
     let node = if is_request { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
     let link = links.cause[rank as usize];
     let tagged = nodes.backend(node).filter(|_| link.is_some());
-    let tag = tagged.and_then(|backend| scene.tag(rank, backend.depth));
+    let tag = tagged.and_then(|backend| scene.tag(rank, backend.shape));
     Hop {
         key: record.key,
         conn: record.conn,

@@ -70,9 +70,9 @@ impl Correlator {
         self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
     }
 
-    /// Messages of a connection may be missing.
-    pub fn incomplete(&mut self, conn: u32) {
-        self.sockets.set_incomplete(conn);
+    /// Messages of a direction may be missing, from here to its next one.
+    pub fn incomplete(&mut self, conn: u32, direction: Direction) {
+        self.sockets.set_incomplete(conn, direction);
     }
 
     /// A connection is over.
@@ -85,7 +85,8 @@ impl Correlator {
         if !self.sockets.takes_part(conn, message.direction) {
             return;
         }
-        self.window.push(conn, key, message);
+        let after_gap = self.sockets.pass_gap(conn, message.direction);
+        self.window.push(conn, key, message, after_gap);
         if self.window.len() >= self.limit {
             // What happened in the last quarter may still go on.
             self.window.sort();

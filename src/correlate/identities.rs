@@ -56,6 +56,8 @@ pub struct TaggedMessage {
     pub rank: Rank,
     /// Hash of the parts after the identity.
     pub suffix: u64,
+    /// How many parts of its counterpart at the front end stand before these.
+    pub strip: usize,
     /// Its number among all messages of this direction at the node's back ends.
     pub place: u32,
 }
@@ -275,8 +277,11 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in
-            scene.socket_arrivals.all_before(frontend.socket, forward.suffix, forward.rank).take(4 * CANDIDATES)
+        for arrival in scene
+            .front(forward.strip)
+            .socket_arrivals
+            .all_before(frontend.socket, forward.suffix, forward.rank)
+            .take(4 * CANDIDATES)
         {
             let conn = scene.window.record(arrival).conn;
             if is_anonymous(scene, conn) && seen.insert(conn) {
@@ -295,28 +300,49 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
+    // Where nothing is missing, the k-th that came is the k-th that went.
+    let whole = match conns {
+        [conn] if !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        _ => None,
+    };
+    let mut last = None;
     for forward in messages.requests.iter().take(limit) {
-        let TaggedMessage { rank, suffix, .. } = *forward;
-        let cause = conns.iter().filter_map(|&conn| scene.arrivals.latest_before(conn, suffix, rank)).max();
-        // As many have arrived as have left before, and one more: this one.
+        let TaggedMessage { rank, suffix, strip, .. } = *forward;
+        let arrivals = &scene.front(strip).arrivals;
         let used = used.entry(suffix).or_default();
-        let possible = sum(&|conn| scene.arrivals.count_before(conn, suffix, rank)) > *used;
+        let cause = if let Some(conn) = whole {
+            arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
+        } else {
+            // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
+            let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
+            let latest = conns.iter().filter_map(|&conn| arrivals.latest_before(conn, suffix, rank)).max();
+            latest.filter(|&cause| possible || last.is_none_or(|last| last < cause))
+        };
         *used += 1;
-        fit.explain(cause.filter(|_| possible).map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
+        last = cause.or(last);
+        fit.explain(cause.map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
     }
-    if let Some(last) = messages.requests.iter().take(limit).next_back() {
-        let arrived = sum(&|conn| scene.arrivals.owner_before(conn, last.rank));
+    if let Some(latest) = messages.requests.iter().take(limit).next_back() {
+        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
+    last = None;
     for reply in messages.replies.iter().take(limit) {
-        let TaggedMessage { rank, suffix, .. } = *reply;
-        let effect = conns.iter().filter_map(|&conn| scene.departures.earliest_after(conn, suffix, rank)).min();
-        // No more have left than had come before this one.
+        let TaggedMessage { rank, suffix, strip, .. } = *reply;
+        let departures = &scene.front(strip).departures;
         let used = used.entry(suffix).or_default();
-        let possible = sum(&|conn| scene.departures.count_before(conn, suffix, rank)) <= *used;
+        let effect = if let Some(conn) = whole {
+            departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
+        } else {
+            // No more have left than had come before this one. If some are missing, it is at least another.
+            let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
+            let next = conns.iter().filter_map(|&conn| departures.earliest_after(conn, suffix, rank)).min();
+            next.filter(|&effect| possible || last.is_none_or(|last| last < effect))
+        };
         *used += 1;
-        fit.explain(effect.filter(|_| possible).map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
+        last = effect.or(last);
+        fit.explain(effect.map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
     }
     fit
 }

@@ -35,6 +35,13 @@ impl SuffixIndex {
         self.entries[start..].partition_point(|entry| *entry < (owner, suffix, rank))
     }
 
+    /// The rank of this owner and suffix with so many others before it.
+    pub fn nth(&self, owner: u32, suffix: u64, number: usize) -> Option<Rank> {
+        let start = self.entries.partition_point(|entry| (entry.0, entry.1) < (owner, suffix));
+        let entry = self.entries.get(start + number)?;
+        ((entry.0, entry.1) == (owner, suffix)).then_some(entry.2)
+    }
+
     /// How many of this owner there are, whatever their suffix, before `rank`.
     pub fn owner_before(&self, owner: u32, rank: Rank) -> usize {
         let start = self.entries.partition_point(|entry| entry.0 < owner);

@@ -8,22 +8,30 @@
 //! 2. [`nodes`]: which sending socket is the back end of which ROUTER, and where the identity stands in the envelope;
 //! 3. [`identities`]: which identity names which connection on that ROUTER;
 //! 4. [`hops`]: messages that entered a node joined to those that left it, and requests to replies at the worker;
+//!    `pairing` of what is alike, in the order of `sending`; `opaque` brokers; `turns` at workers by `likeness`;
 //! 5. [`assemble`]: hops joined into paths.
 //!
 //! The rule behind it (RFC 28): at a node a request `[f1 … fn]` from connection *a* leaves as `[id, f1 … fn]`, where *id*
 //! names *a* on that ROUTER; the reply `[id, g1 … gm]` leaves as `[g1 … gm]` on *a*. Equal ids on two ROUTERs are two
-//! different things: the key is (ROUTER, id).
+//! different things: the key is (ROUTER, id). In general: part *p* of a message names connection *a* on a ROUTER, and
+//! the parts after it are the end of a message of *a*.
 
 pub mod assemble;
 pub mod correlator;
+mod directions;
 pub mod findings;
 pub mod hops;
 pub mod identities;
 pub mod index;
+mod likeness;
 pub mod nodes;
+mod opaque;
+mod pairing;
 pub mod path;
 pub mod scene;
+mod sending;
 pub mod sockets;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod window;

@@ -5,7 +5,7 @@
 //! front.
 
 use super::identities::{Fit, Names, Tagged, TaggedMessage, fit, name};
-use super::scene::{Scene, Traffic};
+use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
 use super::sockets::{Frontend, SocketId};
 use super::window::Rank;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,8 +31,8 @@ const ENOUGH: usize = 16;
 pub struct Backend {
     /// The ROUTER whose messages it passes on.
     pub frontend: SocketId,
-    /// Parts before the identity.
-    pub depth: usize,
+    /// What it makes of them.
+    pub shape: Shape,
     /// Chosen with enough messages not to be asked again.
     settled: bool,
 }
@@ -83,6 +83,15 @@ impl Nodes {
         self.backends.get(&socket)
     }
 
+    /// Whether a message between a broker and its workers carries no client's identity: it is about work to come, as READY
+    /// and heartbeats are, and no request or reply.
+    pub fn is_about_work(&self, scene: &Scene<'_>, rank: Rank) -> bool {
+        let record = scene.window.record(rank);
+        let node =
+            if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
+        self.backend(node).is_some_and(|backend| scene.tag(rank, backend.shape).is_none())
+    }
+
     /// Whether messages that arrive at this socket are passed on.
     pub fn is_frontend(&self, socket: SocketId) -> bool {
         self.frontends.contains(&socket)
@@ -114,11 +123,12 @@ pub fn group(
 ) -> BTreeMap<Frontend, BTreeMap<u64, Tagged>> {
     let mut tagged: BTreeMap<Frontend, BTreeMap<u64, Tagged>> = BTreeMap::new();
     let frontend = |rank: Rank| scene.sockets.frontend(router, scene.window.record(rank).available);
-    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.requests) {
+    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.requests, |shape| shape.request_strip)
+    {
         let era = tagged.entry(frontend(message.rank)).or_default();
         era.entry(identity).or_default().requests.push(message);
     }
-    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.replies) {
+    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.replies, |shape| shape.reply_strip) {
         let era = tagged.entry(frontend(message.rank)).or_default();
         era.entry(identity).or_default().replies.push(message);
     }
@@ -130,21 +140,22 @@ fn in_order(
     backends: &[(SocketId, Backend)],
     last: Rank,
     direction: impl Fn(&Traffic) -> &Vec<Rank>,
+    strip: impl Fn(Shape) -> usize,
 ) -> impl Iterator<Item = (u64, TaggedMessage)> {
     let mut messages = Vec::new();
     for (socket, backend) in backends {
         let ranks = scene.backends.get(socket).map_or(&[][..], |traffic| direction(traffic));
         let until = &ranks[..ranks.partition_point(|&rank| rank <= last)];
-        messages.extend(until.iter().filter_map(|&rank| Some((rank, scene.tag(rank, backend.depth)?))));
+        let strip = strip(backend.shape);
+        messages.extend(until.iter().filter_map(|&rank| Some((rank, scene.tag(rank, backend.shape)?, strip))));
     }
-    messages.sort_unstable_by_key(|(rank, _)| *rank);
-    messages
-        .into_iter()
-        .enumerate()
-        .map(|(place, (rank, tag))| (tag.identity, TaggedMessage { rank, suffix: tag.suffix, place: place as u32 }))
+    messages.sort_unstable_by_key(|(rank, ..)| *rank);
+    messages.into_iter().enumerate().map(|(place, (rank, Tag { identity, suffix }, strip))| {
+        (identity, TaggedMessage { rank, suffix, strip, place: place as u32 })
+    })
 }
 
-/// The front end and depth that explain a socket's messages best, if any do.
+/// The front end and shape that explain a socket's messages best, if any do.
 fn choose(
     scene: &Scene<'_>,
     socket: SocketId,
@@ -156,43 +167,97 @@ fn choose(
     let last = requests.last().copied()?;
     let nothing_known = Names::new();
     let mut best: Option<(f64, Backend)> = None;
-    for depth in 0..DEPTHS {
-        if requests.iter().filter(|&&rank| scene.tag(rank, depth).is_some()).count() * 2 < requests.len() {
-            continue;
+    for (router, shape) in hypotheses(scene, socket, traffic, requests, routers) {
+        let backend = Backend { frontend: router, shape, settled: requests.len() >= ENOUGH };
+        let mut total = Fit::default();
+        for (frontend, tagged) in group(scene, router, &[(socket, backend)], last) {
+            let names = name(scene, frontend, &tagged, names.get(&frontend).unwrap_or(&nothing_known));
+            total.add(fit(scene, &tagged, &names));
         }
-        for &router in routers {
-            if !is_worth_a_look(scene, socket, router, depth, requests) {
-                continue;
-            }
-            let backend = Backend { frontend: router, depth, settled: requests.len() >= ENOUGH };
-            let mut total = Fit::default();
-            for (frontend, tagged) in group(scene, router, &[(socket, backend)], last) {
-                let names = name(scene, frontend, &tagged, names.get(&frontend).unwrap_or(&nothing_known));
-                total.add(fit(scene, &tagged, &names));
-            }
-            let cost = total.mean() + COST_OF_DEPTH * depth as f64;
-            if explains_most(&total) && best.is_none_or(|(least, _)| cost < least) {
-                best = Some((cost, backend));
-            }
+        let cost = total.mean() + COST_OF_DEPTH * (shape.depth + shape.request_strip) as f64;
+        if explains_most(&total) && best.is_none_or(|(least, _)| cost < least) {
+            best = Some((cost, backend));
         }
     }
     best.map(|(_, backend)| backend)
 }
 
-/// Whether at least half of a few messages of `socket` can have arrived at `router` before.
-fn is_worth_a_look(scene: &Scene<'_>, socket: SocketId, router: SocketId, depth: usize, requests: &[Rank]) -> bool {
+/// The front ends and shapes that are worth a closer look.
+fn hypotheses(
+    scene: &Scene<'_>,
+    socket: SocketId,
+    traffic: &Traffic,
+    requests: &[Rank],
+    routers: &BTreeSet<SocketId>,
+) -> Vec<(SocketId, Shape)> {
+    let mut found = Vec::new();
+    let is_tagged = |shape: Shape| {
+        // Majordomo's words and heartbeats are not.
+        requests.iter().filter(|&&rank| scene.tag(rank, shape).is_some()).count() * 4 > requests.len()
+    };
+    for depth in 0..DEPTHS {
+        let shape = Shape { depth, ..Shape::default() };
+        let routers = routers.iter().filter(|&&router| router != socket && is_tagged(shape));
+        found.extend(
+            routers.filter(|&&router| explains_glance(scene, router, shape, requests)).map(|&router| (router, shape)),
+        );
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    for depth in 0..DEPTHS {
+        for drops_delimiter in [false, true] {
+            if !is_tagged(Shape { depth, drops_delimiter, ..Shape::default() }) {
+                continue;
+            }
+            for &router in routers {
+                let strips = usize::from(router != socket)..STRIPS;
+                let shape = strips
+                    .map(|request_strip| Shape { depth, drops_delimiter, request_strip, reply_strip: request_strip })
+                    .find(|&shape| explains_glance(scene, router, shape, requests));
+                if let Some(shape) = shape {
+                    found.push((
+                        router,
+                        Shape { reply_strip: reply_strip(scene, router, shape, &traffic.replies), ..shape },
+                    ));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// Whether at least half of a few tagged messages can have arrived at `router` before.
+fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: &[Rank]) -> bool {
     let step = requests.len().div_ceil(GLANCE).max(1);
     let (mut looked, mut found) = (0, 0);
+    let arrivals = &scene.front(shape.request_strip).socket_arrivals;
     for &forward in requests.iter().step_by(step) {
-        let record = scene.window.record(forward);
-        if scene.sockets.receiver(record) == router || socket == router {
+        if scene.sockets.receiver(scene.window.record(forward)) == router {
             return false;
         }
-        looked += 1;
-        let before = |tag| scene.socket_arrivals.latest_before(router, tag, forward);
-        found += usize::from(scene.tag(forward, depth).and_then(|tag| before(tag.suffix)).is_some());
+        if let Some(tag) = scene.tag(forward, shape) {
+            looked += 1;
+            found += usize::from(arrivals.latest_before(router, tag.suffix, forward).is_some());
+        }
     }
     found * 2 >= looked && found > 0
+}
+
+/// The number of parts before what the worker replied, in what most replies left the router as.
+fn reply_strip(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Rank]) -> usize {
+    let step = replies.len().div_ceil(GLANCE).max(1);
+    let tags: Vec<_> = replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect();
+    let explained = |strip: usize| {
+        let departures = &scene.front(strip).socket_departures;
+        tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
+    };
+    // The first of the best: a longer match says more.
+    (0..STRIPS)
+        .rev()
+        .max_by_key(|&strip| explained(strip))
+        .filter(|&strip| explained(strip) > 0)
+        .unwrap_or(shape.reply_strip)
 }
 
 fn explains_most(fit: &Fit) -> bool {

@@ -1,11 +1,13 @@
 //! One window of messages, looked up by socket and connection.
 
+use super::directions;
 use super::index::SuffixIndex;
-use super::sockets::{Frontend, SocketId, Sockets};
+use super::sockets::{Connection, Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 /// A sorted window and what stands where in it.
@@ -20,16 +22,42 @@ pub struct Scene<'a> {
     /// For each message: its number among all messages of this direction that arrived at, or left from, the same
     /// possible front end.
     pub place: Vec<u32>,
-    /// Requests by the connection that they arrived on and their content.
-    pub arrivals: SuffixIndex,
-    /// Requests by the socket that they arrived at and their content.
-    pub socket_arrivals: SuffixIndex,
-    /// Replies by the connection that they left on and their content.
-    pub departures: SuffixIndex,
+    /// For each message: how often messages may be missing on its connection up to it.
+    pub gaps: Vec<Gaps>,
+    /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
+    front_messages: Vec<Rank>,
+    fronts: [OnceCell<Front>; STRIPS],
     /// What each socket that can be the back end of a node sent and received.
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
     pub routers: BTreeMap<Frontend, Vec<u32>>,
+}
+
+/// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
+pub const STRIPS: usize = 7;
+
+/// Gaps on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// In the direction of requests.
+    pub requests: u32,
+    /// In the direction of replies.
+    pub replies: u32,
+    /// One more in the other direction is next there: it may be before this message or after it.
+    pub ahead: bool,
+}
+
+/// Messages at front ends, by their content from a certain part on.
+#[derive(Debug)]
+pub struct Front {
+    /// Requests by the connection that they arrived on.
+    pub arrivals: SuffixIndex,
+    /// Requests by the socket that they arrived at.
+    pub socket_arrivals: SuffixIndex,
+    /// Replies by the connection that they left on.
+    pub departures: SuffixIndex,
+    /// Replies by the socket that they left from.
+    pub socket_departures: SuffixIndex,
 }
 
 /// What passed through one socket.
@@ -47,6 +75,10 @@ impl<'a> Scene<'a> {
         for (rank, record) in window.records().iter().enumerate() {
             sockets.consider(record, is_addressed(window.parts(rank as Rank)));
         }
+        directions::hear(window, sockets);
+        for record in window.records() {
+            sockets.settle_direction(record.conn);
+        }
         let sockets = &*sockets;
         let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
         let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
@@ -59,18 +91,16 @@ impl<'a> Scene<'a> {
             *count - 1
         };
         let mut seen = FxHashSet::default();
-        let (mut arrivals, mut socket_arrivals, mut departures) = (Vec::new(), Vec::new(), Vec::new());
+        let mut front_messages = Vec::new();
         for (rank, record) in window.records().iter().enumerate() {
             let rank = rank as Rank;
-            let suffix = window.parts(rank).first().map_or(0, |part| part.suffix);
             let (sender, receiver) = (sockets.sender(record), sockets.receiver(record));
             if is_request[rank as usize] {
                 if can_be(sockets, sender, &[SocketType::DEALER, SocketType::ROUTER]) {
                     backends.entry(sender).or_default().requests.push(rank);
                 }
                 if can_be(sockets, receiver, &[SocketType::ROUTER]) {
-                    arrivals.push((record.conn, suffix, rank));
-                    socket_arrivals.push((receiver, suffix, rank));
+                    front_messages.push(rank);
                     place[rank as usize] = next_place(receiver, true);
                     if seen.insert(record.conn) {
                         let opened = sockets.connection(record.conn).opened;
@@ -82,34 +112,55 @@ impl<'a> Scene<'a> {
                     backends.entry(receiver).or_default().replies.push(rank);
                 }
                 if can_be(sockets, sender, &[SocketType::ROUTER]) {
-                    departures.push((record.conn, suffix, rank));
+                    front_messages.push(rank);
                     place[rank as usize] = next_place(sender, false);
                 }
             }
         }
-        Self {
-            window,
-            sockets,
-            is_request,
-            place,
-            arrivals: SuffixIndex::new(arrivals),
-            socket_arrivals: SuffixIndex::new(socket_arrivals),
-            departures: SuffixIndex::new(departures),
-            backends,
-            routers,
-        }
+        let gaps = gaps(window, sockets, &is_request);
+        let fronts = std::array::from_fn(|_| OnceCell::new());
+        Self { window, sockets, is_request, place, gaps, front_messages, fronts, backends, routers }
     }
 
-    /// The identity at `depth` of a message's envelope and what follows it; `None` if there is none.
-    pub fn tag(&self, rank: Rank, depth: usize) -> Option<Tag> {
+    /// What arrived at, and left from, sockets that can be front ends, looked up by its content without the first `strip`
+    /// parts.
+    pub fn front(&self, strip: usize) -> &Front {
+        self.fronts[strip].get_or_init(|| {
+            let (mut arrivals, mut socket_arrivals) = (Vec::new(), Vec::new());
+            let (mut departures, mut socket_departures) = (Vec::new(), Vec::new());
+            for &rank in &self.front_messages {
+                let Some(part) = self.parts(rank).get(strip) else { continue };
+                let record = self.window.record(rank);
+                if self.is_request[rank as usize] {
+                    arrivals.push((record.conn, part.suffix, rank));
+                    socket_arrivals.push((self.sockets.receiver(record), part.suffix, rank));
+                } else {
+                    departures.push((record.conn, part.suffix, rank));
+                    socket_departures.push((self.sockets.sender(record), part.suffix, rank));
+                }
+            }
+            Front {
+                arrivals: SuffixIndex::new(arrivals),
+                socket_arrivals: SuffixIndex::new(socket_arrivals),
+                departures: SuffixIndex::new(departures),
+                socket_departures: SuffixIndex::new(socket_departures),
+            }
+        })
+    }
+
+    /// The identity in a message's envelope and what follows it; `None` if there is none.
+    pub fn tag(&self, rank: Rank, shape: Shape) -> Option<Tag> {
         let parts = self.window.parts(rank);
-        let (identity, rest) = (parts.get(depth)?, parts.get(depth + 1)?);
+        let (identity, mut rest) = (parts.get(shape.depth)?, parts.get(shape.depth + 1)?);
+        if shape.drops_delimiter {
+            rest = parts.get(shape.depth + 2).filter(|_| rest.length == 0)?;
+        }
         identity.can_be_identity().then_some(Tag { identity: identity.hash, suffix: rest.suffix })
     }
 
-    /// Content of a whole message.
-    pub fn content(&self, rank: Rank) -> u64 {
-        self.window.parts(rank).first().map_or(0, |part| part.suffix)
+    /// Content of a message without its first parts; `None` if it has no more.
+    pub fn content(&self, rank: Rank, strip: usize) -> Option<u64> {
+        self.window.parts(rank).get(strip).map(|part| part.suffix)
     }
 
     /// Parts of a message.
@@ -117,9 +168,60 @@ impl<'a> Scene<'a> {
         self.window.parts(rank)
     }
 
+    /// The connection of a message.
+    pub fn connection(&self, rank: Rank) -> &Connection {
+        self.sockets.connection(self.window.record(rank).conn)
+    }
+
     /// The time from one message to another.
     pub fn delay(&self, cause: Rank, effect: Rank) -> Duration {
         self.window.record(effect).available - self.window.record(cause).available
+    }
+}
+
+/// What a broker makes of a message that it passes on: `[a, b, c]` from a client leaves as `[x …, identity, b, c]`. Plain
+/// proxies put the identity first and take nothing off. Majordomo (RFC 7) makes `['', W, 2, identity, '', body]` of
+/// `['', C, service, body]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shape {
+    /// Parts before the identity.
+    pub depth: usize,
+    /// A delimiter follows the identity that is not the client's.
+    pub drops_delimiter: bool,
+    /// Parts of the client's request that are not passed on.
+    pub request_strip: usize,
+    /// Parts of the reply to the client that are not the worker's.
+    pub reply_strip: usize,
+}
+
+/// For each message, the gaps on its connection up to it.
+fn gaps(window: &Window, sockets: &Sockets, is_request: &[bool]) -> Vec<Gaps> {
+    let count = window.len();
+    let mut gaps = vec![Gaps::default(); count];
+    if !window.records().iter().any(|record| record.after_gap || sockets.connection(record.conn).is_incomplete()) {
+        return gaps;
+    }
+    let mut so_far: FxHashMap<u32, Gaps> = FxHashMap::default();
+    for (rank, record) in window.records().iter().enumerate() {
+        let passed = so_far.entry(record.conn).or_default();
+        if record.after_gap {
+            *passed.of(is_request[rank]) += 1;
+        }
+        gaps[rank] = *passed;
+    }
+    let mut ahead: FxHashMap<(u32, bool), bool> = FxHashMap::default();
+    for (rank, record) in window.records().iter().enumerate().rev() {
+        let other = !is_request[rank];
+        let ends_in_gap = || sockets.connection(record.conn).ends_in_gap(record.direction.reverse());
+        gaps[rank].ahead = *ahead.entry((record.conn, other)).or_insert_with(ends_in_gap);
+        ahead.insert((record.conn, is_request[rank]), record.after_gap);
+    }
+    gaps
+}
+
+impl Gaps {
+    fn of(&mut self, requests: bool) -> &mut u32 {
+        if requests { &mut self.requests } else { &mut self.replies }
     }
 }
 

@@ -16,6 +16,10 @@ use rustc_hash::FxHashMap;
 /// So many messages without one in the other direction are no requests.
 const ONE_WAY: u64 = 256;
 
+/// What messages must say together of a direction to be believed, and not to be asked again.
+const SOME_VOICES: f64 = 1.0;
+const MANY_VOICES: f64 = 24.0;
+
 /// Number of a socket.
 pub type SocketId = u32;
 
@@ -43,13 +47,28 @@ pub struct Connection {
     pub opened: Timestamp,
     /// The direction in which requests flow, once known.
     pub requests: Option<Direction>,
-    direction_is_certain: bool,
+    direction_known: DirectionKnown,
+    /// What messages say of it: for client to server if positive.
+    direction_voices: f64,
     /// Whether any message of it was joined to another: it takes part in request/reply.
     pub joined: bool,
-    /// Messages of it may be missing, so that order proves little.
-    pub incomplete: bool,
+    /// Messages may be missing right before the next one of a direction.
+    gap: PerDirection<bool>,
+    gaps_inside: bool,
+    begins_in_gap: bool,
     /// Messages of each direction so far.
     messages: PerDirection<u64>,
+}
+
+/// How it is known which way requests flow on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum DirectionKnown {
+    /// The first message says so, as long as no better one does.
+    ByFirst,
+    /// The beginning was not captured: nothing but what messages say together tells.
+    Guessed,
+    /// For good.
+    Certain,
 }
 
 /// What a peer said of itself.
@@ -93,6 +112,23 @@ struct Bound {
     server_closed: bool,
 }
 
+impl Connection {
+    /// Whether messages of it may be missing, so that order proves little.
+    pub fn is_incomplete(&self) -> bool {
+        self.begins_in_gap || self.gaps_inside
+    }
+
+    /// Whether messages are missing between those that were seen; before the first one they may be.
+    pub fn has_gaps(&self) -> bool {
+        self.gaps_inside
+    }
+
+    /// Whether messages may be missing after the last one of a direction.
+    pub fn ends_in_gap(&self, direction: Direction) -> bool {
+        self.gap[direction]
+    }
+}
+
 impl Sockets {
     /// A connection; they come in the order of their numbers, from 0.
     pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
@@ -109,9 +145,12 @@ impl Sockets {
             peers: PerDirection::default(),
             opened,
             requests: None,
-            direction_is_certain: false,
+            direction_known: DirectionKnown::ByFirst,
+            direction_voices: 0.0,
             joined: false,
-            incomplete: false,
+            gap: PerDirection::default(),
+            gaps_inside: false,
+            begins_in_gap: false,
             messages: PerDirection::default(),
         });
     }
@@ -170,9 +209,17 @@ impl Sockets {
         self.connections[conn as usize].joined = true;
     }
 
-    /// Notes that messages of this connection may be missing.
-    pub fn set_incomplete(&mut self, conn: u32) {
-        self.connections[conn as usize].incomplete = true;
+    /// Notes that messages of this direction of a connection may be missing, from here to its next one.
+    pub fn set_incomplete(&mut self, conn: u32, direction: Direction) {
+        let connection = &mut self.connections[conn as usize];
+        connection.gap[direction] = true;
+        connection.gaps_inside |= connection.messages[direction] > 0;
+        connection.begins_in_gap |= connection.messages[direction] == 0;
+    }
+
+    /// Whether messages may be missing right before this one of a direction.
+    pub fn pass_gap(&mut self, conn: u32, direction: Direction) -> bool {
+        std::mem::take(&mut self.connections[conn as usize].gap[direction])
     }
 
     /// One socket.
@@ -201,10 +248,19 @@ impl Sockets {
     /// work; then, and where the types say nothing, the first message with an address does, else the first of all.
     pub fn consider(&mut self, record: &Record, addressed: bool) {
         let connection = &mut self.connections[record.conn as usize];
-        if connection.direction_is_certain {
+        if connection.direction_known == DirectionKnown::Certain {
             return;
         }
         let peers = &connection.peers;
+        let strict = |peer: &PeerRecord| matches!(peer.socket_type, Some(SocketType::REQ | SocketType::REP));
+        if connection.requests.is_none() && connection.begins_in_gap && !peers.iter().any(|(_, peer)| strict(peer)) {
+            // What comes first may be a reply, and mostly it is the client who asks.
+            connection.requests = Some(Direction::ClientToServer);
+            connection.direction_known = DirectionKnown::Guessed;
+        }
+        if connection.direction_known == DirectionKnown::Guessed {
+            return;
+        }
         let of = |direction: Direction| peers[direction].socket_type;
         let asks = |direction: &Direction| {
             matches!(of(*direction), Some(SocketType::REQ | SocketType::CLIENT))
@@ -214,12 +270,44 @@ impl Sockets {
         // A REP never asks, and a SERVER knows its peers only from what they asked.
         let has_rep =
             peers.iter().any(|(_, peer)| matches!(peer.socket_type, Some(SocketType::REP | SocketType::SERVER)));
-        connection.direction_is_certain = has_rep || addressed;
+        if has_rep || addressed {
+            connection.direction_known = DirectionKnown::Certain;
+        }
         connection.requests = match (by_type, addressed) {
             (Some(direction), _) if has_rep => Some(direction),
             (_, true) => Some(record.direction),
             _ => connection.requests.or(by_type).or(Some(record.direction)),
         };
+    }
+
+    /// Whether it is still open which way requests flow on a connection whose beginning was not captured.
+    pub fn is_direction_open(&self, conn: u32) -> bool {
+        self.connection(conn).direction_known == DirectionKnown::Guessed
+    }
+
+    /// Hears how much a message says for being a request, or if negative a reply.
+    pub fn hear(&mut self, record: &Record, voice: f64) {
+        if !self.is_direction_open(record.conn) {
+            return;
+        }
+        let connection = &mut self.connections[record.conn as usize];
+        let for_client = record.direction == Direction::ClientToServer;
+        connection.direction_voices += if for_client { voice } else { -voice };
+    }
+
+    /// Settles what was heard.
+    pub fn settle_direction(&mut self, conn: u32) {
+        if !self.is_direction_open(conn) {
+            return;
+        }
+        let connection = &mut self.connections[conn as usize];
+        if connection.direction_voices.abs() >= SOME_VOICES {
+            let client = connection.direction_voices > 0.0;
+            connection.requests = Some(if client { Direction::ClientToServer } else { Direction::ServerToClient });
+            if connection.direction_voices.abs() >= MANY_VOICES {
+                connection.direction_known = DirectionKnown::Certain;
+            }
+        }
     }
 
     /// Whether a message flows in the direction of requests.

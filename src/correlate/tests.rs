@@ -53,6 +53,23 @@ impl Stage {
         conn
     }
 
+    /// A connection to `port` that began before the capture.
+    fn join(&mut self, port: u16) -> u32 {
+        let conn = self.conns;
+        self.conns += 1;
+        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
+        let opened = self.position().at;
+        self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
+        for direction in Direction::BOTH {
+            self.correlator.incomplete(conn, direction);
+        }
+        conn
+    }
+
+    fn pause(&mut self, time: Duration) {
+        self.now += time.0;
+    }
+
     fn position(&mut self) -> Position {
         self.packets += 1;
         self.now += 10_000;
@@ -355,5 +372,216 @@ fn workers_of_a_broker_speak_first_and_are_asked_all_the_same() {
         let client = clients[round % 2];
         assert_eq!(route(path), (vec![client, worker], vec![worker, client]), "{path:?}");
         assert_eq!(path.request[1].identity.as_deref(), Some(&id(0x67 + (round % 2) as u8)[..]));
+    }
+}
+
+#[test]
+fn majordomo_has_clients_and_workers_on_one_router() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.connect(5555, S::REQ, S::ROUTER, b""), stage.connect(5555, S::REQ, S::ROUTER, b"")];
+    let workers = [stage.connect(5555, S::DEALER, S::ROUTER, b""), stage.connect(5555, S::DEALER, S::ROUTER, b"")];
+    for worker in workers {
+        stage.send(worker, C2s, &[b"", b"MDPW01", b"\x01", b"echo"]);
+    }
+    for round in 0..8 {
+        let (client, worker) = (clients[round % 2], workers[round / 2 % 2]);
+        let address = id(0x67 + (round % 2) as u8);
+        let body = [b'a' + round as u8];
+        stage.send(client, C2s, &[b"", b"MDPC01", b"echo", &body]);
+        stage.send(worker, S2c, &[b"", b"MDPW01", b"\x02", &address, b"", &body]);
+        stage.send(workers[0], C2s, &[b"", b"MDPW01", b"\x04"]);
+        stage.send(worker, C2s, &[b"", b"MDPW01", b"\x03", &address, b"", &body]);
+        stage.send(client, S2c, &[b"", b"MDPC01", b"echo", &body]);
+        stage.send(workers[1], S2c, &[b"", b"MDPW01", b"\x04"]);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 8, "READY and heartbeats are none: {paths:#?}");
+    for (round, path) in paths.iter().enumerate() {
+        let (client, worker) = (clients[round % 2], workers[round / 2 % 2]);
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]));
+        assert_eq!(path.request[1].identity.as_deref(), Some(&id(0x67 + (round % 2) as u8)[..]));
+        assert_eq!(path.status, Status::Complete);
+        assert!(path.confidence >= 0.9, "{}", path.confidence);
+    }
+}
+
+/// A DEALER that asks four at a time through a proxy, and a worker that answers the last first.
+fn window_answered_backwards(token: impl Fn(usize) -> String) -> Vec<Path> {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::DEALER, S::ROUTER, b"");
+    let worker = stage.connect(5556, S::DEALER, S::DEALER, b"");
+    for window in 0..4 {
+        let numbers = (4 * window)..(4 * window + 4);
+        let asked = |number: usize| format!("call {} please", token(number)).into_bytes();
+        let told = |number: usize| format!("{} is done", token(number)).into_bytes();
+        numbers.clone().for_each(|number| stage.send(client, C2s, &[&asked(number)]));
+        numbers.clone().for_each(|number| stage.send(worker, S2c, &[&id(1), &asked(number)]));
+        numbers.clone().rev().for_each(|number| stage.send(worker, C2s, &[&id(1), &told(number)]));
+        numbers.rev().for_each(|number| stage.send(client, S2c, &[&told(number)]));
+    }
+    stage.finish()
+}
+
+#[test]
+fn a_window_answered_out_of_order_is_told_apart_by_what_replies_repeat() {
+    let paths =
+        window_answered_backwards(|number| format!("{:016x}", (number as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15)));
+    assert_eq!(paths.len(), 16);
+    for (number, path) in paths.iter().enumerate() {
+        let mirrored = number / 4 * 4 + 3 - number % 4;
+        let ordinals: Vec<u64> = path.hops().map(|hop| hop.ordinal).collect();
+        assert_eq!(ordinals, [number, number, mirrored, mirrored].map(|ordinal| ordinal as u64));
+        assert_eq!(path.reply[0].evidence, Evidence::Content);
+        assert!(path.confidence >= 0.9, "{}", path.confidence);
+    }
+}
+
+#[test]
+fn a_window_whose_replies_repeat_nothing_is_in_doubt() {
+    let paths = window_answered_backwards(|_| "something".to_owned());
+    assert_eq!(paths.len(), 16);
+    assert!(paths.iter().all(|path| path.status == Status::Complete && path.confidence < 0.9), "{paths:#?}");
+}
+
+#[test]
+fn a_forward_captured_before_its_request() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+    let worker = stage.connect(5556, S::REP, S::DEALER, b"");
+    for number in 0..6 {
+        let body = [b'a' + number];
+        let mut both: [(u32, Direction, Vec<&[u8]>); 2] =
+            [(client, C2s, vec![b"", &body]), (worker, S2c, vec![&[0, 0, 0, 0, 1], b"", &body])];
+        if number == 3 {
+            both.swap(0, 1);
+        }
+        for (conn, direction, parts) in &both {
+            stage.send(*conn, *direction, parts);
+        }
+        stage.send(worker, C2s, &[&[0, 0, 0, 0, 1], b"", &body]);
+        stage.send(client, S2c, &[b"", &body]);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 6);
+    for path in &paths {
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]), "the cause first: {path:#?}");
+        assert_eq!(path.status, Status::Complete);
+    }
+}
+
+#[test]
+fn a_capture_that_begins_between_request_and_reply() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.join(5555);
+    let worker = stage.join(5556);
+    stage.send(worker, C2s, &[&id(1), b"", b"reply 0"]);
+    stage.send(client, S2c, &[b"", b"reply 0"]);
+    for number in 1..5 {
+        let (asked, told) = (format!("request {number}").into_bytes(), format!("reply {number}").into_bytes());
+        stage.send(client, C2s, &[b"", &asked]);
+        stage.send(worker, S2c, &[&id(1), b"", &asked]);
+        stage.send(worker, C2s, &[&id(1), b"", &told]);
+        stage.send(client, S2c, &[b"", &told]);
+    }
+    let paths = stage.finish();
+    let (unrequested, complete) = paths.split_first().expect("there are paths");
+    assert_eq!((unrequested.status, route(unrequested)), (Status::Unrequested, (vec![], vec![worker, client])));
+    assert_eq!(complete.len(), 4);
+    for path in complete {
+        assert_eq!((path.status, route(path)), (Status::Complete, (vec![client, worker], vec![worker, client])));
+    }
+}
+
+#[test]
+fn a_broker_that_asks_in_its_own_name_is_followed_by_content() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.connect(5555, S::REQ, S::ROUTER, b""), stage.connect(5555, S::REQ, S::ROUTER, b"")];
+    let worker = stage.connect(5556, S::REP, S::REQ, b"");
+    for number in 0..5 {
+        let (asked, told) = (format!("request {number}").into_bytes(), format!("response {number}").into_bytes());
+        stage.send(clients[number % 2], C2s, &[b"", &asked]);
+        stage.send(worker, S2c, &[b"", &asked]);
+        stage.send(worker, C2s, &[b"", &told]);
+        stage.send(clients[number % 2], S2c, &[b"", &told]);
+    }
+    stage.send(clients[0], C2s, &[b"", b"in the cache"]);
+    stage.send(clients[0], S2c, &[b"", b"here it is"]);
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 6);
+    for (number, path) in paths[..5].iter().enumerate() {
+        let client = clients[number % 2];
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]));
+        assert_eq!(path.request[1].evidence, Evidence::Content);
+    }
+    assert_eq!(route(&paths[5]), (vec![clients[0]], vec![clients[0]]));
+    assert!(paths[5].confidence < 0.9, "it may have asked somebody all the same: {}", paths[5].confidence);
+}
+
+#[test]
+fn a_server_answers_its_clients_where_they_asked() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.connect(5555, S::CLIENT, S::SERVER, b""), stage.connect(5555, S::CLIENT, S::SERVER, b"")];
+    for _ in 0..3 {
+        for client in clients {
+            stage.send(client, C2s, &[b"same"]);
+        }
+        for client in clients.into_iter().rev() {
+            stage.send(client, S2c, &[b"same"]);
+        }
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 6);
+    for (number, path) in paths.iter().enumerate() {
+        assert_eq!(route(path), (vec![clients[number % 2]], vec![clients[number % 2]]));
+        assert!(path.confidence >= 0.9);
+    }
+}
+
+#[test]
+fn a_reply_that_was_lost_shifts_no_other() {
+    let mut stage = Stage::new(&Limits::default());
+    let conn = stage.connect(5555, S::REQ, S::REP, b"");
+    for number in 0..6 {
+        stage.send(conn, C2s, &[b"", b"same"]);
+        if number == 2 {
+            stage.correlator.incomplete(conn, S2c);
+        } else {
+            stage.send(conn, S2c, &[b"", b"same"]);
+        }
+    }
+    let paths = stage.finish();
+    let statuses: Vec<Status> = paths.iter().map(|path| path.status).collect();
+    let mut expected = [Status::Complete; 6];
+    expected[2] = Status::Unanswered;
+    assert_eq!(statuses, expected);
+    for path in paths.iter().filter(|path| path.status == Status::Complete) {
+        assert_eq!(path.latency, Some(Duration::from_micros(10)));
+    }
+}
+
+#[test]
+fn what_a_dealer_sent_in_a_burst_is_put_in_the_order_of_its_turns() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::DEALER, S::ROUTER, b"");
+    let workers: Vec<u32> = (0..3).map(|_| stage.connect(5556, S::REP, S::DEALER, b"")).collect();
+    for _ in 0..4 {
+        (0..6).for_each(|_| stage.send(client, C2s, &[b"", b"same"]));
+        // Each connection's two leave together, as they do when the kernel takes them at once.
+        for &worker in &workers {
+            (0..2).for_each(|_| stage.send(worker, S2c, &[&id(1), b"", b"same"]));
+        }
+        for &worker in &workers {
+            for _ in 0..2 {
+                stage.send(worker, C2s, &[&id(1), b"", b"same"]);
+                stage.send(client, S2c, &[b"", b"same"]);
+            }
+        }
+        stage.pause(Duration::from_millis(5));
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 24);
+    for (number, path) in paths.iter().enumerate() {
+        assert_eq!(path.request[1].conn, workers[number % 3], "request {number}");
+        assert_eq!(path.request[1].ordinal, number as u64 / 3, "request {number}");
     }
 }

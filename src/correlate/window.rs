@@ -10,6 +10,9 @@ use std::ops::Range;
 /// The longest identity (RFC 28: 1 to 255 octets).
 const LONGEST_IDENTITY: u64 = 255;
 
+/// First octets of the parts of a message that are kept to compare it with others, shared out evenly.
+const COMPARED_OCTETS: usize = 384;
+
 /// One message.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -27,8 +30,12 @@ pub struct Record {
     pub available: Timestamp,
     /// The packet with which that was so.
     available_packet: PacketId,
+    /// Messages before it in this direction of its connection may be missing.
+    pub after_gap: bool,
     /// Its parts, in the window's list.
     parts: Range<u32>,
+    /// The first octets of its parts, in the window's list.
+    head: Range<u32>,
 }
 
 /// One part of a message.
@@ -40,6 +47,8 @@ pub struct PartRecord {
     pub hash: u64,
     /// Hash of this part and all after it.
     pub suffix: u64,
+    /// How many of its first octets are kept.
+    kept: u8,
 }
 
 impl PartRecord {
@@ -59,24 +68,36 @@ pub struct Window {
     parts: Vec<PartRecord>,
     /// Octets of the parts that can be identities, by their hash.
     identities: FxHashMap<u64, Box<[u8]>>,
+    heads: Vec<u8>,
 }
 
 impl Window {
-    /// Adds a message.
-    pub fn push(&mut self, conn: u32, key: u64, message: &Message<'_>) {
+    /// Adds a message; `after_gap` if others may be missing before it.
+    pub fn push(&mut self, conn: u32, key: u64, message: &Message<'_>, after_gap: bool) {
         let first = self.parts.len() as u32;
+        let head = self.heads.len() as u32;
+        // Encrypted ones are alike in nothing but the counters of their nonces.
+        let mut room = if message.encrypted { 0 } else { COMPARED_OCTETS };
         let mut suffix = 0;
         let last = message.parts.len().saturating_sub(1);
         for (number, part) in message.parts.iter().enumerate().rev() {
             let hash = if part.missing == 0 { part.hash } else { mix(part.length, 0) };
             suffix = mix(mix(suffix, hash), part.length);
-            let record = PartRecord { length: part.length, hash, suffix };
+            let record = PartRecord { length: part.length, hash, suffix, kept: 0 };
             if number < last && part.missing == 0 && record.can_be_identity() {
                 self.identities.entry(hash).or_insert_with(|| message.head(part).into());
             }
             self.parts.push(record);
         }
-        self.parts[first as usize..].reverse();
+        let parts = &mut self.parts[first as usize..];
+        parts.reverse();
+        for (number, (record, part)) in parts.iter_mut().zip(message.parts).enumerate() {
+            let share = room / (message.parts.len() - number);
+            let octets = if part.missing == 0 { message.head(part) } else { &[] };
+            record.kept = octets.len().min(share).min(usize::from(u8::MAX)) as u8;
+            room -= usize::from(record.kept);
+            self.heads.extend_from_slice(&octets[..usize::from(record.kept)]);
+        }
         self.records.push(Record {
             key,
             conn,
@@ -85,7 +106,9 @@ impl Window {
             position: message.end,
             available: message.available.at,
             available_packet: message.available.packet,
+            after_gap,
             parts: first..self.parts.len() as u32,
+            head: head..self.heads.len() as u32,
         });
     }
 
@@ -120,6 +143,13 @@ impl Window {
         &self.parts[start as usize..end as usize]
     }
 
+    /// The first octets of the parts of a record from a certain one on, one part after the other.
+    pub fn head(&self, rank: Rank, from: usize) -> &[u8] {
+        let Range { start, end } = self.record(rank).head;
+        let before: usize = self.parts(rank).iter().take(from).map(|part| usize::from(part.kept)).sum();
+        &self.heads[start as usize + before..end as usize]
+    }
+
     /// The octets of an identity, by its hash.
     pub fn identity(&self, hash: u64) -> Option<&[u8]> {
         self.identities.get(&hash).map(Box::as_ref)
@@ -127,7 +157,7 @@ impl Window {
 
     /// Keeps only the records for which `keep` says so, and what they need.
     pub fn retain(&mut self, keep: &[bool]) {
-        let mut parts = Vec::new();
+        let (mut parts, mut heads) = (Vec::new(), Vec::new());
         let mut identities = FxHashMap::default();
         let mut number = 0;
         self.records.retain_mut(|record| {
@@ -142,10 +172,14 @@ impl Window {
                     parts.push(*part);
                 }
                 record.parts = first..parts.len() as u32;
+                let first = heads.len() as u32;
+                heads.extend_from_slice(&self.heads[record.head.start as usize..record.head.end as usize]);
+                record.head = first..heads.len() as u32;
             }
             kept
         });
         self.parts = parts;
+        self.heads = heads;
         self.identities = identities;
     }
 }

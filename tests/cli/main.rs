@@ -1,6 +1,7 @@
 //! The program as it is used: what goes to which stream, and the exit status.
 
 mod capture;
+mod readme;
 
 use capture::{Captured, file};
 use std::io::{BufRead, BufReader, Read};

@@ -3,7 +3,8 @@
 //!
 //! Pure rules: each looks at what was parsed, and adds what is to be said. None changes how the stream is read.
 
-use super::{Remark, State, tell};
+use super::State;
+use super::remark::{Remark, tell};
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
 use crate::zmtp::anomaly::Severity;

@@ -4,7 +4,9 @@
 //! Invariant: MORE is inside the boxes, so after frames that were lost or stay closed no one knows where the next message
 //! begins. What is opened then is told as cut parts, up to the first that ends a message.
 
-use super::{Closed, Remark, State, frame, introduction_from, tell};
+use super::remark::{Remark, tell};
+use super::words::introduction_from;
+use super::{Closed, State, frame};
 use crate::base::chunk::{Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;

@@ -1,6 +1,7 @@
 //! What is particular to a session over WebSocket: how it begins, and frames that are not ZMTP's.
 
-use super::{Remark, State, frame_row, tell};
+use super::remark::{Remark, tell};
+use super::{State, frame_row};
 use crate::base::chunk::Position;
 use crate::base::direction::Direction;
 use crate::zmtp::anomaly::Severity;

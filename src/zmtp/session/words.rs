@@ -1,6 +1,6 @@
 //! What a command says of its sender, and what is to be said about it.
 
-use super::Remark;
+use super::remark::Remark;
 use crate::base::chunk::Position;
 use crate::base::text::preview;
 use crate::zmtp::anomaly::Severity;

@@ -1,0 +1,126 @@
+//! What one session tells, given to the observer, the correlator and the list of findings; and the key that a message has in
+//! every capture that saw it.
+
+use super::datagrams::Joins;
+use super::health::Health;
+use super::observer::{ConnectionRef, Observer};
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::limits::Limits;
+use crate::base::transport::Transport;
+use crate::correlate::correlator::Correlator;
+use crate::correlate::findings::Finding;
+use crate::flow::table::FlowInfo;
+use crate::zmtp::anomaly::Anomaly;
+use crate::zmtp::event::{EventSink, Frame, FrameKind, Message};
+use crate::zmtp::peer::Peer;
+use crate::zmtp::wire::command::Body;
+use rustc_hash::FxHashMap;
+use std::net::IpAddr;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+/// Lists a finding, or counts it if there are too many.
+pub(super) fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
+    if findings.len() >= limits.anomalies {
+        health.anomalies_not_listed += 1;
+    } else {
+        findings.push(finding);
+    }
+}
+
+/// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
+/// key, whatever capture it is in.
+pub(super) fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
+    let mut bytes = Vec::with_capacity(36);
+    for endpoint in [flow.sender(direction), flow.receiver(direction)] {
+        match endpoint.ip {
+            IpAddr::V4(ip) => bytes.extend(ip.octets()),
+            IpAddr::V6(ip) => bytes.extend(ip.octets()),
+        }
+        bytes.extend(endpoint.port.to_be_bytes());
+    }
+    xxh3_64(&bytes)
+}
+
+/// The key of a message: the same in every capture that holds it. In TCP the sequence number of its first byte tells it from
+/// others; in PGM the number of its packet, which is part of the offset; in UDP nothing but its content, so that equal
+/// datagrams have equal keys.
+fn message_key(flow: &FlowInfo, message: &Message<'_>, endpoints: u64) -> u64 {
+    match flow.transport {
+        Transport::Tcp | Transport::WebSocket => {
+            let base = flow.base[message.direction].unwrap_or_default();
+            let sequence = base.wrapping_add(message.offset as u32);
+            xxh3_64_with_seed(&sequence.to_be_bytes(), endpoints)
+        }
+        Transport::Pgm | Transport::Epgm => xxh3_64_with_seed(&message.offset.to_be_bytes(), endpoints),
+        Transport::Udp => message.parts.iter().fold(endpoints, |seed, part| {
+            let seed = xxh3_64_with_seed(&part.length.to_be_bytes(), seed);
+            xxh3_64_with_seed(&part.hash.to_be_bytes(), seed)
+        }),
+    }
+}
+
+/// Gives what one session tells to the observer and the correlator.
+pub(super) struct Sink<'a, O> {
+    pub(super) conn: u32,
+    pub(super) flow: &'a FlowInfo,
+    pub(super) endpoints_hash: &'a PerDirection<u64>,
+    pub(super) told: &'a mut FxHashMap<&'static str, usize>,
+    pub(super) observer: &'a mut O,
+    pub(super) correlator: Option<&'a mut Correlator>,
+    pub(super) joins: &'a mut Joins,
+    pub(super) findings: &'a mut Vec<Finding>,
+    pub(super) health: &'a mut Health,
+    pub(super) limits: &'a Limits,
+}
+
+impl<O: Observer> EventSink for Sink<'_, O> {
+    fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>) {
+        if let FrameKind::Command(Some(command)) = &frame.kind
+            && let (b"JOIN", Body::Group(group)) = (command.name, &command.body)
+        {
+            self.joins.join(self.flow.receiver(frame.direction).ip, group, self.limits.joined_groups);
+        }
+        self.observer.frame(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, frame);
+    }
+
+    fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {
+        let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
+        self.observer.message(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, message, key);
+        // What is published has no reply.
+        if let Some(correlator) = self.correlator.as_mut().filter(|_| !self.flow.transport.is_one_way()) {
+            correlator.message(self.conn, key, message, &mut |path| self.observer.path(path));
+        }
+    }
+
+    fn peer(&mut self, direction: Direction, peer: &Peer) {
+        if let Some(correlator) = &mut self.correlator {
+            correlator.peer(self.conn, direction, peer);
+        }
+    }
+
+    fn lost(&mut self, direction: Direction) {
+        if let Some(correlator) = &mut self.correlator {
+            correlator.incomplete(self.conn, direction);
+        }
+    }
+
+    fn anomaly(&mut self, anomaly: Anomaly) {
+        // One connection must not use up the room of all others.
+        let alike = self.told.entry(anomaly.code).or_default();
+        *alike += 1;
+        if *alike > self.limits.anomalies_alike || self.findings.len() >= self.limits.anomalies {
+            self.health.anomalies_not_listed += 1;
+            return;
+        }
+        let finding = Finding {
+            code: anomaly.code,
+            severity: anomaly.severity,
+            at: Some(anomaly.position.at),
+            conns: vec![self.conn],
+            packets: vec![anomaly.position.packet],
+            text: anomaly.text,
+            spec: anomaly.spec,
+        };
+        add(finding, self.findings, self.health, self.limits);
+    }
+}

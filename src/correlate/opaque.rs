@@ -1,0 +1,142 @@
+//! Brokers that hide the envelope: they ask in their own name, so that no identity leads from what they send to what they
+//! received. What is left is content and time: the last part of what arrived is that of what they sent, and the reply came
+//! back to them before they replied.
+//!
+//! Equal content is weak evidence, so it takes several different contents that tell the same of two sockets, each seen only
+//! a few times.
+
+use super::nodes::Nodes;
+use super::scene::Scene;
+use super::sockets::SocketId;
+use super::window::Rank;
+use crate::base::endpoint::Endpoint;
+use crate::zmtp::wire::socket_type::SocketType;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::BTreeMap;
+
+/// Nothing but content joins the two.
+pub(super) const SAME_CONTENT: f64 = 0.95;
+
+/// A content that is seen more often says nothing of who passed it on; a broker may ask a few at once.
+const MOST_COPIES: usize = 4;
+
+/// So many different contents must tell the same of two sockets.
+const LEAST_CONTENTS: usize = 3;
+
+/// Shorter parts are alike by chance.
+const LEAST_OCTETS: u64 = 8;
+
+/// Sockets that pass messages on without saying so.
+#[derive(Debug, Default)]
+pub(super) struct Opaque {
+    /// A message that entered a broker, and one that it sent because of it.
+    pub(super) pairs: Vec<(Rank, Rank)>,
+    /// Sockets at which these brokers are asked.
+    asked: FxHashSet<SocketId>,
+    /// Hosts on which a socket that others connect to asks them, and nobody knows on whose behalf.
+    suspects: FxHashSet<Endpoint>,
+}
+
+impl Opaque {
+    /// Whether a socket may have asked others before it answered.
+    pub(super) fn may_ask(&self, scene: &Scene<'_>, conn: u32) -> bool {
+        let connection = scene.sockets.connection(conn);
+        let socket = connection.sockets.s2c;
+        let is_router = scene.sockets.socket(socket).socket_type == Some(SocketType::ROUTER);
+        self.asked.contains(&socket) || (is_router && self.suspects.contains(&host(connection.server)))
+    }
+
+    /// Looks at messages that no node explains.
+    pub(super) fn find(scene: &Scene<'_>, nodes: &Nodes, is_linked: impl Fn(Rank) -> bool) -> Self {
+        let mut found = Self::default();
+        let mut alike: FxHashMap<(bool, u64), Vec<Rank>> = FxHashMap::default();
+        let mut asks_unexplained = false;
+        for (rank, record) in scene.window.records().iter().enumerate() {
+            let rank = rank as Rank;
+            let is_request = scene.is_request[rank as usize];
+            let Some(part) = scene.parts(rank).last().filter(|_| !is_linked(rank)) else { continue };
+            if part.length >= LEAST_OCTETS {
+                alike.entry((is_request, part.suffix)).or_default().push(rank);
+            }
+            let connection = scene.connection(rank);
+            if is_request
+                && connection.sockets.s2c == scene.sockets.sender(record)
+                && nodes.backend(scene.sockets.sender(record)).is_none()
+            {
+                asks_unexplained = true;
+                found.suspects.insert(host(connection.server));
+            }
+        }
+        if !asks_unexplained && alike.values().all(|ranks| ranks.len() < 2) {
+            return found;
+        }
+        let mut alike: Vec<_> =
+            alike.into_iter().filter(|(_, ranks)| (2..=MOST_COPIES).contains(&ranks.len())).collect();
+        alike.sort_unstable_by(|a, b| a.1.cmp(&b.1));
+        let answers = Answers::new(scene);
+        let mut by_sockets: BTreeMap<(SocketId, SocketId), Vec<(Rank, Rank)>> = BTreeMap::new();
+        for ((is_request, _), ranks) in &alike {
+            for (cause, effect) in chain(*is_request, ranks) {
+                let (entered, left) = (scene.window.record(cause), scene.window.record(effect));
+                let (asked, asking) = if *is_request {
+                    (scene.sockets.receiver(entered), scene.sockets.sender(left))
+                } else {
+                    (scene.sockets.sender(left), scene.sockets.receiver(entered))
+                };
+                let apart = asked != asking && entered.conn != left.conn && !nodes.is_frontend(asked);
+                if apart && (!is_request || answers.is_inside(scene, effect, cause)) {
+                    by_sockets.entry((asked, asking)).or_default().push((cause, effect));
+                }
+            }
+        }
+        for ((asked, _), pairs) in by_sockets {
+            if pairs.iter().filter(|(cause, _)| scene.is_request[*cause as usize]).count() >= LEAST_CONTENTS {
+                found.asked.insert(asked);
+                found.pairs.extend(pairs);
+            }
+        }
+        found.pairs.sort_unstable();
+        found
+    }
+}
+
+/// Which of some copies led to which: the request that came first to all others, all replies to the last one.
+fn chain(is_request: bool, ranks: &[Rank]) -> Vec<(Rank, Rank)> {
+    match (is_request, ranks) {
+        (true, [first, others @ ..]) => others.iter().map(|&other| (*first, other)).collect(),
+        (false, [.., before, last]) => vec![(*before, *last)],
+        _ => Vec::new(),
+    }
+}
+
+fn host(endpoint: Endpoint) -> Endpoint {
+    Endpoint { port: 0, ..endpoint }
+}
+
+/// The replies of each connection.
+struct Answers(FxHashMap<u32, Vec<Rank>>);
+
+impl Answers {
+    fn new(scene: &Scene<'_>) -> Self {
+        let mut answers: FxHashMap<u32, Vec<Rank>> = FxHashMap::default();
+        for (rank, record) in scene.window.records().iter().enumerate() {
+            if !scene.is_request[rank] {
+                answers.entry(record.conn).or_default().push(rank as Rank);
+            }
+        }
+        Self(answers)
+    }
+
+    /// Whether one request was answered before another that was asked earlier: as a broker does that asks on behalf.
+    fn is_inside(&self, scene: &Scene<'_>, inner: Rank, outer: Rank) -> bool {
+        let answer = |request: Rank| {
+            let answers = self.0.get(&scene.window.record(request).conn)?;
+            answers.get(answers.partition_point(|&answer| answer < request)).copied()
+        };
+        match (answer(inner), answer(outer)) {
+            (Some(inner), Some(outer)) => inner < outer,
+            (inner, None) => inner.is_some(),
+            (None, Some(_)) => false,
+        }
+    }
+}

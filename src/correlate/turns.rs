@@ -1,0 +1,251 @@
+//! The turn at the worker: a request that nothing passed on, and the reply that left where it had arrived.
+//!
+//! A reply repeats the envelope of its request, so only requests of the same envelope come into question. REP and REQ answer
+//! and ask one at a time (RFC 28): first in, first out. DEALERs and ROUTERs may answer in any order: while several requests
+//! are under way, only what a reply repeats of a request tells which one it answers.
+
+use super::likeness::{Likeness, REQUESTS};
+use super::nodes::Nodes;
+use super::opaque::Opaque;
+use super::pairing::is_shortly_before;
+use super::path::Evidence;
+use super::scene::Scene;
+use super::window::{Rank, mix};
+use crate::zmtp::wire::socket_type::SocketType;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// Sockets keep this order by definition, and nothing speaks against it.
+const CERTAIN: f64 = 0.999;
+
+/// The reply repeats something that no other request has.
+const REPEATED: f64 = 0.98;
+
+/// Others have some of it too.
+const LIKELY: f64 = 0.8;
+
+/// Requests may be missing between the two.
+const ACROSS_A_GAP: f64 = 0.7;
+
+/// A ROUTER that passes other requests on answered this one: it may have asked somebody all the same.
+const AT_A_NODE: f64 = 0.8;
+
+/// Captured in the wrong order, as it must be where replies come in the order of the requests.
+const REORDERED: f64 = 0.95;
+
+/// One of several outstanding requests of a worker that may answer in any order.
+const ANY_ORDER: f64 = 0.5;
+
+/// A request and a reply to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// The request as it reached the worker.
+    pub(super) request: Rank,
+    /// The reply as the worker sent it.
+    pub(super) reply: Rank,
+    /// What joins them.
+    pub(super) evidence: Evidence,
+    /// How sure, 0 to 1.
+    pub(super) confidence: f64,
+}
+
+/// Joins requests that were not passed on to replies that came from nowhere else.
+pub(super) fn turns(
+    scene: &Scene<'_>,
+    nodes: &Nodes,
+    opaque: &Opaque,
+    is_passed_on: impl Fn(Rank) -> bool,
+    is_explained: impl Fn(Rank) -> bool,
+) -> Vec<Turn> {
+    let mut numbers: FxHashMap<(u32, u64), usize> = FxHashMap::default();
+    let mut exchanges: Vec<Vec<Rank>> = Vec::new();
+    for (rank, record) in scene.window.records().iter().enumerate() {
+        let rank = rank as Rank;
+        let takes_part = if scene.is_request[rank as usize] {
+            !is_passed_on(rank)
+                && (!nodes.is_frontend(scene.sockets.receiver(record)) || asks_one_at_a_time(scene, record.conn))
+        } else {
+            !is_explained(rank)
+        };
+        if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
+            let next = exchanges.len();
+            let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
+            if number == next {
+                exchanges.push(Vec::new());
+            }
+            exchanges[number].push(rank);
+        }
+    }
+    let mut turns = Vec::new();
+    for messages in &exchanges {
+        exchange(scene, nodes, opaque, messages, &mut turns);
+    }
+    turns
+}
+
+/// What was sent both ways under one envelope on one connection.
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let conn = scene.window.record(messages[0]).conn;
+    let ordered = answers_in_order(scene, conn);
+    let at_node = messages
+        .iter()
+        .find(|&&rank| scene.is_request[rank as usize])
+        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
+    let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
+    let first = turns.len();
+    let mut queue = Queue::default();
+    for &rank in messages {
+        if scene.is_request[rank as usize] {
+            turns.extend(queue.ask(scene, rank));
+        } else {
+            turns.extend(queue.answer(scene, rank, ordered, most));
+        }
+    }
+    if queue.is_in_doubt {
+        turns.truncate(first);
+        by_likeness(scene, nodes, messages, most, turns);
+    }
+}
+
+/// Requests that wait for their replies, first in, first out.
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Rank>,
+    /// One of several was answered, and it is not known which: so it stays until all are.
+    disordered: bool,
+    /// There was ever more than one waiting with nothing missing: this requester does not await each reply.
+    pipelined: bool,
+    /// A reply with nothing to answer.
+    early: Option<Rank>,
+    /// Some reply may answer another request than the one it was joined to.
+    is_in_doubt: bool,
+}
+
+impl Queue {
+    /// A request. It may have been captured after its own reply.
+    fn ask(&mut self, scene: &Scene<'_>, request: Rank) -> Option<Turn> {
+        let early = self.early.take().filter(|&reply| {
+            self.waiting.is_empty()
+                && !scene.connection(request).is_incomplete()
+                && is_shortly_before(scene, reply, request)
+        });
+        if early.is_none() {
+            self.waiting.push_back(request);
+        }
+        early.map(|reply| Turn { request, reply, evidence: Evidence::Order, confidence: REORDERED })
+    }
+
+    /// A reply; `ordered` if replies come in the order of the requests.
+    fn answer(&mut self, scene: &Scene<'_>, reply: Rank, ordered: bool, most: f64) -> Option<Turn> {
+        let Some(&first) = self.waiting.front() else {
+            self.is_in_doubt |= !ordered;
+            self.early = ordered.then_some(reply);
+            return None;
+        };
+        let gaps = |rank: Rank| scene.gaps[rank as usize];
+        let several = self.waiting.len() > 1;
+        let reply_missing = gaps(first).replies != gaps(reply).replies;
+        self.pipelined |= several && !reply_missing;
+        let mut request = first;
+        if several && !ordered {
+            self.disordered = true;
+        } else if several && reply_missing && !self.pipelined {
+            // Who asks one at a time had the replies to all but the last.
+            request = *self.waiting.back()?;
+            self.waiting.clear();
+        } else if several && reply_missing {
+            self.disordered = true;
+        }
+        self.waiting.pop_front();
+        self.is_in_doubt |= self.disordered;
+        let requests_missing = gaps(request).requests != gaps(reply).requests || gaps(reply).ahead;
+        let confidence = if self.disordered {
+            ANY_ORDER
+        } else if requests_missing {
+            ACROSS_A_GAP
+        } else {
+            most
+        };
+        self.disordered &= !self.waiting.is_empty();
+        Some(Turn { request, reply, evidence: Evidence::Order, confidence })
+    }
+}
+
+/// Joins each reply to the request that it repeats something of; the rest first in, first out.
+fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
+    // All have the envelope in common.
+    let body = |rank: Rank| scene.window.head(rank, envelope_parts(scene, nodes, rank).end);
+    let mut likeness = Likeness::default();
+    let mut found = FxHashMap::default();
+    let mut answered = FxHashSet::default();
+    let requests: Vec<Rank> = messages.iter().copied().filter(|&rank| scene.is_request[rank as usize]).collect();
+    let mut known = 0;
+    for &reply in messages.iter().filter(|&&rank| !scene.is_request[rank as usize]) {
+        // What later requests have too is nothing special.
+        let wanted = requests.partition_point(|&request| request < reply) + REQUESTS / 2;
+        for &request in &requests[known..requests.len().min(wanted)] {
+            likeness.add(request, body(request));
+            known += 1;
+        }
+        let likeliest = likeness.find(body(reply));
+        if let Some(likeliest) = likeliest.filter(|likeliest| likeliest.request < reply) {
+            answered.insert(likeliest.request);
+            found.insert(reply, likeliest);
+        }
+    }
+    // Where replies do repeat something, most do, and each of another request; else it is chance.
+    let replies = messages.len() - requests.len();
+    let is_rule =
+        answered.len() * 2 > requests.len() || (found.len() * 2 > replies && answered.len() * 2 > found.len());
+    if !is_rule {
+        answered.clear();
+        found.clear();
+    }
+    let mut queue = Queue::default();
+    for &rank in messages {
+        if scene.is_request[rank as usize] {
+            if !answered.contains(&rank) {
+                queue.waiting.push_back(rank);
+            }
+        } else if let Some(likeliest) = found.get(&rank) {
+            let confidence = if likeliest.is_clear { REPEATED } else { LIKELY };
+            let confidence = confidence.min(most);
+            turns.push(Turn { request: likeliest.request, reply: rank, evidence: Evidence::Content, confidence });
+        } else if let Some(turn) = queue.answer(scene, rank, false, most) {
+            turns.push(Turn { confidence: turn.confidence.min(LIKELY), ..turn });
+        }
+    }
+}
+
+/// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
+fn answers_in_order(scene: &Scene<'_>, conn: u32) -> bool {
+    let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REP | SocketType::REQ));
+    scene.sockets.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
+}
+
+/// Whether the requests of a connection are those of a REQ.
+fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
+    let connection = scene.sockets.connection(conn);
+    connection.requests.is_some_and(|asking| connection.peers[asking].socket_type == Some(SocketType::REQ))
+}
+
+/// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that
+/// the node put in.
+fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
+    let Range { start, end } = envelope_parts(scene, nodes, rank);
+    scene.parts(rank)[start..end].iter().fold(0, |hash, part| mix(hash, part.hash))
+}
+
+fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
+    let parts = scene.parts(rank);
+    let record = scene.window.record(rank);
+    let node =
+        if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
+    let identity = nodes.backend(node).map(|backend| backend.shape.depth);
+    let after_identity = identity.map_or(0, |depth| depth + 1);
+    let delimiter = parts.iter().skip(after_identity).position(|part| part.length == 0).map(|at| at + after_identity);
+    let end = delimiter.filter(|at| at + 1 < parts.len()).map_or(after_identity, |at| at + 1).min(parts.len());
+    // What stands before the identity is the broker's and may differ: commands of Majordomo do.
+    identity.unwrap_or(0).min(end)..end
+}
