@@ -12,7 +12,8 @@ use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::carrier::Beginning;
 use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe, requested};
-use crate::zmtp::resync::{Stretch, recognise};
+use crate::zmtp::resync::{Excerpt, recognise};
+use crate::zmtp::wire::greeting::SIGNATURE_FIRST;
 use crate::zmtp::ws::exchange::{Exchange, Outcome, Upgrade};
 use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, VecDeque};
@@ -212,8 +213,9 @@ impl Held {
                 // What began as HTTP is no ZMTP of its own, whatever the other side says.
                 _ if self.http.is_some() && !Exchange::may_begin(&self.heads) => Verdict::NotZmtp,
                 Verdict::NotZmtp if Exchange::may_begin(&self.heads) => self.judge_http(is_final, limits),
-                Verdict::NotZmtp if !self.begins_here() => self.judge_middle(is_final),
-                verdict => verdict,
+                // Where the beginning is missing, frames of ZMTP 1.0 may as well be a later message's.
+                verdict if self.begins_here() || self.has_signature() && verdict != Verdict::NotZmtp => verdict,
+                _ => self.judge_middle(is_final),
             };
             if self.verdict == Verdict::NotZmtp && self.by_request {
                 self.verdict = self.websocket_middle().map_or_else(|| requested(&self.heads), Verdict::WebSocket);
@@ -240,7 +242,7 @@ impl Held {
 
     /// What the user says is ZMTP, if it can be WebSocket of which the beginning was not seen.
     fn websocket_middle(&self) -> Option<Upgrade> {
-        Upgrade::unseen(&self.stretches())
+        Upgrade::unseen(&self.excerpts())
     }
 
     /// Whether the capture has the first bytes of the connection.
@@ -249,13 +251,18 @@ impl Held {
         self.flow.syn && !self.chunks.iter().any(is_gap)
     }
 
+    /// Whether a direction begins as a greeting does.
+    fn has_signature(&self) -> bool {
+        self.heads.iter().any(|(_, head)| head.starts_with(&[SIGNATURE_FIRST, 0, 0, 0]))
+    }
+
     /// Judges by frames in the middle, each time that there is a quarter more to look at.
     fn judge_middle(&mut self, is_final: bool) -> Verdict {
         if !is_final && self.bytes < self.looked + self.looked / 4 {
             return Verdict::NeedMore;
         }
         self.looked = self.bytes;
-        match recognise(&self.stretches()) {
+        match recognise(&self.excerpts()) {
             Some(framing) => {
                 let preamble = Preamble::Midstream(framing);
                 Verdict::Zmtp(PerDirection { c2s: preamble, s2c: preamble })
@@ -266,19 +273,16 @@ impl Held {
     }
 
     /// What each direction carried since its last gap.
-    fn stretches(&self) -> PerDirection<Stretch> {
-        let mut stretches: PerDirection<Stretch> = PerDirection::default();
+    fn excerpts(&self) -> PerDirection<Excerpt> {
+        let mut excerpts: PerDirection<Excerpt> = PerDirection::default();
         for chunk in &self.chunks {
-            let stretch = &mut stretches[chunk.direction];
+            let excerpt = &mut excerpts[chunk.direction];
             match &chunk.piece {
-                Piece::Gap(_) => *stretch = Stretch::default(),
-                Piece::Bytes(bytes) => {
-                    stretch.packets.push(stretch.octets.len());
-                    stretch.octets.extend_from_slice(bytes);
-                }
+                Piece::Gap(_) => *excerpt = Excerpt::default(),
+                Piece::Bytes(bytes) => excerpt.push(chunk.offset, chunk.position, bytes, usize::MAX),
             }
         }
-        stretches
+        excerpts
     }
 
     fn decide(self) -> Decision {

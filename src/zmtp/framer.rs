@@ -3,7 +3,7 @@
 
 use super::doubt::{Doubt, Verdict};
 use super::probe::{Framing, Preamble};
-use super::resync::{Boundary, Proof, find};
+use super::resync::{Boundary, Hunt, Piece, Proof, Shape, find, is_plausible};
 use super::wire::frame::{FrameFlags, FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use super::wire::http::Head;
@@ -65,6 +65,8 @@ pub enum Desync {
     Greeting,
     /// Octets of a greeting or header are not in the capture.
     Gap(u64),
+    /// No frame begins where one was believed to, after a loss.
+    Boundary,
     /// A length above 2^63 − 1.
     Length(u64),
     /// A length of 0, which ZMTP 1.0 does not allow.
@@ -115,88 +117,40 @@ pub enum Unfinished<'a> {
 
 #[derive(Debug)]
 enum State {
-    Greeting { octets: [u8; GREETING_LENGTH], have: usize, length: usize, at: At },
-    Header { octets: [u8; LONGEST_HEADER], have: usize, at: At },
-    Body { length: u64, remaining: u64, at: At },
+    Greeting {
+        octets: [u8; GREETING_LENGTH],
+        have: usize,
+        length: usize,
+        at: At,
+    },
+    Header {
+        octets: [u8; LONGEST_HEADER],
+        have: usize,
+        at: At,
+    },
+    Body {
+        length: u64,
+        remaining: u64,
+        at: At,
+    },
     Doubt(Box<Doubt>),
+    /// In a frame of which it is not known whether a message begins with it, and too long to be kept until it is.
+    Passing {
+        remaining: u64,
+        more: bool,
+    },
     Lost(Hunt),
 }
-
-/// The search for the next frame.
-#[derive(Debug)]
-pub(super) struct Hunt {
-    proof: Proof,
-    /// What was skipped last, without a gap.
-    octets: Vec<u8>,
-    /// The packets of `octets`: where each begins in them, and in the stream.
-    packets: Vec<(usize, At)>,
-    /// How many octets there were at the last look.
-    looked: usize,
-}
-
-impl Hunt {
-    pub(super) fn new(proof: Proof) -> Self {
-        Self { proof, octets: Vec::new(), packets: Vec::new(), looked: 0 }
-    }
-
-    /// The same from its beginning.
-    pub(super) fn again(&self) -> Self {
-        Self::new(self.proof)
-    }
-
-    /// Octets of memory.
-    pub(super) fn held(&self) -> usize {
-        self.octets.capacity()
-    }
-
-    /// How many octets are kept.
-    pub(super) fn length(&self) -> usize {
-        self.octets.len()
-    }
-
-    /// What is kept from an offset on, packet by packet.
-    pub(super) fn pieces(&self, from: usize) -> impl Iterator<Item = (At, &[u8])> {
-        let ends = self.packets.iter().skip(1).map(|(start, _)| *start).chain([self.octets.len()]);
-        let pieces = self.packets.iter().zip(ends).filter(move |(_, end)| *end > from);
-        pieces.map(move |(&(start, at), end)| {
-            let passed = from.saturating_sub(start);
-            (At { offset: at.offset + passed as u64, ..at }, &self.octets[start + passed..end])
-        })
-    }
-
-    /// Keeps octets for a later look; the oldest packets go when there are too many.
-    pub(super) fn keep(&mut self, at: At, bytes: &[u8], limit: usize) {
-        if self.octets.len() + bytes.len() > limit {
-            self.octets.clear();
-            self.packets.clear();
-            self.looked = 0;
-        }
-        self.packets.push((self.octets.len(), at));
-        self.octets.extend_from_slice(&bytes[..bytes.len().min(limit)]);
-    }
-
-    /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
-    pub(super) fn look<T>(&mut self, find: impl FnOnce(&[u8], &[usize], Proof) -> Option<T>) -> Option<T> {
-        if self.octets.len() > OFTEN && self.octets.len() < self.looked + self.looked / 4 {
-            return None;
-        }
-        self.looked = self.octets.len();
-        let packets: Vec<usize> = self.packets.iter().map(|(start, _)| *start).collect();
-        find(&self.octets, &packets, self.proof)
-    }
-}
-
-/// So many octets are looked at each time that there are more.
-const OFTEN: usize = 4096;
 
 /// The framer of one direction.
 #[derive(Debug)]
 pub struct Framer {
     framing: Framing,
     state: State,
-    /// How the latest message began, and whether the next frame begins one.
-    like: Option<FrameHeader>,
-    at_message: bool,
+    /// How messages looked so far.
+    shape: Shape,
+    /// Boundaries were looked for, and may have been found where there are none.
+    was_lost: bool,
 }
 
 impl Default for Framer {
@@ -216,7 +170,8 @@ impl Framer {
             Preamble::Frames => (Framing::V1, State::between_frames(at)),
             Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
         };
-        Self { framing, state, like: None, at_message: true }
+        let was_lost = matches!(preamble, Preamble::Midstream(_));
+        Self { framing, state, shape: Shape::default(), was_lost }
     }
 
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
@@ -253,14 +208,17 @@ impl Framer {
             State::Body { length, remaining, at } => {
                 (Unfinished::Body { length: *length, remaining: *remaining }, Some(*at))
             }
-            State::Greeting { .. } | State::Header { .. } | State::Doubt(_) | State::Lost(_) => {
-                (Unfinished::Nothing, None)
-            }
+            State::Greeting { .. }
+            | State::Header { .. }
+            | State::Doubt(_)
+            | State::Passing { .. }
+            | State::Lost(_) => (Unfinished::Nothing, None),
         }
     }
 
     fn bytes(&mut self, at: At, mut bytes: &[u8], limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
-        let end = at.offset + bytes.len() as u64;
+        let whole = bytes.len() as u64;
+        let end = at.offset + whole;
         while !bytes.is_empty() {
             let here = At { position: at.position, offset: end - bytes.len() as u64 };
             match &mut self.state {
@@ -282,7 +240,7 @@ impl Framer {
                             on(*at, Item::Desync(Desync::Greeting));
                             on(*at, Item::Skipped(*length as u64));
                             let mut hunt = Hunt::new(Proof::Strong);
-                            hunt.keep(*at, octets, limits.resync_bytes);
+                            hunt.keep(at.offset, at.position, octets, limits.resync_bytes);
                             self.state = State::Lost(hunt);
                         }
                     }
@@ -292,8 +250,14 @@ impl Framer {
                         self.state = State::Doubt(Box::default());
                     }
                     Parsed::Header(rest, header) => {
+                        let flags = bytes[bytes.len() - rest.len() - 1];
+                        if self.was_lost && !is_plausible(self.framing, header, flags) {
+                            self.lose(here, Desync::Boundary, on);
+                            continue;
+                        }
+                        let begins_packet = bytes.len() as u64 == whole;
                         bytes = rest;
-                        self.begin(here, here, header, on);
+                        self.begin(here, here, header, begins_packet, on);
                     }
                     Parsed::Incomplete => {
                         octets[..bytes.len()].copy_from_slice(bytes);
@@ -316,7 +280,7 @@ impl Framer {
                             doubt.next(here, 0);
                             self.state = State::Doubt(doubt);
                         }
-                        Parsed::Header(_, header) => self.begin(at, here, header, on),
+                        Parsed::Header(_, header) => self.begin(at, here, header, false, on),
                         Parsed::Incomplete => {}
                         Parsed::NoLength => self.lose(at, Desync::NoLength, on),
                     }
@@ -328,7 +292,7 @@ impl Framer {
                         Verdict::Open => {}
                         Verdict::Frames => self.settle(limits, on),
                         Verdict::Topic { at, length, first } => {
-                            self.begin(at, here, FrameHeader { flags: FrameFlags::default(), length }, on);
+                            self.begin(at, here, FrameHeader { flags: FrameFlags::default(), length }, false, on);
                             self.bytes(here, &[first], limits, on);
                         }
                     }
@@ -341,12 +305,22 @@ impl Framer {
                     on(here, Item::Body(Data::Bytes(body)));
                     self.end_if_complete(here, on);
                 }
+                State::Passing { remaining, more } => {
+                    let passed = (*remaining).min(bytes.len() as u64);
+                    *remaining -= passed;
+                    on(here, Item::Skipped(passed));
+                    bytes = &bytes[passed as usize..];
+                    let (done, more) = (*remaining == 0, *more);
+                    if done {
+                        let here = At { offset: here.offset + passed, ..here };
+                        self.passed(more, here, on);
+                    }
+                }
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
-                    hunt.keep(here, bytes, limits.resync_bytes);
-                    let (framing, like) = (self.framing, self.like);
-                    let looked = hunt.look(|octets, packets, proof| find(framing, octets, packets, proof, like));
-                    if let Some(boundary) = looked {
+                    hunt.keep(here.offset, here.position, bytes, limits.resync_bytes);
+                    if let Some(boundary) = hunt.look(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape))
+                    {
                         self.resume(boundary, limits, on);
                     }
                     return;
@@ -357,16 +331,40 @@ impl Framer {
 
     /// Frames begin at a place in what was skipped: from there on it is read again.
     fn resume(&mut self, boundary: Boundary, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
-        let first = At { position: Position::default(), offset: 0 };
-        let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
-        self.at_message = true;
-        let recovered = (hunt.length() - boundary.at) as u64;
-        let mut told = false;
-        for (at, octets) in hunt.pieces(boundary.at) {
-            if !std::mem::replace(&mut told, true) {
-                on(at, Item::Resync(recovered));
+        let State::Lost(hunt) = &mut self.state else { return };
+        if !boundary.begins_message {
+            self.pass_long_body(boundary, limits);
+            return;
+        }
+        let excerpt = std::mem::replace(hunt, hunt.again()).into_excerpt();
+        let first = At { position: Position::default(), offset: excerpt.offset(boundary.at) };
+        self.state = State::between_frames(first);
+        self.was_lost = true;
+        let recovered = (excerpt.len() - boundary.at) as u64;
+        let mut next = None;
+        for Piece { offset, position, octets } in excerpt.pieces(boundary.at) {
+            let at = At { position, offset };
+            match next {
+                None => on(at, Item::Resync(recovered)),
+                Some(next) if next < offset => self.gap(At { position, offset: next }, offset - next, limits, on),
+                Some(_) => {}
             }
+            next = Some(offset + octets.len() as u64);
             self.bytes(at, octets, limits, on);
+        }
+    }
+
+    /// At the end of a frame that is under way it goes on, without what is kept, if that is not about to be known anyway.
+    fn pass_long_body(&mut self, boundary: Boundary, limits: &Limits) {
+        let State::Lost(hunt) = &self.state else { return };
+        let excerpt = hunt.excerpt();
+        let rest = excerpt.run(boundary.at);
+        if let (Ok((body, header)), Some(known)) = (self.framing.header(rest), excerpt.end()) {
+            let body_at = excerpt.offset(boundary.at) + (rest.len() - body.len()) as u64;
+            let remaining = body_at.saturating_add(header.length).saturating_sub(known);
+            if remaining > limits.resync_bytes as u64 / 2 {
+                self.state = State::Passing { remaining, more: header.flags.more() || header.flags.command() };
+            }
         }
     }
 
@@ -375,9 +373,20 @@ impl Framer {
         let first = At { position: Position::default(), offset: 0 };
         let State::Doubt(doubt) = std::mem::replace(&mut self.state, State::between_frames(first)) else { return };
         let end = doubt.octets().nth(1).map_or(doubt.begin(), |(at, _)| at);
-        self.begin(doubt.begin(), end, FrameHeader { flags: FrameFlags::default(), length: 0 }, on);
+        self.begin(doubt.begin(), end, FrameHeader { flags: FrameFlags::default(), length: 0 }, false, on);
         for (at, octet) in doubt.octets().skip(2) {
             self.bytes(at, &[octet], limits, on);
+        }
+    }
+
+    /// A frame that was passed over is complete. After the last part of a message another one begins.
+    fn passed(&mut self, more: bool, at: At, on: &mut impl FnMut(At, Item<'_>)) {
+        if more {
+            self.state = State::Lost(Hunt::new(Proof::Usual));
+        } else {
+            self.was_lost = true;
+            self.state = State::between_frames(at);
+            on(at, Item::Resync(0));
         }
     }
 
@@ -386,38 +395,60 @@ impl Framer {
         while matches!(self.state, State::Doubt(_)) {
             self.settle(limits, on);
         }
-        if let State::Body { remaining, .. } = &mut self.state {
-            let taken = (*remaining).min(length);
-            *remaining -= taken;
-            length -= taken;
-            on(here, Item::Body(Data::Gap(taken)));
-            here.offset += taken;
-            self.end_if_complete(here, on);
+        match &mut self.state {
+            State::Body { remaining, .. } => {
+                let taken = (*remaining).min(length);
+                *remaining -= taken;
+                length -= taken;
+                on(here, Item::Body(Data::Gap(taken)));
+                here.offset += taken;
+                self.end_if_complete(here, on);
+            }
+            State::Passing { remaining, more } => {
+                let taken = (*remaining).min(length);
+                *remaining -= taken;
+                length -= taken;
+                here.offset += taken;
+                if *remaining == 0 {
+                    let more = *more;
+                    self.passed(more, here, on);
+                }
+            }
+            _ => {}
         }
         if length == 0 {
             return;
         }
         match &mut self.state {
-            // What was skipped before does not go on after the gap.
-            State::Lost(hunt) => *hunt = hunt.again(),
+            // What is there has been looked at; frames that are under way may end behind the gap.
+            State::Lost(hunt) => {
+                let looked = hunt.look_now(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape));
+                if let Some(boundary) = looked {
+                    self.resume(boundary, limits, on);
+                    if !matches!(self.state, State::Lost(_)) {
+                        self.gap(here, length, limits, on);
+                    }
+                }
+            }
             _ => self.lose(here, Desync::Gap(length), on),
         }
     }
 
     fn lose(&mut self, at: At, why: Desync, on: &mut impl FnMut(At, Item<'_>)) {
-        let proof = if matches!(why, Desync::Gap(_)) { Proof::Usual } else { Proof::Strong };
+        let proof = if matches!(why, Desync::Gap(_) | Desync::Boundary) { Proof::Usual } else { Proof::Strong };
         self.state = State::Lost(Hunt::new(proof));
+        self.shape.interrupt();
         on(at, Item::Desync(why));
     }
 
     /// The header that began at `at` is whole, with what stands at `end`: an empty frame ends there.
-    fn begin(&mut self, at: At, end: At, header: FrameHeader, on: &mut impl FnMut(At, Item<'_>)) {
+    fn begin(&mut self, at: At, end: At, header: FrameHeader, begins_packet: bool, on: &mut impl FnMut(At, Item<'_>)) {
         if header.length > LARGEST_BODY {
             self.lose(at, Desync::Length(header.length), on);
             return;
         }
-        if !header.flags.command() && std::mem::replace(&mut self.at_message, !header.flags.more()) {
-            self.like = Some(header);
+        if !header.flags.command() {
+            self.shape.frame(header, begins_packet);
         }
         self.state = State::Body { length: header.length, remaining: header.length, at };
         on(at, Item::Header(header));

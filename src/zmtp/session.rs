@@ -287,6 +287,11 @@ impl State {
                             format!("{length} bytes are not in the capture, and with them where the next frame begins");
                         Remark::new("sync-lost", Severity::Warning, text)
                     }
+                    Desync::Boundary => {
+                        let text =
+                            "no frame begins where one was expected after a loss, so what came last may be wrong";
+                        Remark::new("sync-lost", Severity::Warning, text)
+                    }
                     Desync::NoLength => {
                         let text = "a frame of length 0, which ZMTP 1.0 does not have: not ZMTP from here on";
                         Remark::new("frame-length", Severity::Error, text)

@@ -6,7 +6,7 @@
 use super::resync::find;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
-use crate::zmtp::resync::{Proof, Stretch};
+use crate::zmtp::resync::{Excerpt, Proof};
 use crate::zmtp::wire::http::{BodyLength, Head, Parsed, Start, Subprotocol, head, may_begin};
 use httparse::{Status, parse_chunk_size};
 use std::collections::VecDeque;
@@ -26,12 +26,12 @@ pub struct Upgrade {
 impl Upgrade {
     /// Of a connection that is ZMTP for sure: WebSocket frames, whose beginning is not in the capture, if these octets
     /// of it are such. Frames alone do not tell which protocol they carry.
-    pub fn unseen(stretches: &PerDirection<Stretch>) -> Option<Self> {
+    pub fn unseen(excerpts: &PerDirection<Excerpt>) -> Option<Self> {
         let fits = |direction: Direction, masked| {
-            let Stretch { octets, packets } = &stretches[direction];
-            octets.is_empty() || find(octets, packets, masked, Proof::Usual).is_some()
+            let excerpt = &excerpts[direction];
+            excerpt.is_empty() || find(excerpt, masked, Proof::Usual).is_some()
         };
-        let any = stretches.iter().any(|(_, stretch)| !stretch.octets.is_empty());
+        let any = excerpts.iter().any(|(_, excerpt)| !excerpt.is_empty());
         let client = Direction::BOTH.into_iter().find(|&client| fits(client, true) && fits(client.reverse(), false));
         let agreed = Some(Subprotocol { mechanism: None });
         client.filter(|_| any).map(|client| Self { client, at: PerDirection::default(), agreed })

@@ -11,8 +11,8 @@ use super::resync::find;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
-use crate::zmtp::framer::{At, Control, Desync, Hunt, Item, Unfinished};
-use crate::zmtp::resync::Proof;
+use crate::zmtp::framer::{At, Control, Desync, Item, Unfinished};
+use crate::zmtp::resync::{Hunt, Piece, Proof};
 use crate::zmtp::wire::frame::{FrameHeader, LARGEST_BODY};
 use crate::zmtp::wire::http::{Parsed, Subprotocol, head};
 use crate::zmtp::wire::websocket::{LONGEST_CONTROL, LONGEST_HEADER, Mask, Opcode, WsHeader, ZwsFlags, frame_header};
@@ -247,9 +247,9 @@ impl WsFramer {
                 }
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
-                    hunt.keep(here, bytes, limits.resync_bytes);
+                    hunt.keep(here.offset, here.position, bytes, limits.resync_bytes);
                     let masks = self.sender == Sender::Client;
-                    if let Some(at) = hunt.look(|octets, packets, proof| find(octets, packets, masks, proof)) {
+                    if let Some(at) = hunt.look(|excerpt, proof| find(excerpt, masks, proof)) {
                         self.resume(at, limits, on);
                     }
                     return;
@@ -458,8 +458,9 @@ impl WsFramer {
     fn resume(&mut self, boundary: usize, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         let first = At { position: Position::default(), offset: 0 };
         let State::Lost(hunt) = std::mem::replace(&mut self.state, State::between(first)) else { return };
-        let recovered = hunt.length() - boundary;
-        for (at, octets) in hunt.pieces(boundary) {
+        let recovered = hunt.excerpt().len() - boundary;
+        for Piece { offset, position, octets } in hunt.excerpt().pieces(boundary) {
+            let at = At { position, offset };
             if std::mem::take(&mut self.is_lost) {
                 on(at, Item::Resync(recovered as u64));
             }

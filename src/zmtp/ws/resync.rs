@@ -1,7 +1,7 @@
 //! Where WebSocket frames begin again after a loss. As in [`crate::zmtp::resync`], a place is believed when the frames
 //! that follow it fit one after the other up to the last octet that is known, and chance does not explain that.
 
-use crate::zmtp::resync::Proof;
+use crate::zmtp::resync::{Excerpt, Proof};
 use crate::zmtp::wire::websocket::{LONGEST_CONTROL, Opcode, WsHeader, ZwsFlags, frame_header};
 
 /// What it takes more inside of a packet: there are that many more places to be wrong about.
@@ -16,9 +16,10 @@ const FLAGS: u32 = 6;
 /// A length of 64 bits whose upper half is zero.
 const LONG: u32 = 32;
 
-/// The first offset in `octets` at which frames are believed to begin; `packets` has the offset in them at which each
-/// packet begins, ascending; `masked`: they come from the client. Takes time and memory in proportion to the octets.
-pub(super) fn find(octets: &[u8], packets: &[usize], masked: bool, proof: Proof) -> Option<usize> {
+/// The first index in an excerpt without holes at which frames are believed to begin; `masked`: they come from the client.
+/// Takes time and memory in proportion to the octets.
+pub(super) fn find(excerpt: &Excerpt, masked: bool, proof: Proof) -> Option<usize> {
+    let octets = excerpt.octets();
     let mut proofs: Vec<Option<u32>> = vec![Some(0); octets.len() + 1];
     for at in (0..octets.len()).rev() {
         proofs[at] = match frame_header(&octets[at..]) {
@@ -31,9 +32,9 @@ pub(super) fn find(octets: &[u8], packets: &[usize], masked: bool, proof: Proof)
             Err(error) => error.is_incomplete().then_some(0),
         };
     }
-    (0..octets.len()).find(|at| {
-        let needed = proof.bits() + if packets.binary_search(at).is_ok() { 0 } else { NO_HINT };
-        proofs[*at].is_some_and(|bits| bits >= needed)
+    (0..octets.len()).find(|&at| {
+        let needed = proof.bits() + if excerpt.is_packet(at) { 0 } else { NO_HINT };
+        proofs[at].is_some_and(|bits| bits >= needed)
     })
 }
 
@@ -57,6 +58,17 @@ fn bits(header: WsHeader, payload: &[u8], masked: bool) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::chunk::Position;
+
+    /// Another packet begins at this index.
+    fn find(octets: &[u8], packet: usize, masked: bool, proof: Proof) -> Option<usize> {
+        let mut excerpt = Excerpt::default();
+        let (before, after) = octets.split_at(packet);
+        for (offset, octets) in [(0, before), (packet as u64, after)] {
+            excerpt.push(offset, Position::default(), octets, usize::MAX);
+        }
+        super::find(&excerpt, masked, proof)
+    }
 
     fn message(length: u8) -> Vec<u8> {
         let mut octets = vec![0x82, length + 1, 0];
@@ -76,17 +88,17 @@ mod tests {
     #[test]
     fn the_rest_of_a_payload_is_passed_over() {
         let octets = [b"the rest of some payload".to_vec(), message(20), message(9)].concat();
-        assert_eq!(find(&octets, &[0], false, Proof::Usual), Some(24));
+        assert_eq!(find(&octets, 0, false, Proof::Usual), Some(24));
         let octets = [b"rest".to_vec(), message(20)].concat();
-        assert_eq!(find(&octets, &[0, 4], false, Proof::Usual), Some(4), "a packet begins there");
-        assert_eq!(find(&octets, &[0], false, Proof::Usual), None, "one frame within a packet may be chance");
+        assert_eq!(find(&octets, 4, false, Proof::Usual), Some(4), "a packet begins there");
+        assert_eq!(find(&octets, 0, false, Proof::Usual), None, "one frame within a packet may be chance");
     }
 
     #[test]
     fn only_clients_mask() {
         let octets = [vec![7; 5], masked(20), masked(30)].concat();
-        assert_eq!(find(&octets, &[], true, Proof::Usual), Some(5));
-        assert_eq!(find(&octets, &[], false, Proof::Usual), None);
+        assert_eq!(find(&octets, 1, true, Proof::Usual), Some(5));
+        assert_eq!(find(&octets, 1, false, Proof::Usual), None);
     }
 
     #[test]
@@ -100,7 +112,7 @@ mod tests {
         .collect();
         for octets in [&noise[..], &[0; 4000], &[b'x'; 4000]] {
             for masked in [true, false] {
-                assert_eq!(find(octets, &[0], masked, Proof::Strong), None);
+                assert_eq!(find(octets, 0, masked, Proof::Strong), None);
             }
         }
     }
