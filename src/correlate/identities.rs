@@ -5,8 +5,8 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
-use super::scene::Scene;
-use super::sockets::{Connection, Frontend};
+use super::scene::{Handshakes, Scene};
+use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -123,6 +123,10 @@ pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged
             }
             None => open.push((identity, messages)),
         }
+    }
+    if open.is_empty() {
+        // Once all are known, a window costs its own messages, not all names ever learned.
+        return names;
     }
     let taken: FxHashSet<u32> =
         known.values().chain(names.values()).flat_map(|name| name.conns.iter().copied()).collect();
@@ -363,22 +367,21 @@ fn cost(scene: &Scene<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank)
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
-struct HandshakeOrder {
+struct HandshakeOrder<'a> {
     /// The number of the first connection in `order`.
     base: u32,
-    order: Vec<u32>,
+    order: &'a [u32],
 }
 
-impl HandshakeOrder {
+impl<'a> HandshakeOrder<'a> {
     /// Learns the first number from the identities that are certain; `None` if they are not numbered.
     fn learn(
-        scene: &Scene<'_>,
+        scene: &'a Scene<'_>,
         frontend: Frontend,
         candidates: &[Candidates],
         chosen: &BTreeMap<u64, Choice>,
     ) -> Option<Self> {
-        let order = anonymous_in_order(scene, frontend);
-        let place: FxHashMap<u32, u32> = order.iter().enumerate().map(|(at, &conn)| (conn, at as u32)).collect();
+        let Handshakes { order, place } = scene.handshakes(frontend)?;
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;
         for candidate in candidates {
@@ -406,19 +409,4 @@ fn number(scene: &Scene<'_>, identity: u64) -> Option<u32> {
         [0, number @ ..] => number.try_into().ok().map(u32::from_be_bytes),
         _ => None,
     }
-}
-
-/// All anonymous connections of a ROUTER, in the order of their handshakes.
-fn anonymous_in_order(scene: &Scene<'_>, frontend: Frontend) -> Vec<u32> {
-    let introduced = |conn: &u32| {
-        let connection = scene.sockets.connection(*conn);
-        let Connection { sockets, peers, opened, .. } = connection;
-        let peer = if sockets.s2c == frontend.socket { &peers.c2s } else { &peers.s2c };
-        let of_this_era = scene.sockets.frontend(frontend.socket, *opened) == frontend;
-        peer.introduced.filter(|_| peer.identity.is_none() && of_this_era)
-    };
-    let conns = &scene.sockets.socket(frontend.socket).connections;
-    let mut order: Vec<_> = conns.iter().filter_map(|conn| Some((introduced(conn)?, *conn))).collect();
-    order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
-    order.into_iter().map(|(_, conn)| conn).collect()
 }

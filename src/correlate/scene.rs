@@ -31,6 +31,16 @@ pub struct Scene<'a> {
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
     pub routers: BTreeMap<Frontend, Vec<u32>>,
+    handshakes: OnceCell<FxHashMap<Frontend, Handshakes>>,
+}
+
+/// The anonymous connections of a ROUTER in one of its eras.
+#[derive(Debug, Default)]
+pub struct Handshakes {
+    /// Them, in the order of their handshakes.
+    pub order: Vec<u32>,
+    /// Where each stands in it.
+    pub place: FxHashMap<u32, u32>,
 }
 
 /// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
@@ -119,7 +129,18 @@ impl<'a> Scene<'a> {
         }
         let gaps = gaps(window, sockets, &is_request);
         let fronts = std::array::from_fn(|_| OnceCell::new());
-        Self { window, sockets, is_request, place, gaps, front_messages, fronts, backends, routers }
+        Self {
+            window,
+            sockets,
+            is_request,
+            place,
+            gaps,
+            front_messages,
+            fronts,
+            backends,
+            routers,
+            handshakes: OnceCell::new(),
+        }
     }
 
     /// What arrived at, and left from, sockets that can be front ends, looked up by its content without the first `strip`
@@ -146,6 +167,12 @@ impl<'a> Scene<'a> {
                 socket_departures: SuffixIndex::new(socket_departures),
             }
         })
+    }
+
+    /// The anonymous connections of a ROUTER that has messages in this window; `None` if there are none. Those of all eras
+    /// are put in order at once: a ROUTER has as many eras as connections where clients come one after the other.
+    pub fn handshakes(&self, frontend: Frontend) -> Option<&Handshakes> {
+        self.handshakes.get_or_init(|| handshakes(self.sockets, &self.routers)).get(&frontend)
     }
 
     /// The identity in a message's envelope and what follows it; `None` if there is none.
@@ -192,6 +219,33 @@ pub struct Shape {
     pub request_strip: usize,
     /// Parts of the reply to the client that are not the worker's.
     pub reply_strip: usize,
+}
+
+/// The anonymous connections of these ROUTERs, by era.
+fn handshakes(sockets: &Sockets, routers: &BTreeMap<Frontend, Vec<u32>>) -> FxHashMap<Frontend, Handshakes> {
+    let mut found: FxHashMap<Frontend, Handshakes> = FxHashMap::default();
+    let mut last = None;
+    // Ordered: the eras of one socket are next to each other.
+    for socket in routers.keys().map(|frontend| frontend.socket) {
+        if last.replace(socket) == Some(socket) {
+            continue;
+        }
+        let introduced = |conn: u32| {
+            let Connection { sockets, peers, .. } = sockets.connection(conn);
+            let peer = if sockets.s2c == socket { &peers.c2s } else { &peers.s2c };
+            peer.introduced.filter(|_| peer.identity.is_none())
+        };
+        let conns = &sockets.socket(socket).connections;
+        let mut order: Vec<_> = conns.iter().filter_map(|&conn| Some((introduced(conn)?, conn))).collect();
+        order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
+        for (_, conn) in order {
+            let Handshakes { order, place } =
+                found.entry(sockets.frontend(socket, sockets.connection(conn).opened)).or_default();
+            place.insert(conn, order.len() as u32);
+            order.push(conn);
+        }
+    }
+    found
 }
 
 /// For each message, the gaps on its connection up to it.
