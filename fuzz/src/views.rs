@@ -128,7 +128,7 @@ impl Observer for AllViews {
     }
 
     fn connection(&mut self, connection: &ConnectionSummary) {
-        for direction in Direction::BOTH {
+        for direction in Direction::BOTH.into_iter().filter(|_| !connection.transport.is_one_way()) {
             let traffic = connection.traffic[direction];
             self.body_bytes += traffic.body_bytes + traffic.undecoded_bytes;
         }
@@ -155,6 +155,7 @@ pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllVie
 }
 
 fn check_counts(views: &AllViews, health: &Health) {
+    // Those of datagrams are in no stream.
     let stream = health.reassembly.bytes + health.reassembly.lost_bytes;
     assert!(views.body_bytes <= stream, "{} octets of bodies in {stream} of streams", views.body_bytes);
     assert!(health.reassembly.bytes <= health.bytes, "{health:?}");

@@ -44,7 +44,52 @@ impl Links {
             links.join(scene, cause, effect, Evidence::Content, SAME_CONTENT);
         }
         links.at_workers(scene, nodes, &opaque);
+        links.break_circles();
         links
+    }
+
+    /// Nothing causes itself. An effect that was captured before its cause may be joined to it, and several such links may
+    /// lead round in a circle: then the link that goes back furthest is given up.
+    fn break_circles(&mut self) {
+        // The walk on which each message was met first.
+        let mut met: Vec<Option<Rank>> = vec![None; self.cause.len()];
+        let mut broken = false;
+        for start in 0..self.cause.len() as Rank {
+            let mut at = start;
+            while met[at as usize].is_none() {
+                met[at as usize] = Some(start);
+                let Some(link) = self.cause[at as usize] else { break };
+                at = link.cause;
+                if met[at as usize] == Some(start) {
+                    self.break_circle(at);
+                    broken = true;
+                    break;
+                }
+            }
+        }
+        if broken {
+            self.is_cause.fill(false);
+            for link in self.cause.iter().flatten() {
+                self.is_cause[link.cause as usize] = true;
+            }
+        }
+    }
+
+    /// Breaks the circle that `first` is on.
+    fn break_circle(&mut self, first: Rank) {
+        let (mut worst, mut furthest) = (first, i64::MIN);
+        let mut at = first;
+        while let Some(link) = self.cause[at as usize] {
+            let back = i64::from(link.cause) - i64::from(at);
+            if back > furthest {
+                (worst, furthest) = (at, back);
+            }
+            at = link.cause;
+            if at == first {
+                break;
+            }
+        }
+        self.cause[worst as usize] = None;
     }
 
     fn is_linked(&self, rank: Rank) -> bool {
@@ -139,4 +184,21 @@ fn pair_by_content(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed], eff
         pair(scene, Alike { causes: &causes, effects: &effects, effects_are_ordered }, &mut pairs);
     }
     pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_circle_of_causes_is_broken_where_it_goes_back_furthest() {
+        let by = |cause| Some(Link { cause, evidence: Evidence::Order, confidence: 0.6 });
+        // 1 → 3 → 2 → 1, and 4 behind it; 0 alone.
+        let cause = vec![None, by(2), by(3), by(1), by(3)];
+        let mut links = Links { cause, is_cause: vec![false, true, true, true, false], joined: FxHashSet::default() };
+        links.break_circles();
+        let causes: Vec<_> = links.cause.iter().map(|link| link.map(|link| link.cause)).collect();
+        assert_eq!(causes, [None, None, Some(3), Some(1), Some(3)]);
+        assert_eq!(links.is_cause, [false, true, false, true, false]);
+    }
 }
