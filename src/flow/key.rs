@@ -16,4 +16,9 @@ impl FlowKey {
         let (a, b) = (segment.source, segment.destination);
         if a <= b { Self { low: a, high: b } } else { Self { low: b, high: a } }
     }
+
+    /// The two endpoints, the lower one first.
+    pub fn endpoints(&self) -> (Endpoint, Endpoint) {
+        (self.low, self.high)
+    }
 }

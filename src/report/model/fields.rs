@@ -3,6 +3,7 @@
 use super::bytes::{Hex, text_or_hex};
 use crate::zmtp::curve::likely::socket_types;
 use crate::zmtp::event::Seal;
+use crate::zmtp::properties;
 use crate::zmtp::wire::command::{Body, Command};
 use crate::zmtp::wire::curve::{BOX_OVERHEAD, VOUCHED};
 use crate::zmtp::wire::greeting::Greeting;
@@ -260,16 +261,13 @@ impl Serialize for Fields<'_> {
 
 /// Metadata properties as an object.
 #[derive(Clone, Copy, Debug)]
-pub struct Properties<'a>(pub &'a [Property]);
-
-/// Name and value.
-type Property = (Box<[u8]>, Box<[u8]>);
+pub struct Properties<'a>(pub &'a properties::Properties);
 
 impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let mut result = Ok(());
-        for_each_property(self.0.iter().map(|(name, value)| (&**name, &**value)), |name, value| {
+        for_each_property(self.0.iter().map(|p| (p.name, p.value)), |name, value| {
             if result.is_ok() {
                 result = map.serialize_entry(name, &Value::Bytes(value));
             }
