@@ -22,3 +22,19 @@ pub struct Accounts {
     /// Of connections that ended: `summary_total_bytes`.
     pub summaries: usize,
 }
+#[cfg(test)]
+mod tests {
+    use super::PER_CONNECTION;
+    use crate::flow::reassembly::Reassembler;
+    use crate::flow::table::FlowInfo;
+    use crate::zmtp::peer::Peer;
+    use crate::zmtp::session::Session;
+
+    #[test]
+    fn what_a_connection_takes_by_itself_leaves_room_for_what_its_session_keeps() {
+        let flow = size_of::<FlowInfo>() + 2 * size_of::<Reassembler>();
+        // At the gate, in the table, and what the session never gives up.
+        let alone = 2 * flow + size_of::<Session>() + 2 * size_of::<Peer>();
+        assert!(alone + (2 << 10) <= PER_CONNECTION, "{alone}");
+    }
+}

@@ -29,7 +29,8 @@ use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::datagrams::{Datagram, DatagramSession};
 use crate::zmtp::wire::radio::group;
 use content::{Content, Open, Parts, Piece, State};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// So many datagrams in a row must be of joined groups.
@@ -48,7 +49,7 @@ enum Key {
 
 /// The groups that were joined on TCP connections, each with the address of who publishes.
 #[derive(Debug, Default)]
-pub(super) struct Joins(FxHashSet<(IpAddr, Box<[u8]>)>);
+pub(super) struct Joins(HashSet<(IpAddr, Box<[u8]>)>);
 
 impl Joins {
     /// A DISH joined a group of the RADIO at this address.
@@ -68,7 +69,7 @@ impl Joins {
 /// All flows of datagrams that are, or may be, ZMTP.
 #[derive(Debug)]
 pub(super) struct Datagrams {
-    flows: FxHashMap<Key, Flow>,
+    flows: HashMap<Key, Flow>,
     /// Flows with a number of the gate's, by that.
     keys: FxHashMap<u64, Key>,
     joins: Joins,
@@ -90,7 +91,7 @@ impl Datagrams {
     /// None yet.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            flows: FxHashMap::default(),
+            flows: HashMap::new(),
             keys: FxHashMap::default(),
             joins: Joins::default(),
             held: Budget::new(limits.held_total_bytes),

@@ -8,14 +8,15 @@ use super::observer::Observer;
 use crate::base::budget::Budget;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
 
 /// The connections that ended.
 pub(super) struct Ended {
-    waiting: Vec<ConnectionSummary>,
+    /// Boxed, as they are put in order by their numbers.
+    waiting: Vec<Box<ConnectionSummary>>,
     budget: Budget,
     /// Where those accepted that were told before the end, up to a limit.
-    servers: FxHashSet<Endpoint>,
+    servers: HashSet<Endpoint>,
     most_servers: usize,
 }
 
@@ -25,7 +26,7 @@ impl Ended {
         Self {
             waiting: Vec::new(),
             budget: Budget::new(limits.summary_total_bytes),
-            servers: FxHashSet::default(),
+            servers: HashSet::default(),
             most_servers: limits.connections,
         }
     }
@@ -38,7 +39,7 @@ impl Ended {
     /// One more. Returns how many were told for want of room.
     pub(super) fn push(&mut self, summary: ConnectionSummary, observer: &mut impl Observer) -> u64 {
         self.budget.change(0, summary.memory());
-        self.waiting.push(summary);
+        self.waiting.push(Box::new(summary));
         if self.budget.is_exceeded() { self.tell_first(observer) } else { 0 }
     }
 
@@ -62,7 +63,7 @@ impl Ended {
     }
 
     /// All that were not told. Returns the endpoints that accepted connections.
-    pub(super) fn finish(&mut self, observer: &mut impl Observer) -> FxHashSet<Endpoint> {
+    pub(super) fn finish(&mut self, observer: &mut impl Observer) -> HashSet<Endpoint> {
         self.waiting.sort_unstable_by_key(|summary| summary.conn);
         for summary in &self.waiting {
             observer.connection(summary);

@@ -260,7 +260,7 @@ impl<O: Observer> Engine<O> {
             self.health.add(flow.stats[direction]);
         }
         if let Some(connection) = self.open.remove(&flow.id) {
-            self.close(*connection, flow, end);
+            self.close(connection, flow, end);
         } else if self.gate.holds(flow.id) {
             self.gate.end(flow, end, &self.options.limits);
             self.pass_gate();
@@ -323,7 +323,7 @@ impl<O: Observer> Engine<O> {
             if let Some(end) = held.end
                 && let Some(connection) = self.open.remove(&flow.id)
             {
-                self.close(*connection, &flow, end);
+                self.close(connection, &flow, end);
             }
         }
     }
@@ -378,7 +378,7 @@ impl<O: Observer> Engine<O> {
         );
     }
 
-    fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
+    fn close(&mut self, mut connection: Box<OpenConnection>, flow: &FlowInfo, end: End) {
         self.held.change(connection.held, 0);
         let all_seen = flow.syn
             && flow.only().is_none()

@@ -116,7 +116,7 @@ fn within_a_sealed_frame(count: u8, octets: usize) -> (Vec<Conversation>, Option
     let talks = (0..count).map(|number| {
         let public = [number + 1; 32];
         let hex = zmtpscope::base::text::hex(&public).replace(' ', "");
-        log.push_str(&format!("CURVE_SESSION {hex} {}\n", "5a".repeat(32)));
+        log.extend(["CURVE_SESSION ", &hex, " ", &"5a".repeat(32), "\n"]);
         let mut talk = Conversation::open(40_000 + u16::from(number));
         talk.say(C2s, &greeting(b"CURVE"));
         talk.say(S2c, &greeting(b"CURVE"));
@@ -136,7 +136,9 @@ fn sealed_frames_that_never_end() {
     let (mut talks, mut options) = within_a_sealed_frame(12, 100_000);
     options.limits.session_total_bytes = 500_000;
     let held = one_after_the_other(talks.iter_mut().map(|talk| std::mem::take(&mut talk.packets)));
-    talks.iter_mut().for_each(|talk| talk.say(C2s, &[b'b'; 100]));
+    for talk in &mut talks {
+        talk.say(C2s, &[b'b'; 100]);
+    }
     let packets = [held, one_after_the_other(talks.into_iter().map(|talk| talk.packets))].concat();
     let (most, found) = peaks(options, &packets);
     // A buffer that grows is twice as long for a moment.
@@ -159,7 +161,7 @@ fn http_that_may_become_a_web_socket() {
     let upload = |port| {
         let mut talk = Conversation::open(port);
         talk.say(C2s, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999\r\n\r\n");
-        talk.say(C2s, &[b'b'; 40_000]);
+        talk.say(C2s, &vec![b'b'; 40_000]);
         talk
     };
     let mut packets = one_after_the_other((0..40).map(|at| upload(40_000 + at).packets));

@@ -10,8 +10,8 @@ use crate::zmtp::wire::greeting::Greeting;
 use crate::zmtp::wire::gssapi::Wrapped;
 use crate::zmtp::wire::http::{Head, Start};
 use crate::zmtp::wire::websocket::Opcode;
-use rustc_hash::FxHashSet;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::HashSet;
 
 /// What stands for a secret that was not asked for.
 pub const WITHHELD: &str = "***";
@@ -213,7 +213,7 @@ pub fn for_each_property<'a>(
     properties: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     mut each: impl FnMut(&str, &'a [u8]),
 ) {
-    let mut seen = FxHashSet::default();
+    let mut seen = HashSet::new();
     for (name, value) in properties {
         if seen.insert(name) {
             each(&text_or_hex(name), value);
