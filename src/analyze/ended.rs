@@ -12,8 +12,7 @@ use std::collections::HashSet;
 
 /// The connections that ended.
 pub(super) struct Ended {
-    /// Boxed, as they are put in order by their numbers.
-    waiting: Vec<Box<ConnectionSummary>>,
+    waiting: Vec<ConnectionSummary>,
     budget: Budget,
     /// Where those accepted that were told before the end, up to a limit.
     servers: HashSet<Endpoint>,
@@ -39,13 +38,13 @@ impl Ended {
     /// One more. Returns how many were told for want of room.
     pub(super) fn push(&mut self, summary: ConnectionSummary, observer: &mut impl Observer) -> u64 {
         self.budget.change(0, summary.memory());
-        self.waiting.push(Box::new(summary));
+        self.waiting.push(summary);
         if self.budget.is_exceeded() { self.tell_first(observer) } else { 0 }
     }
 
     #[cold]
     fn tell_first(&mut self, observer: &mut impl Observer) -> u64 {
-        self.waiting.sort_unstable_by_key(|summary| summary.conn);
+        self.waiting.sort_by_cached_key(|summary| summary.conn);
         let Self { waiting, budget, servers, most_servers } = self;
         let told = budget.relieve(
             waiting.iter().collect(),
@@ -64,7 +63,7 @@ impl Ended {
 
     /// All that were not told. Returns the endpoints that accepted connections.
     pub(super) fn finish(&mut self, observer: &mut impl Observer) -> HashSet<Endpoint> {
-        self.waiting.sort_unstable_by_key(|summary| summary.conn);
+        self.waiting.sort_by_cached_key(|summary| summary.conn);
         for summary in &self.waiting {
             observer.connection(summary);
             self.servers.insert(summary.server);
