@@ -175,7 +175,7 @@ impl<O: Observer> Engine<O> {
             self.datagrams.flows.insert(key, Flow::new(told, position));
         }
         let Some(flow) = self.datagrams.flows.get_mut(&key) else { return false };
-        flow.last = position;
+        (flow.last, flow.heard) = (position, self.health.packets);
         let content = &mut flow.content;
         if matches!(content.state, State::Other) {
             return false;
@@ -224,7 +224,7 @@ impl<O: Observer> Engine<O> {
             self.datagrams.flows.insert(key, Flow::new(told, position));
         }
         let Some(flow) = self.datagrams.flows.get_mut(&key) else { return false };
-        flow.last = position;
+        (flow.last, flow.heard) = (position, self.health.packets);
         if matches!(flow.content.state, State::Other) {
             return false;
         }
@@ -269,7 +269,6 @@ impl<O: Observer> Engine<O> {
         self.give(key, position, give);
         let Datagrams { flows, held, .. } = &mut self.datagrams;
         let Some(flow) = flows.get_mut(&key) else { return };
-        flow.heard = self.health.packets;
         let memory = flow.memory();
         held.change(std::mem::replace(&mut flow.counted, memory), memory);
         if held.is_exceeded() {

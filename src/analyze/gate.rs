@@ -71,9 +71,6 @@ enum Seat {
     Taken(Box<Held>),
 }
 
-/// A connection that is known by so many pieces, or gaps, is judged by them.
-const PIECES: usize = 8192;
-
 /// The connections that wait.
 #[derive(Debug)]
 pub struct Gate {
@@ -172,7 +169,7 @@ impl Gate {
     pub fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
         self.change(flow, |held| {
             held.add(direction, chunk);
-            held.judge(held.bytes > limits.held_bytes || held.chunks.len() > PIECES, limits);
+            held.judge(held.bytes > limits.held_bytes || held.chunks.len() > limits.held_pieces, limits);
         });
         if self.undecided.is_exceeded() {
             self.judge_silent(limits);
@@ -320,6 +317,9 @@ impl Held {
                 verdict if self.begins_here() || self.has_signature() && verdict != Verdict::NotZmtp => verdict,
                 _ => self.judge_middle(is_final),
             };
+            if is_final && self.verdict == Verdict::NeedMore {
+                self.verdict = Verdict::NotZmtp;
+            }
             if self.verdict == Verdict::NotZmtp && self.by_request {
                 self.verdict = self.websocket_middle().map_or_else(|| requested(&self.heads), Verdict::WebSocket);
             }

@@ -47,6 +47,8 @@ pub struct Limits {
     pub idle: Duration,
     /// Bytes of a connection held back until it is known whether it speaks ZMTP and which number it gets.
     pub held_bytes: usize,
+    /// Pieces of a connection held back so: where packets were captured without content, gaps are all there is.
+    pub held_pieces: usize,
     /// Bytes of memory that all of them take together; beyond, those that were silent longest are decided by what there is
     /// of them. As much again is for what datagrams of ZMTP wait for.
     pub held_total_bytes: usize,
@@ -109,6 +111,7 @@ impl Default for Limits {
             half_open: 1 << 16,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
+            held_pieces: 8192,
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
             http_head_bytes: 32 << 10,

@@ -45,7 +45,8 @@ fn length(property: &Property<'_>) -> usize {
 
 impl<'a> FromIterator<Property<'a>> for Properties {
     fn from_iter<T: IntoIterator<Item = Property<'a>>>(all: T) -> Self {
-        let mut octets = Vec::new();
+        // What libzmq sends is shorter.
+        let mut octets = Vec::with_capacity(128);
         for Property { name, value } in all {
             let name = &name[..name.len().min(LONGEST_NAME)];
             octets.push(name.len() as u8);

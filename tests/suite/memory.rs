@@ -226,6 +226,39 @@ fn single_octets_out_of_order() {
     assert!(found.health.reassembly.limit_gaps > 0, "{:?}", found.health);
 }
 
+/// Of what was captured without content, there are gaps without end.
+#[test]
+fn gaps_of_a_connection_that_nothing_is_known_of() {
+    let mut talk = Conversation::open(40_000);
+    for _ in 0..20_000 {
+        talk.say(C2s, b"cut");
+    }
+    for packet in &mut talk.packets[3..] {
+        packet.bytes.truncate(40);
+    }
+    let (most, found) = peaks(Options::default(), &talk.packets);
+    assert!((1..2 << 20).contains(&most.undecided), "{most:?}");
+    assert_eq!((found.health.other_connections, found.health.reassembly.lost_bytes), (1, 60_000));
+}
+
+/// A peer of 1.0 and half a signature: more would tell, but no more comes.
+#[test]
+fn who_is_undecided_at_its_end_is_not_kept() {
+    let talks = (0..20).map(|at| {
+        let mut talk = Conversation::open(40_000 + at);
+        talk.say(C2s, b"\x01\0\x06\0hello");
+        talk.say(S2c, b"\xff\0\0\0");
+        talk.close();
+        talk.packets
+    });
+    let mut analyzer = Analyzer::new(Options::default(), Recorder::default());
+    for packet in &one_after_the_other(talks) {
+        analyzer.packet(&packet.packet());
+    }
+    assert_eq!(analyzer.accounts(), Accounts::default());
+    assert_eq!(analyzer.health().other_connections, 20);
+}
+
 /// What a session keeps whatever happens, and what does not depend on what connections carry.
 #[test]
 fn what_is_in_no_account_is_bounded_for_each_connection() {
