@@ -4,6 +4,7 @@ use crate::assert_harmless;
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::rc::Rc;
+use zmtpscope::analyze::accounts::{Accounts, PER_CONNECTION};
 use zmtpscope::analyze::connection::ConnectionSummary;
 use zmtpscope::analyze::engine::{Analyzer, Options};
 use zmtpscope::analyze::health::Health;
@@ -145,8 +146,10 @@ impl Observer for AllViews {
 
 /// Analyses what `feed` gives, shows it in every way, and checks what was written.
 pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllViews>)) {
+    let limits = options.limits.clone();
     let mut analyzer = Analyzer::new(options, AllViews::new(choice));
     feed(&mut analyzer);
+    check_accounts(analyzer.accounts(), &limits);
     let (views, health) = analyzer.finish();
     check_counts(&views, &health);
     let facts = CaptureFacts { health, ..CaptureFacts::default() };
@@ -154,6 +157,17 @@ pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllVie
         view.finish(&facts).expect("writing to memory cannot fail");
         check(kind, format, &output.0.borrow());
     }
+}
+
+/// What is held is within its limits, but for the latest packet and what each connection may keep.
+fn check_accounts(accounts: Accounts, limits: &Limits) {
+    const LATEST: usize = 1 << 18;
+    let Accounts { pending, undecided, datagrams, sessions, summaries } = accounts;
+    let kept = limits.connections * PER_CONNECTION + LATEST;
+    assert!(pending <= limits.pending_total_bytes + LATEST, "{accounts:?}");
+    assert!(undecided.max(datagrams) <= limits.held_total_bytes + kept, "{accounts:?}");
+    assert!(sessions <= limits.session_total_bytes + kept, "{accounts:?}");
+    assert!(summaries <= limits.summary_total_bytes + LATEST, "{accounts:?}");
 }
 
 fn check_counts(views: &AllViews, health: &Health) {
