@@ -9,16 +9,18 @@
 mod excerpt;
 mod hunt;
 mod proof;
+mod recognise;
 mod shape;
+mod weight;
 
 pub use excerpt::{Excerpt, Piece};
 pub use hunt::Hunt;
 pub use proof::is_plausible;
+pub use recognise::{Middle, recognise};
 pub use shape::Shape;
 
 use super::probe::Framing;
 use super::wire::frame::FrameHeader;
-use crate::base::direction::{Direction, PerDirection};
 use proof::{FLAGS, STRUCTURE, is_empty_end, is_sealed, proofs};
 
 /// A place at which frames begin.
@@ -61,49 +63,6 @@ const LONG_CONTENT: usize = 16 << 10;
 /// So many packets that begin with a frame show that messages have changed.
 const ALIGNED: usize = 4;
 
-/// A direction that has so many octets and no frames in them speaks against ZMTP.
-const TELLING: usize = 512;
-
-/// Whether a stream whose beginning is not known is ZMTP, and with which frames. 1.0 has nothing that others do not have,
-/// so there both directions must fit. DNS over TCP looks like short frames, and is told by what they hold.
-pub fn recognise(excerpts: &PerDirection<Excerpt>) -> Option<Framing> {
-    [Framing::V3, Framing::V1].into_iter().find(|&framing| {
-        let found = PerDirection::from_fn(|direction| first_chain(framing, &excerpts[direction]));
-        let contradicted = |direction: Direction| found[direction].is_none() && excerpts[direction].len() >= TELLING;
-        let both = found.c2s.is_some() && found.s2c.is_some();
-        let total: u32 = found.iter().filter_map(|(_, chain)| chain.map(|(_, bits)| bits)).sum();
-        let is_dns = |direction: Direction| {
-            found[direction].is_none_or(|(at, _)| {
-                let excerpt = &excerpts[direction];
-                frames(framing, excerpt, at).all(|frame| frame.header.flags.0 == 0 && is_dns(excerpt.run(frame.body)))
-            })
-        };
-        total >= Proof::Strong.bits()
-            && (both || framing == Framing::V3)
-            && !Direction::BOTH.into_iter().any(contradicted)
-            && !Direction::BOTH.into_iter().all(is_dns)
-    })
-}
-
-/// The first chain of frames, if messages begin in it: where, and how much it proves.
-fn first_chain(framing: Framing, excerpt: &Excerpt) -> Option<(usize, u32)> {
-    let proofs = proofs(framing, excerpt);
-    let (at, bits) = (0..excerpt.len()).find_map(|at| is_proof(framing, excerpt, &proofs, at, Proof::Usual))?;
-    let mut begins = excerpt.is_packet(at);
-    let begins_message = |frame: Found| {
-        let body = excerpt.run(frame.body);
-        if body.starts_with(b"\x05READY") || is_sealed(framing, frame.header, body) {
-            return true;
-        }
-        let is_first = begins && !frame.header.flags.command();
-        if !frame.header.flags.command() {
-            begins = !frame.header.flags.more();
-        }
-        is_first && Shape::default().fits(&mut frames(framing, excerpt, frame.at).map(|frame| frame.header))
-    };
-    frames(framing, excerpt, at).any(begins_message).then_some((at, bits))
-}
-
 /// The index and the proof, if frames can be believed to begin there.
 fn is_proof(
     framing: Framing,
@@ -119,7 +78,7 @@ fn is_proof(
 
 /// The first chain of frames in which a message begins. Takes time and memory in proportion to the octets.
 pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
-    let proofs = proofs(framing, excerpt);
+    let proofs = proofs(framing, excerpt, false);
     let mut pending = None;
     let mut at = 0;
     while at < excerpt.len() {
@@ -187,11 +146,6 @@ enum Begins {
     PacketDoes,
     Maybe,
     No,
-}
-
-/// Whether a body looks like a DNS message (RFC 1035, section 4.1.1): one question, opcode QUERY, reserved bits zero.
-fn is_dns(body: &[u8]) -> bool {
-    matches!(body, [_, _, flags, low, 0, 1, 0, _, 0, _, 0, _, ..] if flags & 0x78 == 0 && low & 0x40 == 0)
 }
 
 /// A header and where it is.

@@ -24,7 +24,7 @@ const SEALED: &[u8] = b"\x07MESSAGE";
 
 /// For each index: bits of proof that frames begin there, `None` if they cannot. Each builds on the one of the next
 /// frame, so they are found from the end.
-pub(super) fn proofs(framing: Framing, excerpt: &Excerpt) -> Vec<Option<u32>> {
+pub(super) fn proofs(framing: Framing, excerpt: &Excerpt, empties: bool) -> Vec<Option<u32>> {
     let mut proofs: Vec<Option<u32>> = vec![Some(0); excerpt.len() + 1];
     for (start, run, offset) in excerpt.runs().rev() {
         for within in (0..run.len()).rev() {
@@ -42,7 +42,7 @@ pub(super) fn proofs(framing: Framing, excerpt: &Excerpt) -> Vec<Option<u32>> {
                         Some(length) => Some(start + body_at + length),
                         None => excerpt.index(next_offset),
                     };
-                    if let Some(next) = next.filter(|_| !header.flags.more())
+                    if let Some(next) = next.filter(|_| !empties && !header.flags.more())
                         && is_empty_end(framing, excerpt.run(next))
                     {
                         return None;
