@@ -10,8 +10,7 @@
 //! not (DNS over TCP, ISO 8583, RTP as RFC 4571 has it).
 
 use super::excerpt::Excerpt;
-use super::proof::{STRUCTURE, is_sealed, proofs};
-use super::shape::Shape;
+use super::proof::{STRUCTURE, proofs};
 use super::weight::Weight;
 use super::{Proof, frames, is_proof};
 use crate::base::direction::{Direction, PerDirection};
@@ -20,8 +19,12 @@ use crate::zmtp::probe::Framing;
 /// A direction that has so many octets and no frames in them speaks against ZMTP.
 const TELLING: usize = 512;
 
-/// Every host takes segments of so many octets (RFC 9293, section 3.7.1), so what is shorter ends where a write did.
-const SHORTEST_CUT: usize = 536;
+/// Packets of so many octets can have been cut out of a longer write: every host takes datagrams of 576 octets (RFC 9293,
+/// section 3.7.1), of which timestamps take some.
+const CUT: usize = 524;
+
+/// Where longer ones are seen, those of less than that can not: every link that carries IPv6 carries 1280 octets.
+const CUT_AT_LEAST: usize = 1220;
 
 /// A write that begins and ends inside of a frame: so many bits against it. Senders write headers with bodies, and bodies
 /// that are longer than their buffers whole.
@@ -31,7 +34,7 @@ const INSIDE: f64 = 8.0;
 const ALONE: f64 = 20.0;
 
 /// What is asked for more of frames that other framings explain as well, while more can come: some ten messages.
-const PATIENCE: f64 = 120.0;
+const PATIENCE: f64 = 160.0;
 
 /// Shorter bodies are text by chance too often.
 const SHORTEST_TEXT: usize = 4;
@@ -52,7 +55,7 @@ pub struct Middle<'a> {
 struct Evidence {
     /// For ZMTP; against it if negative.
     bits: f64,
-    /// Messages begin in it.
+    /// Frames follow each other up to its end.
     found: bool,
     /// Short frames, other than such as 16-bit lengths explain.
     parts: bool,
@@ -88,15 +91,17 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
     })
 }
 
-/// What the first chain of frames says, if messages begin in it.
+/// What the first chain of frames says.
 fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     let proofs = proofs(framing, excerpt, true);
     let first = (0..excerpt.len()).find_map(|at| is_proof(framing, excerpt, &proofs, at, Proof::Usual));
-    let Some((start, _)) = first.filter(|&(at, _)| begins_message(framing, excerpt, at)) else {
+    let Some((start, _)) = first else {
         let possible = |offset| excerpt.index(offset).is_none_or(|index| proofs[index].is_some());
         return Evidence { bits: -INSIDE * inside(excerpt, possible), ..Evidence::default() };
     };
-    let chain = || frames(framing, excerpt, start);
+    // The first frame of the chain may be there by chance, and only lead to those that are real.
+    let chance = usize::from(!excerpt.is_packet(start));
+    let chain = || frames(framing, excerpt, start).skip(chance);
     let mut boundaries = chain().map(|frame| excerpt.offset(frame.at)).chain(chain().last().map(|frame| frame.end));
     let mut next = boundaries.next();
     let is_boundary = |offset| {
@@ -128,26 +133,11 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     evidence
 }
 
-/// Whether messages begin in the chain of frames that begins here.
-fn begins_message(framing: Framing, excerpt: &Excerpt, at: usize) -> bool {
-    let mut begins = excerpt.is_packet(at);
-    frames(framing, excerpt, at).any(|frame| {
-        let body = excerpt.run(frame.body);
-        if body.starts_with(b"\x05READY") || is_sealed(framing, frame.header, body) {
-            return true;
-        }
-        let is_first = begins && !frame.header.flags.command();
-        if !frame.header.flags.command() {
-            begins = !frame.header.flags.more();
-        }
-        is_first && Shape::default().fits(&mut frames(framing, excerpt, frame.at).map(|frame| frame.header))
-    })
-}
-
 /// How many packets lie inside of a frame and are too short to have been cut there. Asked with ascending offsets.
 fn inside(excerpt: &Excerpt, mut is_boundary: impl FnMut(u64) -> bool) -> f64 {
-    let short = excerpt.pieces(0).filter(|piece| piece.octets.len() < SHORTEST_CUT);
-    let within = short.filter(|piece| {
+    let longest = excerpt.pieces(0).map(|piece| piece.octets.len()).max().unwrap_or(0);
+    let shortest_cut = longest.clamp(CUT, CUT_AT_LEAST);
+    let within = excerpt.pieces(0).filter(|piece| piece.octets.len() < shortest_cut).filter(|piece| {
         let begins = is_boundary(piece.offset);
         let ends = is_boundary(piece.offset + piece.octets.len() as u64);
         !begins && !ends
