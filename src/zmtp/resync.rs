@@ -20,8 +20,7 @@ pub use recognise::{Middle, recognise};
 pub use shape::Shape;
 
 use super::probe::Framing;
-use super::wire::frame::FrameHeader;
-use proof::{FLAGS, STRUCTURE, is_empty_end, is_sealed, proofs};
+use proof::{Found, Reading, STRUCTURE, is_sealed};
 
 /// A place at which frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,9 +52,6 @@ impl Proof {
     }
 }
 
-/// What it takes more where packets give no hint: there are that many more places to be wrong about.
-const NO_HINT: u32 = 12;
-
 /// While it is not known how messages look, frames inside of a packet are believed if one of them ends where a packet does,
 /// or if there are so many octets of them: else they may be the content of one.
 const LONG_CONTENT: usize = 16 << 10;
@@ -63,33 +59,21 @@ const LONG_CONTENT: usize = 16 << 10;
 /// So many packets that begin with a frame show that messages have changed.
 const ALIGNED: usize = 4;
 
-/// The index and the proof, if frames can be believed to begin there.
-fn is_proof(
-    framing: Framing,
-    excerpt: &Excerpt,
-    proofs: &[Option<u32>],
-    at: usize,
-    proof: Proof,
-) -> Option<(usize, u32)> {
-    let needed = proof.bits() + if excerpt.is_packet(at) { 0 } else { NO_HINT };
-    let bits = proofs[at].filter(|&bits| bits >= needed && !is_empty_end(framing, excerpt.run(at)))?;
-    Some((at, bits))
-}
-
 /// The first chain of frames in which a message begins. Takes time and memory in proportion to the octets.
 pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
-    let proofs = proofs(framing, excerpt, false);
+    let reading = Reading::new(framing, excerpt);
+    let proofs = reading.proofs(false);
     let mut pending = None;
     let mut at = 0;
     while at < excerpt.len() {
-        let Some((_, bits)) = is_proof(framing, excerpt, &proofs, at, proof) else {
+        let Some((_, bits)) = reading.believed(&proofs, at, proof) else {
             at += 1;
             continue;
         };
-        if let Some(begin) = first_message(framing, excerpt, at, shape) {
+        if let Some(begin) = first_message(&reading, at, shape) {
             return Some(Boundary { at: begin, bits, begins_message: true });
         }
-        let last = frames(framing, excerpt, at).last()?;
+        let last = reading.frames(at).last()?;
         let open = last.end > excerpt.end().unwrap_or(0);
         pending = open.then_some(Boundary { at: last.at, bits, begins_message: false });
         // What lies between two frames of the chain is in bodies, so the next chain begins after the last frame.
@@ -99,32 +83,33 @@ pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) ->
 }
 
 /// Where in a chain of frames that begins here the first message does.
-fn first_message(framing: Framing, excerpt: &Excerpt, at: usize, shape: &Shape) -> Option<usize> {
-    if let Some(ready) = frames(framing, excerpt, at).find(|frame| excerpt.run(frame.body).starts_with(b"\x05READY")) {
+fn first_message(reading: &Reading<'_>, at: usize, shape: &Shape) -> Option<usize> {
+    let excerpt = reading.excerpt;
+    if let Some(ready) = reading.frames(at).find(|&frame| reading.body(frame).starts_with(b"\x05READY")) {
         return ready.header.flags.command().then_some(ready.at);
     }
     // Where ZMTP is carried in ZMTP, its packets do not begin with what is inside.
-    let aligned = || frames(framing, excerpt, at).skip(1).filter(|frame| excerpt.is_packet(frame.at)).count();
-    if shape.contradicts(&mut frames(framing, excerpt, at).map(|frame| frame.header)) && aligned() < ALIGNED {
+    let aligned = || reading.frames(at).skip(1).filter(|frame| excerpt.is_packet(frame.at)).count();
+    if shape.contradicts(&mut reading.headers(at)) && aligned() < ALIGNED {
         return None;
     }
-    let ends_with_packet = || frames(framing, excerpt, at).any(|frame| excerpt.is_packet_end(frame.end));
+    let ends_with_packet = || reading.frames(at).any(|frame| excerpt.is_packet_end(frame.end));
     if !shape.is_settled() && !excerpt.is_packet(at) && excerpt.len() - at < LONG_CONTENT && !ends_with_packet() {
         return None;
     }
     let mut begins = if excerpt.is_packet(at) { Begins::PacketDoes } else { Begins::No };
-    for (number, frame) in frames(framing, excerpt, at).enumerate() {
+    for (number, frame) in reading.frames(at).enumerate() {
         if frame.header.flags.command() {
             continue;
         }
-        let mut parts = frames(framing, excerpt, frame.at).map(|frame| frame.header);
+        let mut parts = reading.headers(frame.at);
         let is_first = match begins {
             Begins::No => false,
             Begins::Yes => true,
             Begins::PacketDoes if shape.packets_begin_messages() => true,
             Begins::PacketDoes | Begins::Maybe => shape.fits(&mut parts),
         };
-        if is_first || is_sealed(framing, frame.header, excerpt.run(frame.body)) {
+        if is_first || is_sealed(reading.framing, frame.header, reading.body(frame)) {
             return Some(frame.at);
         }
         // The first frame of the chain may be there by chance, and only lead to those that are real.
@@ -146,33 +131,6 @@ enum Begins {
     PacketDoes,
     Maybe,
     No,
-}
-
-/// A header and where it is.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    at: usize,
-    /// Index of its body; where that is not known, of nothing.
-    body: usize,
-    header: FrameHeader,
-    bits: u32,
-    /// Offset of what follows it.
-    end: u64,
-}
-
-/// The frames that follow each other from this index on.
-fn frames(framing: Framing, excerpt: &Excerpt, start: usize) -> impl Iterator<Item = Found> + '_ {
-    let mut next = Some(start);
-    std::iter::from_fn(move || {
-        let at = next.filter(|&at| at < excerpt.len())?;
-        let run = excerpt.run(at);
-        let (body, header) = framing.header(run).ok()?;
-        let bits = proof::of_header(framing, run, body, header).unwrap_or(0);
-        let body_at = at + run.len() - body.len();
-        let end = (excerpt.offset(at) + (body_at - at) as u64).saturating_add(header.length);
-        next = excerpt.index(end);
-        Some(Found { at, body: body_at, header, bits: bits.max(FLAGS), end })
-    })
 }
 
 #[cfg(test)]

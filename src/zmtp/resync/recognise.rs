@@ -9,10 +9,10 @@
 //! behind a type. Where both sides send nothing but the former, what they say decides: text is believed, other content is
 //! not (DNS over TCP, ISO 8583, RTP as RFC 4571 has it).
 
+use super::Proof;
 use super::excerpt::Excerpt;
-use super::proof::{STRUCTURE, proofs};
+use super::proof::{Reading, STRUCTURE};
 use super::weight::Weight;
-use super::{Proof, frames, is_proof};
 use crate::base::direction::{Direction, PerDirection};
 use crate::zmtp::probe::Framing;
 
@@ -93,15 +93,16 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
 
 /// What the first chain of frames says.
 fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
-    let proofs = proofs(framing, excerpt, true);
-    let first = (0..excerpt.len()).find_map(|at| is_proof(framing, excerpt, &proofs, at, Proof::Usual));
+    let reading = Reading::new(framing, excerpt);
+    let proofs = reading.proofs(true);
+    let first = (0..excerpt.len()).find_map(|at| reading.believed(&proofs, at, Proof::Usual));
     let Some((start, _)) = first else {
         let possible = |offset| excerpt.index(offset).is_none_or(|index| proofs[index].is_some());
         return Evidence { bits: -INSIDE * inside(excerpt, possible), ..Evidence::default() };
     };
     // The first frame of the chain may be there by chance, and only lead to those that are real.
     let chance = usize::from(!excerpt.is_packet(start));
-    let chain = || frames(framing, excerpt, start).skip(chance);
+    let chain = || reading.frames(start).skip(chance);
     let mut boundaries = chain().map(|frame| excerpt.offset(frame.at)).chain(chain().last().map(|frame| frame.end));
     let mut next = boundaries.next();
     let is_boundary = |offset| {
@@ -118,7 +119,7 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     };
     let (mut octets, mut text) = (0, 0);
     for frame in chain() {
-        let known = excerpt.run(frame.body);
+        let known = reading.body(frame);
         let body = &known[..known.len().min(frame.header.length.try_into().unwrap_or(usize::MAX))];
         if body.len() >= SHORTEST_TEXT {
             octets += body.len();
