@@ -18,6 +18,7 @@ pub use hunt::Hunt;
 pub use proof::is_plausible;
 pub use recognise::{Middle, recognise};
 pub use shape::Shape;
+use shape::are_alike;
 
 use super::probe::Framing;
 use proof::{Found, Reading, STRUCTURE, is_sealed};
@@ -107,7 +108,8 @@ fn first_message(reading: &Reading<'_>, at: usize, shape: &Shape) -> Option<usiz
             Begins::No => false,
             Begins::Yes => true,
             Begins::PacketDoes if shape.packets_begin_messages() => true,
-            Begins::PacketDoes | Begins::Maybe => shape.fits(&mut parts),
+            Begins::PacketDoes => shape.fits(&mut parts),
+            Begins::Maybe => shape.fits(&mut parts) && (shape.is_settled() || are_alike(reading.headers(frame.at))),
         };
         if is_first || is_sealed(reading.framing, frame.header, reading.body(frame)) {
             return Some(frame.at);
