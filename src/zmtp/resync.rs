@@ -57,6 +57,10 @@ impl Proof {
 /// or if there are so many octets of them: else they may be the content of one.
 const LONG_CONTENT: usize = 16 << 10;
 
+/// Packets that are shorter were not cut out of a longer write: every host takes datagrams of 576 octets (RFC 9293, section
+/// 3.7.1), of which timestamps take some.
+const SHORTEST_CUT: u64 = 524;
+
 /// So many packets that begin with a frame show that messages have changed.
 const ALIGNED: usize = 4;
 
@@ -108,7 +112,7 @@ fn first_message(reading: &Reading<'_>, at: usize, shape: &Shape) -> Option<usiz
             Begins::No => false,
             Begins::Yes => true,
             Begins::PacketDoes if shape.packets_begin_messages() => true,
-            Begins::PacketDoes => shape.fits(&mut parts),
+            Begins::PacketDoes => shape.fits(&mut parts) || !shape.is_settled() && is_own_write(reading, frame.at),
             Begins::Maybe => shape.fits(&mut parts) && (shape.is_settled() || are_alike(reading.headers(frame.at))),
         };
         if is_first || is_sealed(reading.framing, frame.header, reading.body(frame)) {
@@ -123,6 +127,18 @@ fn first_message(reading: &Reading<'_>, at: usize, shape: &Shape) -> Option<usiz
         };
     }
     None
+}
+
+/// Whether the packet that begins here is a whole message of several parts: senders write whole messages, and one that is
+/// so short was not cut.
+fn is_own_write(reading: &Reading<'_>, at: usize) -> bool {
+    let begin = reading.excerpt.offset(at);
+    let mut parts = reading.frames(at).take_while(|frame| frame.end - begin < SHORTEST_CUT);
+    let is_multipart =
+        |parts: &mut dyn Iterator<Item = Found>| parts.next().is_some_and(|first| first.header.flags.more());
+    let last = |frame: &Found| !frame.header.flags.more() || reading.excerpt.is_packet_end(frame.end);
+    is_multipart(&mut parts)
+        && parts.find(last).is_some_and(|frame| !frame.header.flags.more() && reading.excerpt.is_packet_end(frame.end))
 }
 
 /// Whether a message begins at a frame.

@@ -9,21 +9,18 @@
 //! behind a type. Where both sides send nothing but the former, what they say decides: text is believed, other content is
 //! not (DNS over TCP, ISO 8583, RTP as RFC 4571 has it).
 
-use super::Proof;
 use super::excerpt::Excerpt;
 use super::proof::{Reading, STRUCTURE};
 use super::weight::Weight;
+use super::{Proof, SHORTEST_CUT};
 use crate::base::direction::{Direction, PerDirection};
 use crate::zmtp::probe::Framing;
 
 /// A direction that has so many octets and no frames in them speaks against ZMTP.
 const TELLING: usize = 512;
 
-/// Packets of so many octets can have been cut out of a longer write: every host takes datagrams of 576 octets (RFC 9293,
-/// section 3.7.1), of which timestamps take some.
-const CUT: usize = 524;
-
-/// Where longer ones are seen, those of less than that can not: every link that carries IPv6 carries 1280 octets.
+/// Where packets are longer than the shortest that can be cut, those of less than that can not: every link that carries
+/// IPv6 carries 1280 octets.
 const CUT_AT_LEAST: usize = 1220;
 
 /// A write that begins and ends inside of a frame: so many bits against it. Senders write headers with bodies, and bodies
@@ -137,7 +134,7 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
 /// How many packets lie inside of a frame and are too short to have been cut there. Asked with ascending offsets.
 fn inside(excerpt: &Excerpt, mut is_boundary: impl FnMut(u64) -> bool) -> f64 {
     let longest = excerpt.pieces(0).map(|piece| piece.octets.len()).max().unwrap_or(0);
-    let shortest_cut = longest.clamp(CUT, CUT_AT_LEAST);
+    let shortest_cut = longest.clamp(SHORTEST_CUT as usize, CUT_AT_LEAST);
     let within = excerpt.pieces(0).filter(|piece| piece.octets.len() < shortest_cut).filter(|piece| {
         let begins = is_boundary(piece.offset);
         let ends = is_boundary(piece.offset + piece.octets.len() as u64);
