@@ -85,9 +85,12 @@ impl<'a> Reading<'a> {
 
     /// The index and the proof, if frames can be believed to begin there.
     pub(super) fn believed(&self, proofs: &[Option<u32>], at: usize, proof: Proof) -> Option<(usize, u32)> {
+        // Most octets have no proof at all, so whether a packet begins there is asked last.
+        let bits = proofs[at].filter(|&bits| bits >= proof.bits())?;
         let needed = proof.bits() + if self.excerpt.is_packet(at) { 0 } else { NO_HINT };
-        let is_empty_end = || is_empty_end(self.framing, self.excerpt.run(at));
-        let bits = proofs[at].filter(|&bits| bits >= needed && !is_empty_end())?;
+        if bits < needed || is_empty_end(self.framing, self.excerpt.run(at)) {
+            return None;
+        }
         Some((at, bits))
     }
 
