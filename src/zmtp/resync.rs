@@ -186,9 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_packet_of_whole_messages_is_enough() {
+    fn a_packet_of_a_whole_message_is_enough() {
         let octets = request(20);
-        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), None, "nothing to compare it with yet");
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(0), "senders write whole messages");
+        let part = &octets[2..];
+        assert_eq!(find(Framing::V3, part, &[0], Proof::Usual), None, "one part may be the last of a message");
+        let followed = [&octets[..], b"\x01\x05first"].concat();
+        let cut = find(Framing::V3, &followed, &[0], Proof::Usual);
+        assert_eq!(cut, Some(24), "a packet that was cut out of a longer write may begin with any part");
         let delimiter = FrameHeader { flags: FrameFlags(1), length: 0 };
         let mut shape = Shape::default();
         shape.frame(delimiter, true);

@@ -23,6 +23,9 @@ const TELLING: usize = 512;
 /// IPv6 carries 1280 octets.
 const CUT_AT_LEAST: usize = 1220;
 
+/// libzmq writes 8192 octets at a time: behind so many packets that were cut there may be what remained of a write.
+const CUTS: usize = 4;
+
 /// A write that begins and ends inside of a frame: so many bits against it. Senders write headers with bodies, and bodies
 /// that are longer than their buffers whole.
 const INSIDE: f64 = 8.0;
@@ -131,16 +134,18 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     evidence
 }
 
-/// How many packets lie inside of a frame and are too short to have been cut there. Asked with ascending offsets.
+/// How many packets lie inside of a frame and are too short to have been cut there, but for the ends of long writes. Asked
+/// with ascending offsets.
 fn inside(excerpt: &Excerpt, mut is_boundary: impl FnMut(u64) -> bool) -> f64 {
     let longest = excerpt.pieces(0).map(|piece| piece.octets.len()).max().unwrap_or(0);
     let shortest_cut = longest.clamp(SHORTEST_CUT as usize, CUT_AT_LEAST);
-    let within = excerpt.pieces(0).filter(|piece| piece.octets.len() < shortest_cut).filter(|piece| {
+    let (short, cut): (Vec<_>, Vec<_>) = excerpt.pieces(0).partition(|piece| piece.octets.len() < shortest_cut);
+    let within = short.iter().filter(|piece| {
         let begins = is_boundary(piece.offset);
         let ends = is_boundary(piece.offset + piece.octets.len() as u64);
         !begins && !ends
     });
-    within.count() as f64
+    within.count().saturating_sub(cut.len() / CUTS) as f64
 }
 
 /// Whether this is UTF-8 without control characters, as far as it is known.
