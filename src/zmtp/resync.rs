@@ -71,6 +71,9 @@ pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) ->
     let mut pending = None;
     let mut at = 0;
     while at < excerpt.len() {
+        let enough = |bits: &Option<u32>| bits.is_some_and(|bits| bits >= proof.bits());
+        let Some(next) = proofs[at..excerpt.len()].iter().position(enough) else { break };
+        at += next;
         let Some((_, bits)) = reading.believed(&proofs, at, proof) else {
             at += 1;
             continue;

@@ -28,7 +28,7 @@ const CUTS: usize = 4;
 
 /// A write that begins and ends inside of a frame: so many bits against it. Senders write headers with bodies, and bodies
 /// that are longer than their buffers whole.
-const INSIDE: f64 = 8.0;
+const INSIDE: f64 = 16.0;
 
 /// What one direction of 1.0 has to prove more where the other says nothing: any octet but zero can be its first.
 const ALONE: f64 = 20.0;
@@ -153,4 +153,169 @@ fn is_text(body: &[u8]) -> bool {
     let control = body.iter().any(|octet| octet.is_ascii_control() && !octet.is_ascii_whitespace());
     // An error without a length is a character that is cut.
     !control && std::str::from_utf8(body).err().is_none_or(|error| error.error_len().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::chunk::Position;
+
+    type Packets = Vec<Vec<u8>>;
+
+    fn recognise(c2s: &Packets, s2c: &Packets, is_final: bool) -> Option<Framing> {
+        let excerpt = |packets: &Packets| {
+            let mut excerpt = Excerpt::default();
+            for packet in packets {
+                excerpt.push(excerpt.end().unwrap_or(1000), Position::default(), packet, usize::MAX);
+            }
+            excerpt
+        };
+        let excerpts = PerDirection { c2s: excerpt(c2s), s2c: excerpt(s2c) };
+        let one_way = c2s.is_empty() || s2c.is_empty();
+        super::recognise(Middle { excerpts: &excerpts, one_way, is_final })
+    }
+
+    /// Numbers that are the same each time, from 0 to below `limit`.
+    fn numbers(limit: u32) -> impl FnMut() -> u32 {
+        let mut state = 7_u32;
+        move || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) % limit
+        }
+    }
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut octet = numbers(256);
+        (0..length).map(|_| octet() as u8).collect()
+    }
+
+    fn text(length: usize) -> Vec<u8> {
+        b"it was the best of times ".iter().copied().cycle().take(length).collect()
+    }
+
+    fn short(flags: u8, body: &[u8]) -> Vec<u8> {
+        [&[flags, body.len() as u8][..], body].concat()
+    }
+
+    fn long(first: u8, body: &[u8]) -> Vec<u8> {
+        [&[first][..], &(body.len() as u64).to_be_bytes(), body].concat()
+    }
+
+    /// A REQ's message, or the reply to it.
+    fn request(body: &[u8]) -> Vec<u8> {
+        [short(1, b""), short(0, body)].concat()
+    }
+
+    #[test]
+    fn one_request_and_its_reply_are_enough_at_the_end() {
+        let (request, reply) = (vec![request(b"hello")], vec![request(b"world!")]);
+        assert_eq!(recognise(&request, &reply, true), Some(Framing::V3));
+        assert_eq!(recognise(&request, &vec![], true), None, "but not one of them");
+    }
+
+    #[test]
+    fn sixteen_bit_lengths_are_believed_of_text_or_of_one_side() {
+        let lengths = || (20..60_usize).map(|number| number * 37 % 180 + 5);
+        let binary: Packets = lengths().map(|length| short(0, &noise(length))).collect();
+        let texts: Packets = lengths().map(|length| short(0, &text(length))).collect();
+        assert_eq!(recognise(&binary, &binary, true), None);
+        assert_eq!(recognise(&texts, &texts, true), Some(Framing::V3));
+        assert_eq!(recognise(&texts, &binary, true), Some(Framing::V3), "text is rarely sent so by others");
+        assert_eq!(recognise(&binary, &vec![], false), Some(Framing::V3), "PUSH and PUB are not answered");
+        assert_eq!(recognise(&binary[..4].to_vec(), &vec![], false), None, "an answer may still come");
+        assert_eq!(recognise(&binary[..4].to_vec(), &vec![], true), Some(Framing::V3));
+        let mixed: Packets = lengths().map(|length| [short(1, b"id"), short(0, &noise(length))].concat()).collect();
+        assert_eq!(recognise(&mixed, &mixed, false), Some(Framing::V3), "no lengths of 16 bits are like this");
+    }
+
+    /// RFC 1035, sections 4.1.1 and 4.2.2.
+    #[test]
+    fn dns_over_tcp_is_not_zmtp() {
+        let header = b"\x01\0\0\x01\0\0\0\0\0\0\x07example\x03com\0\0\x01\0\x01";
+        let query = |id: usize| short(0, &[&noise(id + 2)[id..], header].concat());
+        let packets: Packets = (0..40).map(query).collect();
+        assert_eq!(recognise(&packets, &packets, true), None);
+    }
+
+    #[test]
+    fn tables_of_numbers_are_not_zmtp() {
+        for (limit, width) in [(300, 2), (10, 4), (900, 8), (4, 1)] {
+            let mut number = numbers(limit);
+            let mut row = || -> Vec<u8> {
+                (0..300).flat_map(|_| u64::from(number()).to_be_bytes()[8 - width..].to_vec()).collect()
+            };
+            let (one, other): (Packets, Packets) = ((0..40).map(|_| row()).collect(), (0..40).map(|_| row()).collect());
+            for is_final in [false, true] {
+                for packets in 1..one.len() {
+                    let (one, other) = (one[..packets].to_vec(), other[..packets].to_vec());
+                    assert_eq!(
+                        recognise(&one, &other, is_final),
+                        None,
+                        "{packets} packets of numbers of {width} octets"
+                    );
+                }
+            }
+        }
+    }
+
+    /// MODBUS messaging on TCP/IP, section 3.1.3: transaction, protocol 0, length, unit; then function, address, count.
+    #[test]
+    fn modbus_is_not_zmtp() {
+        let mut number = numbers(300);
+        let mut poll = || [&(number() as u16).to_be_bytes()[..], b"\0\0\0\x06\x01\x03\0\0\0\x0a"].concat();
+        let (polls, others): (Packets, Packets) =
+            ((0..60).map(|_| poll()).collect(), (0..60).map(|_| poll()).collect());
+        assert_eq!(recognise(&polls, &others, true), None);
+        assert_eq!(recognise(&polls, &vec![], true), None);
+    }
+
+    /// AMQP 0-9-1, section 2.3.5; method 40 of class 60 in a frame of 42 octets, which fits as a length too.
+    #[test]
+    fn frames_that_begin_in_no_packet_are_not_zmtp() {
+        let mut octet = numbers(256);
+        let mut frame = || {
+            let arguments: Vec<u8> = (0..30).map(|_| octet() as u8).collect();
+            [&b"\x01\0\x01\0\0\0\x22\0\x3c\0\x28"[..], &arguments, b"\xce"].concat()
+        };
+        let (frames, others): (Packets, Packets) =
+            ((0..60).map(|_| frame()).collect(), (0..60).map(|_| frame()).collect());
+        assert_eq!(recognise(&frames, &others, true), None);
+        assert_eq!(recognise(&frames, &vec![], true), None);
+    }
+
+    #[test]
+    fn long_frames_alone_are_waited_for() {
+        let frames: Packets = (0..20).map(|number| long(2, &noise(300 + number * 31))).collect();
+        assert_eq!(recognise(&frames[..3].to_vec(), &vec![], false), None, "others have lengths of 64 bits too");
+        assert_eq!(recognise(&frames[..3].to_vec(), &vec![], true), Some(Framing::V3));
+        assert_eq!(recognise(&frames, &vec![], false), Some(Framing::V3));
+        let mut length = numbers(900);
+        let mut typed = |number: u8| long(number % 3 + 1, &noise(length() as usize));
+        let (typed, others): (Packets, Packets) =
+            ((0..60).map(&mut typed).collect(), (0..60).map(&mut typed).collect());
+        assert_eq!(recognise(&typed, &others, true), None, "those are of any length");
+    }
+
+    #[test]
+    fn a_capture_may_begin_in_a_long_body() {
+        let mut packets: Packets = vec![noise(1448); 6];
+        packets.push(noise(952));
+        packets.extend((0..6).map(|number| request(&text(10 + number))));
+        let replies: Packets = (0..6).map(|number| request(&text(3 + number))).collect();
+        assert_eq!(recognise(&packets, &replies, true), Some(Framing::V3));
+        let mut writes: Packets = vec![noise(40); 12];
+        writes.extend((0..2).map(|number| request(&text(10 + number))));
+        assert_eq!(recognise(&writes, &vec![], true), None, "but not in one that is written so");
+    }
+
+    #[test]
+    fn one_direction_of_1_0_needs_messages_of_several_parts() {
+        let frame = |flags: u8, body: &[u8]| [&[body.len() as u8 + 1, flags][..], body].concat();
+        let topics: Packets =
+            (0..10).map(|number| [frame(1, b"topic"), frame(0, &noise(20 + number))].concat()).collect();
+        assert_eq!(recognise(&topics, &vec![], true), Some(Framing::V1));
+        let plain: Packets = (0..10).map(|number| frame(0, &text(20 + number))).collect();
+        assert_eq!(recognise(&plain, &vec![], true), None);
+        assert_eq!(recognise(&plain, &plain, true), Some(Framing::V1));
+    }
 }
