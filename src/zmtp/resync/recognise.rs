@@ -57,10 +57,11 @@ struct Evidence {
     bits: f64,
     /// Frames follow each other up to its end.
     found: bool,
-    /// Short frames, other than such as 16-bit lengths explain.
-    parts: bool,
-    short: bool,
-    long: bool,
+    /// How many frames neither lengths of 16 bits nor those of 64 bits explain.
+    parts: usize,
+    /// How many short ones hold something, and how many are long.
+    short: usize,
+    long: usize,
     /// Bodies are text.
     is_text: bool,
 }
@@ -73,8 +74,8 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
         let any = |of: fn(&Evidence) -> bool| evidence.iter().any(|(_, evidence)| of(evidence));
         let contradicted = |direction: Direction| !evidence[direction].found && excerpts[direction].len() >= TELLING;
         let both = evidence.c2s.found && evidence.s2c.found;
-        let is_16_bit = !any(|evidence| evidence.parts || evidence.long);
-        let is_64_bit = !any(|evidence| evidence.parts || evidence.short);
+        let is_16_bit = !any(|evidence| evidence.parts + evidence.long > 0);
+        let is_64_bit = !any(|evidence| evidence.parts + evidence.short > 0);
         let is_text = any(|evidence| evidence.is_text);
         let mut needed = f64::from(Proof::Strong.bits());
         if framing == Framing::V1 && !both {
@@ -126,9 +127,10 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
             text += if is_text(body) { body.len() } else { 0 };
         }
         let proves_itself = frame.bits > STRUCTURE || frame.header.flags.command();
-        evidence.parts |= proves_itself || frame.header.flags.more() && !frame.header.flags.long();
-        evidence.long |= frame.header.flags.long();
-        evidence.short |= !frame.header.flags.long() && frame.header.length > 0;
+        let is_part = proves_itself || frame.header.flags.more() && !frame.header.flags.long();
+        evidence.parts += usize::from(is_part);
+        evidence.long += usize::from(frame.header.flags.long());
+        evidence.short += usize::from(!frame.header.flags.long() && frame.header.length > 0);
     }
     evidence.is_text = text > octets / 4;
     evidence
