@@ -112,7 +112,7 @@ impl AllViews {
 
 impl Observer for AllViews {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest { paths: true, ..Interest::default() }
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
