@@ -20,7 +20,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::Range;
 
 /// A dispatch with so many events or kept octets is handed on before the batch of packets that it comes of is over.
-const LARGE: usize = 4096;
+const LARGE: usize = 2048;
 const LARGE_OCTETS: usize = 256 << 10;
 
 /// One event.
