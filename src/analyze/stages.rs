@@ -31,7 +31,7 @@ const FILE_BATCHES: usize = 2;
 const LIVE_BATCHES: usize = 64;
 
 /// Dispatches that wait to be shown.
-const DISPATCHES: usize = 8;
+const DISPATCHES: usize = 4;
 
 /// How an analysis is to be run.
 pub struct Plan<'a> {
