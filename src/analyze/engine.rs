@@ -2,6 +2,7 @@
 //!
 //! [`Dissection`] is the part before the results; [`super::stages`] may run the two on different threads.
 
+use super::accounts::Accounts;
 use super::connection::ConnectionSummary;
 use super::datagrams::Datagrams;
 use super::diagnosis::diagnose;
@@ -13,6 +14,7 @@ use super::refused::Refused;
 use super::results::{Conclusion, Results};
 use super::sink::{Sink, endpoints_hash};
 use super::stray;
+use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
@@ -75,6 +77,11 @@ impl<O: Observer> Analyzer<O> {
         &self.dissection.engine.health
     }
 
+    /// What it holds now.
+    pub fn accounts(&self) -> Accounts {
+        Accounts { summaries: self.dissection.engine.outlet.summaries(), ..self.dissection.accounts() }
+    }
+
     /// No more packets: everything that is still open ends.
     pub fn finish(self) -> (O, Health) {
         let (results, conclusion) = self.dissection.finish();
@@ -96,14 +103,13 @@ impl<T: Outlet> Dissection<T> {
             table: FlowTable::new(&options.limits),
             engine: Engine {
                 outlet,
-                gate: Gate::default(),
-                datagrams: Datagrams::default(),
+                gate: Gate::new(&options.limits),
+                datagrams: Datagrams::new(&options.limits),
                 open: FxHashMap::default(),
                 refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
-                held: 0,
-                not_released: 0,
+                held: Budget::new(options.limits.session_total_bytes),
                 now: Timestamp(i64::MIN),
                 options,
             },
@@ -151,6 +157,18 @@ impl<T: Outlet> Dissection<T> {
         &mut self.engine.outlet
     }
 
+    /// What it holds now, but for summaries.
+    fn accounts(&self) -> Accounts {
+        let Engine { gate, datagrams, held, .. } = &self.engine;
+        Accounts {
+            pending: self.table.pending(),
+            undecided: gate.undecided(),
+            datagrams: datagrams.held(),
+            sessions: held.held(),
+            summaries: 0,
+        }
+    }
+
     /// No more packets: everything that is still open ends.
     pub(super) fn finish(mut self) -> (T, Conclusion) {
         let engine = &mut self.engine;
@@ -167,6 +185,8 @@ impl<T: Outlet> Dissection<T> {
         }
         health.tcp_connections = stats.flows;
         health.evicted += stats.evicted;
+        health.half_open_evicted = stats.half_open_evicted;
+        health.judged_early = engine.gate.judged_early();
         health.late_segments = stats.late_segments;
         let Engine { outlet, health, refused, .. } = self.engine;
         (outlet, Conclusion { health, refused })
@@ -174,23 +194,35 @@ impl<T: Outlet> Dissection<T> {
 }
 
 /// The stream handler of every connection: what it carries is with the engine, under the connection's number.
-struct Stream<T>(PhantomData<fn(T)>);
+struct Stream<T> {
+    /// It carried nothing yet, and only its seat at the gate is kept.
+    silent: bool,
+    engine: PhantomData<fn(T)>,
+}
 
 impl<T: Outlet> StreamHandler for Stream<T> {
     type Context = Engine<T>;
 
     fn open(flow: &FlowInfo, engine: &mut Engine<T>) -> Self {
         let ports = &engine.options.ports;
-        engine.gate.open(flow, ports.contains(&flow.server.port) || ports.contains(&flow.client.port));
-        Self(PhantomData)
+        let is_zmtp = ports.contains(&flow.server.port) || ports.contains(&flow.client.port);
+        engine.gate.open(flow, is_zmtp);
+        Self { silent: !is_zmtp, engine: PhantomData }
     }
 
     fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: Chunk<'_>, engine: &mut Engine<T>) {
+        if std::mem::take(&mut self.silent) {
+            engine.gate.seat(flow);
+        }
         engine.chunk(flow, direction, &chunk);
     }
 
     fn end(self, flow: &FlowInfo, end: End, engine: &mut Engine<T>) {
-        engine.end(flow, end);
+        if self.silent {
+            engine.end_silent(flow, end);
+        } else {
+            engine.end(flow, end);
+        }
     }
 }
 
@@ -203,9 +235,9 @@ struct OpenConnection {
     endpoints_hash: PerDirection<u64>,
     /// How often each kind of anomaly was reported.
     told: FxHashMap<&'static str, usize>,
-    /// Octets that its session held after its latest piece, and when that was.
+    /// Octets that its session held after its latest piece, and the count of packets then.
     held: usize,
-    last: Timestamp,
+    heard: u64,
 }
 
 /// A session that holds no more than so many octets is left alone: a first part, and buffers.
@@ -218,14 +250,13 @@ pub(super) struct Engine<T> {
     pub(super) gate: Gate,
     pub(super) datagrams: Datagrams,
     /// By number of the TCP connection.
-    open: FxHashMap<u64, OpenConnection>,
+    open: FxHashMap<u64, Box<OpenConnection>>,
     refused: Refused,
     pub(super) health: Health,
     /// How many connections have a number.
     pub(super) conns: u32,
-    /// Octets that all sessions hold, and how many of them too many were left when last some were given up.
-    held: usize,
-    not_released: usize,
+    /// Octets that all sessions hold.
+    held: Budget,
     /// The latest time that any packet had.
     pub(super) now: Timestamp,
 }
@@ -256,6 +287,14 @@ impl<T: Outlet> Engine<T> {
             self.gate.end(flow, end, &self.options.limits);
             self.pass_gate();
         }
+    }
+
+    /// A connection is over that carried nothing.
+    fn end_silent(&mut self, flow: &FlowInfo, end: End) {
+        self.gate.leave(flow.id);
+        self.health.other_connections += 1;
+        self.end(flow, end);
+        self.pass_gate();
     }
 
     /// Numbers and opens the connections whose turn it is.
@@ -290,15 +329,15 @@ impl<T: Outlet> Engine<T> {
             let session = Session::new(beginning, self.options.keys.as_ref());
             self.open.insert(
                 flow.id,
-                OpenConnection {
+                Box::new(OpenConnection {
                     conn,
                     ends,
                     session,
                     endpoints_hash,
                     told: FxHashMap::default(),
                     held: 0,
-                    last: flow.first.at,
-                },
+                    heard: self.health.packets,
+                }),
             );
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
@@ -320,6 +359,7 @@ impl<T: Outlet> Engine<T> {
 
     fn dissect(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>) {
         let Some(connection) = self.open.get_mut(&flow.id) else { return };
+        connection.heard = self.health.packets;
         let mut sink = Sink {
             conn: connection.conn,
             ends: &connection.ends,
@@ -334,51 +374,46 @@ impl<T: Outlet> Engine<T> {
         let session = &mut connection.session;
         session.chunk(direction, chunk, &self.options.limits, &mut sink);
         let held = session.held();
-        self.held += held;
-        self.held -= std::mem::replace(&mut connection.held, held);
-        connection.last = chunk.position.at;
-        if self.held > self.options.limits.session_total_bytes + self.not_released {
+        self.held.change(std::mem::replace(&mut connection.held, held), held);
+        if self.held.is_exceeded() {
             self.release();
         }
     }
 
-    /// All connections together hold too much: those silent longest give up theirs, until an eighth is free.
+    /// All sessions together hold too much.
     #[cold]
     fn release(&mut self) {
-        let limit = self.options.limits.session_total_bytes;
-        let mut by_age: Vec<_> =
-            self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
-        by_age.sort_unstable_by_key(|connection| (connection.last, connection.conn));
-        for connection in by_age {
-            if self.held <= limit / 8 * 7 {
-                break;
-            }
-            connection.session.release();
-            let held = connection.session.held();
-            self.held = self.held + held - std::mem::replace(&mut connection.held, held);
-            self.health.released_connections += 1;
-        }
-        // What even that leaves counts from now on as if there were more room: the next look must be worth its cost.
-        self.not_released = self.held.saturating_sub(limit / 8 * 7);
+        let limits = &self.options.limits;
+        let worth: Vec<_> = self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
+        self.health.released_connections += self.held.relieve(
+            worth,
+            |connection| (connection.heard, connection.conn),
+            |connection| {
+                connection.session.release(limits);
+                let held = connection.session.held();
+                (std::mem::replace(&mut connection.held, held), held)
+            },
+        );
     }
 
-    fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
-        self.held -= connection.held;
+    fn close(&mut self, mut connection: Box<OpenConnection>, flow: &FlowInfo, end: End) {
+        self.held.change(connection.held, 0);
         let all_seen = flow.syn
             && flow.only().is_none()
             && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
+        let mut sink = Sink {
+            conn: connection.conn,
+            ends: &connection.ends,
+            flow,
+            endpoints_hash: &connection.endpoints_hash,
+            told: &mut connection.told,
+            outlet: &mut self.outlet,
+            joins: self.datagrams.joins(),
+            health: &mut self.health,
+            limits: &self.options.limits,
+        };
+        connection.session.finish(&self.options.limits, &mut sink);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
-            let mut sink = Sink {
-                conn: connection.conn,
-                ends: &connection.ends,
-                flow,
-                endpoints_hash: &connection.endpoints_hash,
-                told: &mut connection.told,
-                outlet: &mut self.outlet,
-                joins: self.datagrams.joins(),
-                health: &mut self.health,
-                limits: &self.options.limits,
-            };
             connection.session.closed(flow.last, &mut sink);
         }
         if let Some(only) = flow.only() {

@@ -52,7 +52,7 @@ pub struct ConnectionRef<'a> {
     pub conn: u32,
     /// Its endpoints.
     pub ends: &'a Ends,
-    /// What is known about its peers by now; `c2s` is the client.
+    /// What is known about its peers by now; `c2s` is the client. With a message, long metadata may be shortened.
     pub peers: PerDirection<&'a Peer>,
 }
 
@@ -83,7 +83,8 @@ impl Default for Interest {
 }
 
 /// Receives results. Frames and messages come in the order in which the capture completes them within a connection;
-/// paths in the order in which they began; connections and findings when the analysis is over.
+/// paths in the order in which they began; connections and findings when the analysis is over, but for connections of
+/// which there are too many to keep ([`crate::base::limits::Limits::summary_total_bytes`]).
 pub trait Observer {
     /// What is wanted.
     fn interest(&self) -> Interest {
@@ -95,7 +96,7 @@ pub trait Observer {
     fn message(&mut self, _connection: &ConnectionRef<'_>, _message: &Message<'_>, _key: u64) {}
     /// A path.
     fn path(&mut self, _path: &Path) {}
-    /// A connection; in the order of their numbers.
+    /// A connection; in the order of their numbers, if memory sufficed.
     fn connection(&mut self, _connection: &ConnectionSummary) {}
     /// A finding.
     fn finding(&mut self, _finding: &Finding) {}

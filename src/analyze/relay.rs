@@ -62,6 +62,8 @@ pub(super) struct Dispatch {
     messages: Vec<Kept>,
     parts: Vec<Part>,
     heads: Vec<u8>,
+    /// Octets of memory of what else is told, where that may be much.
+    boxed: usize,
 }
 
 /// What the receiver of dispatches keeps between them: the connections that are open.
@@ -71,7 +73,7 @@ pub(super) struct Known(FxHashMap<u32, (Ends, PerDirection<Peer>)>);
 impl Dispatch {
     /// Whether it is time to hand it on.
     fn is_large(&self) -> bool {
-        self.told.len() >= LARGE || self.parts.len() >= 2 * LARGE || self.heads.len() >= LARGE_OCTETS
+        self.told.len() >= LARGE || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
     }
 
     /// Tells `outlet` all of it; then it is empty.
@@ -119,6 +121,7 @@ impl Dispatch {
         self.messages.clear();
         self.parts.clear();
         self.heads.clear();
+        self.boxed = 0;
     }
 }
 
@@ -168,6 +171,7 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
     fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
         self.changed.insert(conn);
         if self.interest.paths {
+            self.dispatch.boxed += peer.held();
             self.tell(Told::Introduced(conn, direction, Box::new(peer.clone())));
         }
     }
@@ -187,7 +191,10 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
         let conn = connection.conn;
         // Nobody looks at peers but who wants messages.
         if self.interest.messages && self.changed.remove(&conn) {
-            let peers = PerDirection::from_fn(|direction| connection.peers[direction].clone());
+            let mut peers = PerDirection::from_fn(|direction| connection.peers[direction].clone());
+            // As long as the connection is open the receiver keeps them, in no account.
+            peers.c2s.release();
+            peers.s2c.release();
             self.dispatch.told.push(Told::Peers(conn, Box::new(peers)));
         }
         let Dispatch { messages, parts, heads, .. } = &mut self.dispatch;
@@ -217,6 +224,7 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
 
     fn closed(&mut self, summary: ConnectionSummary) {
         self.changed.remove(&summary.conn);
+        self.dispatch.boxed += summary.memory();
         self.tell(Told::Closed(Box::new(summary)));
     }
 

@@ -2,6 +2,7 @@
 //! kept.
 
 use super::connection::ConnectionSummary;
+use super::ended::Ended;
 use super::health::Health;
 use super::observer::{ConnectionRef, Ends, Interest, Observer};
 use super::outlet::Outlet;
@@ -26,7 +27,8 @@ pub(super) struct Results<O> {
     pub(super) observer: O,
     interest: Interest,
     correlator: Option<Correlator>,
-    ended: Vec<ConnectionSummary>,
+    ended: Ended,
+    told_early: u64,
     findings: Vec<Finding>,
     findings_limit: usize,
     not_listed: u64,
@@ -39,11 +41,17 @@ impl<O: Observer> Results<O> {
             observer,
             interest,
             correlator: interest.paths.then(|| Correlator::new(limits)),
-            ended: Vec::new(),
+            ended: Ended::new(limits),
+            told_early: 0,
             findings: Vec::new(),
             findings_limit: limits.anomalies,
             not_listed: 0,
         }
+    }
+
+    /// Octets of memory that the connections take that ended.
+    pub(super) fn summaries(&self) -> usize {
+        self.ended.held()
     }
 
     /// Nothing more is told: what waited for the end is given to the observer.
@@ -54,15 +62,12 @@ impl<O: Observer> Results<O> {
             correlator.finish(&mut |path| observer.path(path));
             health.given_up_messages = correlator.given_up();
         }
-        self.ended.sort_unstable_by_key(|summary| summary.conn);
-        for summary in &self.ended {
-            observer.connection(summary);
-        }
-        let servers = self.ended.iter().map(|summary| summary.server).collect();
+        let servers = self.ended.finish(observer);
         for finding in self.findings.iter().chain(&refused.findings(&servers)) {
             observer.finding(finding);
         }
         health.anomalies_not_listed += self.not_listed;
+        health.connections_told_early = self.told_early;
         (self.observer, health)
     }
 }
@@ -119,7 +124,7 @@ impl<O: Observer> Outlet for Results<O> {
             let by_server = summary.end.by == Some(Direction::ServerToClient);
             correlator.ended(summary.conn, summary.last.at, by_server);
         }
-        self.ended.push(summary);
+        self.told_early += self.ended.push(summary, &mut self.observer);
     }
 
     fn tick(&mut self, now: Timestamp) {
