@@ -74,9 +74,55 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last < next));
     if causal && effects.len() <= causes.len() && rest_is_later {
         in_order(scene, alike, pairs);
+    } else if let Some(whole) = in_step(scene, alike) {
+        in_order(scene, whole, pairs);
     } else {
         aligned(scene, alike, pairs);
     }
+}
+
+/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if no
+/// effect of the first cause, or none for long, fits. Before the first of a connection that began before the capture there
+/// were others, so what left first may be theirs. A capture may have put some in the wrong order, but never most.
+fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
+    let Alike { causes, effects, .. } = alike;
+    let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
+    if of(&|rank| scene.connection(rank).has_gaps()) {
+        return None;
+    }
+    let most_skipped = usize::from(of(&|rank| scene.connection(rank).is_incomplete()));
+    for may_be_late in [false, true] {
+        for skipped in 0..=most_skipped {
+            let effects = effects.get(skipped..)?;
+            let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last() < Some(next));
+            let late = effects.iter().zip(causes).filter(|(effect, cause)| effect < cause);
+            let fits = if may_be_late {
+                late.clone().all(|(&effect, &cause)| is_shortly_before(scene, effect, cause))
+                    && (late.count() * 2 <= effects.len() || effects.len() == 1)
+            } else {
+                late.count() == 0
+            };
+            if fits && effects.len() <= causes.len() && rest_is_later && !effects.is_empty() {
+                return Some(Alike { effects, ..alike });
+            }
+        }
+    }
+    None
+}
+
+/// Requests and replies that came one after the other: who asks did not ask again before it was answered. The k-th answers
+/// the k-th then, whoever answers, and wherever a capture put the two. `None` if they did not, or some may be missing.
+pub(super) fn in_turns(scene: &Scene<'_>, requests: &[Rank], replies: &[Rank]) -> Option<Vec<Pair>> {
+    let Alike { causes, effects, .. } =
+        in_step(scene, Alike { causes: requests, effects: replies, effects_are_ordered: true })?;
+    let awaited = causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
+    let pair = |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
+    awaited.then(|| causes.iter().zip(effects).map(pair).collect())
+}
+
+/// Of a pair where nothing is missing.
+fn confidence_in_step(cause: Rank, effect: Rank) -> f64 {
+    if cause < effect { CERTAIN } else { REORDERED }
 }
 
 /// The k-th with the k-th.
@@ -85,10 +131,16 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     pairs.extend(alike.causes.iter().zip(alike.effects).map(|(&cause, &effect)| Pair {
         cause,
         effect,
-        confidence: CERTAIN,
+        confidence: confidence_in_step(cause, effect),
     }));
     let pairs = &mut pairs[first..];
     if pairs.len() < 2 {
+        return;
+    }
+    // Who had no more than one under way at any time had none from before the capture either.
+    let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
+    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.connection(rank).has_gaps());
+    if one_at_a_time && pairs.iter().all(begins_in_gap) {
         return;
     }
     for pair in pairs.iter_mut() {

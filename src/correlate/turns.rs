@@ -7,7 +7,7 @@
 use super::likeness::{Likeness, REQUESTS};
 use super::nodes::Nodes;
 use super::opaque::Opaque;
-use super::pairing::is_shortly_before;
+use super::pairing::{Pair, in_turns, is_shortly_before};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::window::{Rank, mix};
@@ -93,6 +93,17 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]
         .find(|&&rank| scene.is_request[rank as usize])
         .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
     let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
+    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
+        messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    if let Some(pairs) = in_turns(scene, &requests, &replies) {
+        turns.extend(pairs.into_iter().map(|Pair { cause, effect, confidence }| Turn {
+            request: cause,
+            reply: effect,
+            evidence: Evidence::Order,
+            confidence: confidence.min(most),
+        }));
+        return;
+    }
     let first = turns.len();
     let mut queue = Queue::default();
     for &rank in messages {
