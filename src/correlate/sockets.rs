@@ -271,7 +271,9 @@ impl Sockets {
         let has_rep =
             peers.iter().any(|(_, peer)| matches!(peer.socket_type, Some(SocketType::REP | SocketType::SERVER)));
         if has_rep || addressed {
-            connection.direction_known = DirectionKnown::Certain;
+            // Where messages are missing, the first that carries an address may be the reply to one that is.
+            let is_whole = has_rep || !connection.is_incomplete();
+            connection.direction_known = if is_whole { DirectionKnown::Certain } else { DirectionKnown::Guessed };
         }
         connection.requests = match (by_type, addressed) {
             (Some(direction), _) if has_rep => Some(direction),
