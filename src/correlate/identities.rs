@@ -5,11 +5,13 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
+use super::pairing::is_shortly_before;
 use super::scene::{Handshakes, Scene};
 use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Messages without an explanation weigh like a delay of 100 s.
@@ -145,7 +147,7 @@ pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> 
     let mut fit = Fit::default();
     for (identity, messages) in tagged {
         let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
-        fit.add(fit_of(scene, messages, conns, usize::MAX));
+        fit.add(fit_of(scene, messages, conns, usize::MAX, Late::Never));
     }
     fit
 }
@@ -255,6 +257,19 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
             chosen.insert(candidate.identity, choice);
         }
     }
+    // What is left may have been captured after what it caused.
+    let left: Vec<_> = open.iter().filter(|(identity, _)| !chosen.contains_key(identity)).collect();
+    for (identity, messages) in left {
+        let free = anonymous.iter().copied().filter(|conn| !taken.contains(conn)).take(CANDIDATES);
+        let mut ranked: Vec<(u32, Fit)> =
+            free.map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK, Late::Allowed))).collect();
+        ranked.sort_by(by_cost);
+        let choice = Candidates { identity: *identity, ranked }.choose(&taken);
+        if let Some(choice) = choice.filter(|choice| choice.fit.explained > 0) {
+            taken.insert(choice.conn);
+            chosen.insert(*identity, choice);
+        }
+    }
     for (identity, choice) in &mut chosen {
         choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
     }
@@ -265,17 +280,20 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
 fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
     let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
     let mut ranked: Vec<(u32, Fit)> =
-        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
-    let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
+        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK, Late::Never))).collect();
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
         for (conn, fit) in &mut ranked {
-            *fit = fit_of(scene, messages, &[*conn], SECOND_LOOK);
+            *fit = fit_of(scene, messages, &[*conn], SECOND_LOOK, Late::Never);
         }
         ranked.sort_by(by_cost);
     }
     ranked
+}
+
+fn by_cost(a: &(u32, Fit), b: &(u32, Fit)) -> Ordering {
+    a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0))
 }
 
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
@@ -301,8 +319,21 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     conns
 }
 
+/// Whether a message may have been captured shortly after the one that it caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Late {
+    Never,
+    Allowed,
+}
+
+impl Late {
+    fn may_cause(self, scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
+        cause < effect || self == Self::Allowed && is_shortly_before(scene, effect, cause)
+    }
+}
+
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize, late: Late) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
@@ -317,7 +348,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let arrivals = &scene.front(strip).arrivals;
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
-            arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
+            arrivals.nth(conn, suffix, *used).filter(|&cause| late.may_cause(scene, cause, rank))
         } else {
             // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
@@ -339,7 +370,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let departures = &scene.front(strip).departures;
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
-            departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
+            departures.nth(conn, suffix, *used).filter(|&effect| late.may_cause(scene, rank, effect))
         } else {
             // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
@@ -365,7 +396,7 @@ impl Fit {
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
 fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
-    (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
+    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
