@@ -36,6 +36,9 @@ const FINALISTS: usize = 6;
 /// A name that is at least so sure is not looked for again.
 const SURE: f64 = 0.99;
 
+/// The longest identity that a ROUTER is known to assign itself: 0MQ 2.x does, a zero octet and a UUID.
+const LONGEST_ASSIGNED: usize = 17;
+
 /// A difference in cost that leaves no doubt.
 const CLEAR_MARGIN: f64 = 6.0;
 
@@ -125,7 +128,8 @@ pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged
             Some(name) => {
                 names.insert(identity, name);
             }
-            None => open.push((identity, messages)),
+            None if can_be_assigned(scene, frontend, identity) => open.push((identity, messages)),
+            None => {}
         }
     }
     if open.is_empty() {
@@ -166,6 +170,18 @@ fn announced(scene: &Scene<'_>, frontend: Frontend) -> FxHashMap<u64, Vec<u32>> 
 fn peer_identity(scene: &Scene<'_>, conn: u32) -> Option<u64> {
     let connection = scene.sockets.connection(conn);
     connection.peers[connection.requests?].identity
+}
+
+/// Whether an identity that nobody was seen to announce may be the name of a peer all the same: one that the ROUTER assigned, or
+/// that was announced before the capture. ROUTERs assign numbers and UUIDs, which are no text.
+fn can_be_assigned(scene: &Scene<'_>, frontend: Frontend, identity: u64) -> bool {
+    let is_unseen = |conn: &u32| {
+        let connection = scene.sockets.connection(*conn);
+        connection.requests.is_none_or(|asks| connection.peers[asks].introduced.is_none())
+    };
+    let is_text = |octets: &[u8]| octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    scene.window.identity(identity).is_some_and(|octets| octets.len() <= LONGEST_ASSIGNED && !is_text(octets))
+        || scene.routers.get(&frontend).into_iter().flatten().any(is_unseen)
 }
 
 fn is_anonymous(scene: &Scene<'_>, conn: u32) -> bool {

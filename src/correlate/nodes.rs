@@ -205,7 +205,9 @@ impl Elsewhere {
             let mut senders: FxHashMap<u64, (SocketId, bool)> = FxHashMap::default();
             for (&socket, traffic) in &scene.backends {
                 for &rank in &traffic.requests[..traffic.requests.len().min(SAMPLE)] {
-                    if let Some(Tag { identity, .. }) = scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() }) {
+                    if let Some(Tag { identity, .. }) =
+                        scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() })
+                    {
                         let (first, others) = senders.entry(identity).or_insert((socket, false));
                         *others |= *first != socket;
                     }
@@ -238,6 +240,12 @@ fn hypotheses(
         );
     }
     if !found.is_empty() {
+        // Who passes requests on as they are may put something else in front of the replies (schedulers of ipyparallel do).
+        for (router, shape) in &mut found {
+            if !explains_replies(scene, *router, *shape, &traffic.replies) {
+                shape.reply_strip = reply_strip(scene, *router, *shape, &traffic.replies);
+            }
+        }
         return found;
     }
     for depth in 0..DEPTHS {
@@ -279,20 +287,33 @@ fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: 
     found * 2 >= looked && found > 0
 }
 
+/// Whether most of a few replies left the router as the shape says.
+fn explains_replies(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Rank]) -> bool {
+    let tags = glance_at_replies(scene, shape, replies);
+    count_departed(scene, router, shape.reply_strip, &tags) * 2 >= tags.len()
+}
+
 /// The number of parts before what the worker replied, in what most replies left the router as.
 fn reply_strip(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Rank]) -> usize {
-    let step = replies.len().div_ceil(GLANCE).max(1);
-    let tags: Vec<_> = replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect();
-    let explained = |strip: usize| {
-        let departures = &scene.front(strip).socket_departures;
-        tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
-    };
+    let tags = glance_at_replies(scene, shape, replies);
+    let explained = |strip: usize| count_departed(scene, router, strip, &tags);
     // The first of the best: a longer match says more.
     (0..STRIPS)
         .rev()
         .max_by_key(|&strip| explained(strip))
         .filter(|&strip| explained(strip) > 0)
         .unwrap_or(shape.reply_strip)
+}
+
+fn glance_at_replies(scene: &Scene<'_>, shape: Shape, replies: &[Rank]) -> Vec<(Rank, Tag)> {
+    let step = replies.len().div_ceil(GLANCE).max(1);
+    replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect()
+}
+
+/// How many replies left the router later with so many parts in front.
+fn count_departed(scene: &Scene<'_>, router: SocketId, strip: usize, tags: &[(Rank, Tag)]) -> usize {
+    let departures = &scene.front(strip).socket_departures;
+    tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
 }
 
 fn explains_most(fit: &Fit) -> bool {

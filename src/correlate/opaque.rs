@@ -31,19 +31,32 @@ const LEAST_OCTETS: u64 = 8;
 pub(super) struct Opaque {
     /// A message that entered a broker, and one that it sent because of it.
     pub(super) pairs: Vec<(Rank, Rank)>,
-    /// Sockets at which these brokers are asked.
-    asked: FxHashSet<SocketId>,
-    /// Hosts on which a socket that others connect to asks them, and nobody knows on whose behalf.
-    suspects: FxHashSet<Endpoint>,
+    /// Sockets at which these brokers are asked, each with those by which they ask.
+    asked: FxHashMap<SocketId, Vec<SocketId>>,
+    /// What a socket asked of which nobody knows on whose behalf, in order.
+    unexplained: FxHashMap<SocketId, Vec<Rank>>,
+    /// For each host: the same, by sockets there that others connect to.
+    suspects: FxHashMap<Endpoint, Vec<Rank>>,
 }
 
 impl Opaque {
-    /// Whether a socket may have asked others before it answered.
-    pub(super) fn may_ask(&self, scene: &Scene<'_>, conn: u32) -> bool {
-        let connection = scene.sockets.connection(conn);
+    /// Whether what is asked at a socket is asked elsewhere, in the name of its node.
+    pub(super) fn is_asked(&self, socket: SocketId) -> bool {
+        self.asked.contains_key(&socket)
+    }
+
+    /// Whether a socket may have asked others before it answered: a broker asked somebody meanwhile, nobody knows for whom.
+    pub(super) fn may_have_asked(&self, scene: &Scene<'_>, request: Rank, reply: Rank) -> bool {
+        let connection = scene.connection(request);
         let socket = connection.sockets.s2c;
-        let is_router = scene.sockets.socket(socket).socket_type == Some(SocketType::ROUTER);
-        self.asked.contains(&socket) || (is_router && self.suspects.contains(&host(connection.server)))
+        let is_meanwhile = |asked: &Vec<Rank>| {
+            asked.get(asked.partition_point(|&rank| rank < request)).is_some_and(|&next| next < reply)
+        };
+        let is_router = || scene.sockets.socket(socket).socket_type == Some(SocketType::ROUTER);
+        match self.asked.get(&socket) {
+            Some(asking) => asking.iter().filter_map(|socket| self.unexplained.get(socket)).any(is_meanwhile),
+            None => self.suspects.get(&host(connection.server)).is_some_and(|asked| is_router() && is_meanwhile(asked)),
+        }
     }
 
     /// Looks at messages that no node explains.
@@ -58,13 +71,10 @@ impl Opaque {
             if part.length >= LEAST_OCTETS {
                 alike.entry((is_request, part.suffix)).or_default().push(rank);
             }
-            let connection = scene.connection(rank);
-            if is_request
-                && connection.sockets.s2c == scene.sockets.sender(record)
-                && nodes.backend(scene.sockets.sender(record)).is_none()
-            {
+            let (connection, sender) = (scene.connection(rank), scene.sockets.sender(record));
+            if is_request && connection.sockets.s2c == sender && nodes.backend(sender).is_none() {
                 asks_unexplained = true;
-                found.suspects.insert(host(connection.server));
+                found.suspects.entry(host(connection.server)).or_default().push(rank);
             }
         }
         if !asks_unexplained && alike.values().all(|ranks| ranks.len() < 2) {
@@ -89,14 +99,37 @@ impl Opaque {
                 }
             }
         }
-        for ((asked, _), pairs) in by_sockets {
+        for ((asked, asking), pairs) in by_sockets {
             if pairs.iter().filter(|(cause, _)| scene.is_request[*cause as usize]).count() >= LEAST_CONTENTS {
-                found.asked.insert(asked);
+                found.asked.entry(asked).or_default().push(asking);
                 found.pairs.extend(pairs);
             }
         }
         found.pairs.sort_unstable();
+        found.explain(scene, &is_linked);
         found
+    }
+
+    /// What was joined is explained, the rest of what these brokers asked is not.
+    fn explain(&mut self, scene: &Scene<'_>, is_linked: impl Fn(Rank) -> bool) {
+        let explained: FxHashSet<Rank> = self.pairs.iter().map(|&(_, effect)| effect).collect();
+        for asked in self.suspects.values_mut() {
+            asked.retain(|rank| !explained.contains(rank));
+        }
+        let asking: FxHashSet<SocketId> = self.asked.values().flatten().copied().collect();
+        if asking.is_empty() {
+            return;
+        }
+        for (rank, record) in scene.window.records().iter().enumerate() {
+            let (rank, sender) = (rank as Rank, scene.sockets.sender(record));
+            if scene.is_request[rank as usize]
+                && asking.contains(&sender)
+                && !explained.contains(&rank)
+                && !is_linked(rank)
+            {
+                self.unexplained.entry(sender).or_default().push(rank);
+            }
+        }
     }
 }
 

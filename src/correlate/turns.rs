@@ -10,6 +10,7 @@ use super::opaque::Opaque;
 use super::pairing::{Pair, in_turns, is_shortly_before};
 use super::path::Evidence;
 use super::scene::Scene;
+use super::sockets::SocketId;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -28,8 +29,11 @@ const LIKELY: f64 = 0.8;
 /// Requests may be missing between the two.
 const ACROSS_A_GAP: f64 = 0.7;
 
-/// A ROUTER that passes other requests on answered this one: it may have asked somebody all the same.
+/// Who passes other requests on, or asks in its own name, answered this one: it may have asked somebody all the same.
 const AT_A_NODE: f64 = 0.8;
+
+/// A broker asked somebody, nobody knows for whom, before it answered, and nothing tells its requests from one another.
+const ASKED_MEANWHILE: f64 = 0.1;
 
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
 const REORDERED: f64 = 0.95;
@@ -79,20 +83,43 @@ pub(super) fn turns(
     }
     let mut turns = Vec::new();
     for messages in &exchanges {
-        exchange(scene, nodes, opaque, messages, &mut turns);
+        exchange(scene, nodes, messages, &mut turns);
     }
+    doubt_at_brokers(scene, opaque, &mut turns);
     turns
 }
 
+/// Who asks others in its own name may have asked them before it answered.
+fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
+    let asked = |turn: &Turn| scene.connection(turn.request).sockets.s2c;
+    let meanwhile: Vec<bool> =
+        turns.iter().map(|turn| opaque.may_have_asked(scene, turn.request, turn.reply)).collect();
+    // For each socket: how many turns there were, and with how many of them it may have asked.
+    let mut counts: FxHashMap<SocketId, (usize, usize)> = FxHashMap::default();
+    for (turn, &meanwhile) in turns.iter().zip(&meanwhile) {
+        let (all, may_have_asked) = counts.entry(asked(turn)).or_default();
+        (*all, *may_have_asked) = (*all + 1, *may_have_asked + usize::from(meanwhile));
+    }
+    for (turn, meanwhile) in turns.iter_mut().zip(meanwhile) {
+        let (all, may_have_asked) = counts[&asked(turn)];
+        // What a reply repeats speaks for its request, but not against others in between.
+        if meanwhile && turn.evidence != Evidence::Content {
+            turn.confidence = turn.confidence.min(ASKED_MEANWHILE);
+        } else if meanwhile || opaque.is_asked(asked(turn)) || may_have_asked * 2 > all {
+            turn.confidence = turn.confidence.min(AT_A_NODE);
+        }
+    }
+}
+
 /// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
     let at_node = messages
         .iter()
         .find(|&&rank| scene.is_request[rank as usize])
         .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
-    let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
+    let most = if at_node { AT_A_NODE } else { CERTAIN };
     let (requests, replies): (Vec<Rank>, Vec<Rank>) =
         messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
@@ -199,8 +226,8 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
             likeness.add(request, body(request));
             known += 1;
         }
-        let likeliest = likeness.find(body(reply));
-        if let Some(likeliest) = likeliest.filter(|likeliest| likeliest.request < reply) {
+        let likeliest = likeness.find(reply, body(reply), |request| answered.contains(&request));
+        if let Some(likeliest) = likeliest {
             answered.insert(likeliest.request);
             found.insert(reply, likeliest);
         }

@@ -11,7 +11,7 @@ use std::ops::Range;
 const LONGEST_IDENTITY: u64 = 255;
 
 /// First octets of the parts of a message that are kept to compare it with others, shared out evenly.
-const COMPARED_OCTETS: usize = 384;
+const COMPARED_OCTETS: usize = 640;
 
 /// One message.
 #[derive(Clone, Debug)]
