@@ -6,7 +6,10 @@
 
 use super::sockets::Sockets;
 use super::window::{PartRecord, Rank, Window};
+use crate::base::direction::Direction;
+use crate::base::endpoint::Endpoint;
 use crate::base::time::Duration;
+use rustc_hash::FxHashMap;
 
 /// Delays below this are alike.
 const SHORTEST_DELAY: Duration = Duration::from_micros(20);
@@ -16,6 +19,12 @@ const ONE_VOICE: f64 = 3.0;
 
 /// Parts that a broker may put in front.
 const STRIPS: usize = 4;
+
+/// Parts that a client may put in front for a broker: those of Majordomo 0.2 (RFC 18) and a delimiter.
+const WORDS: usize = 5;
+
+/// Who carries no identity is a client, and clients connect: what that weighs.
+const CLIENTS_CONNECT: f64 = 12.0;
 
 /// Messages of the same content looked at on each side of one.
 const NEIGHBOURS: usize = 4;
@@ -31,10 +40,12 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
     for rank in ranks.clone() {
         let parts = window.parts(rank);
         // Brokers may put other words before the rest than the clients did.
-        let strips = if address(parts).is_some() { 1 } else { STRIPS };
+        let strips = if address(parts).is_some() { 1 } else { WORDS };
         by_content.extend(parts.iter().take(strips).map(|part| (part.suffix, rank)));
     }
     by_content.sort_unstable();
+    let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
+    let company = companies(window, sockets);
     for tagged in ranks {
         let record = window.record(tagged);
         let Some(rest) = rest_of_tagged(window, tagged) else { continue };
@@ -58,9 +69,38 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
         let is_request = nearer.1 < tagged;
         for rank in [tagged, nearer.1] {
             let record = window.record(rank);
-            sockets.hear(record, if is_request { voice } else { -voice });
+            let for_client = is_request == (record.direction == Direction::ClientToServer);
+            *voices.entry(company[&record.conn]).or_default() += if for_client { voice } else { -voice };
         }
     }
+    for (&conn, company) in &company {
+        let prior = if company.has_identities { 0.0 } else { CLIENTS_CONNECT };
+        sockets.hear(conn, voices.get(company).copied().unwrap_or_default() + prior);
+    }
+}
+
+/// Connections on which requests flow the same way: they were accepted by one endpoint, and either all or none of them
+/// carry identities. (Clients and workers of Majordomo share an endpoint.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Company {
+    server: Endpoint,
+    has_identities: bool,
+}
+
+/// The company of each connection.
+fn companies(window: &Window, sockets: &Sockets) -> FxHashMap<u32, Company> {
+    let mut counts: FxHashMap<u32, (usize, usize)> = FxHashMap::default();
+    for (rank, record) in window.records().iter().enumerate() {
+        let (messages, addressed) = counts.entry(record.conn).or_default();
+        *messages += 1;
+        *addressed += usize::from(address(window.parts(rank as Rank)).is_some());
+    }
+    let company = |(conn, (messages, addressed)): (u32, (usize, usize))| {
+        // A worker also says what is about no request.
+        let has_identities = addressed * 4 > messages;
+        (conn, Company { server: sockets.connection(conn).server, has_identities })
+    };
+    counts.into_iter().map(company).collect()
 }
 
 /// Content of what follows the identity of a message that has one in front, or before a delimiter.

@@ -23,6 +23,9 @@ const NOT_FORWARDED: f64 = 0.5;
 /// Delays below this many microseconds are alike.
 const SHORTEST_DELAY: f64 = 20.0;
 
+/// A message captured before what it was caused by.
+const LATE: f64 = 8.0;
+
 /// Connections tried for one identity.
 const CANDIDATES: usize = 64;
 
@@ -151,7 +154,7 @@ pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> 
     let mut fit = Fit::default();
     for (identity, messages) in tagged {
         let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
-        fit.add(fit_of(scene, messages, conns, usize::MAX, Late::Never));
+        fit.add(fit_of(scene, messages, conns, usize::MAX));
     }
     fit
 }
@@ -273,19 +276,6 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
             chosen.insert(candidate.identity, choice);
         }
     }
-    // What is left may have been captured after what it caused.
-    let left: Vec<_> = open.iter().filter(|(identity, _)| !chosen.contains_key(identity)).collect();
-    for (identity, messages) in left {
-        let free = anonymous.iter().copied().filter(|conn| !taken.contains(conn)).take(CANDIDATES);
-        let mut ranked: Vec<(u32, Fit)> =
-            free.map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK, Late::Allowed))).collect();
-        ranked.sort_by(by_cost);
-        let choice = Candidates { identity: *identity, ranked }.choose(&taken);
-        if let Some(choice) = choice.filter(|choice| choice.fit.explained > 0) {
-            taken.insert(choice.conn);
-            chosen.insert(*identity, choice);
-        }
-    }
     for (identity, choice) in &mut chosen {
         choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
     }
@@ -296,12 +286,12 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
 fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
     let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
     let mut ranked: Vec<(u32, Fit)> =
-        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK, Late::Never))).collect();
+        tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
         for (conn, fit) in &mut ranked {
-            *fit = fit_of(scene, messages, &[*conn], SECOND_LOOK, Late::Never);
+            *fit = fit_of(scene, messages, &[*conn], SECOND_LOOK);
         }
         ranked.sort_by(by_cost);
     }
@@ -317,12 +307,10 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in scene
-            .front(forward.strip)
-            .socket_arrivals
-            .all_before(frontend.socket, forward.suffix, forward.rank)
-            .take(4 * CANDIDATES)
-        {
+        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
+        let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
+        for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
             if is_anonymous(scene, conn) && seen.insert(conn) {
                 conns.push(conn);
@@ -335,21 +323,13 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     conns
 }
 
-/// Whether a message may have been captured shortly after the one that it caused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Late {
-    Never,
-    Allowed,
-}
-
-impl Late {
-    fn may_cause(self, scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
-        cause < effect || self == Self::Allowed && is_shortly_before(scene, effect, cause)
-    }
+/// Whether one message can have caused another: it came before, or was captured shortly after.
+fn may_cause(scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
+    cause < effect || is_shortly_before(scene, effect, cause)
 }
 
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize, late: Late) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
@@ -364,7 +344,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize, lat
         let arrivals = &scene.front(strip).arrivals;
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
-            arrivals.nth(conn, suffix, *used).filter(|&cause| late.may_cause(scene, cause, rank))
+            arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
         } else {
             // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
@@ -386,7 +366,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize, lat
         let departures = &scene.front(strip).departures;
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
-            departures.nth(conn, suffix, *used).filter(|&effect| late.may_cause(scene, rank, effect))
+            departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))
         } else {
             // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
@@ -412,7 +392,8 @@ impl Fit {
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
 fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
-    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
+    let late = if delay.0 < 0 { LATE } else { 0.0 };
+    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
