@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// Nothing but content joins the two.
-pub(super) const SAME_CONTENT: f64 = 0.95;
+pub(super) const SAME_CONTENT: f64 = 0.99;
 
 /// A content that is seen more often says nothing of who passed it on; a broker may ask a few at once.
 const MOST_COPIES: usize = 4;

@@ -12,7 +12,7 @@ use crate::base::time::Duration;
 pub(super) const CERTAIN: f64 = 0.999;
 
 /// Messages of equal content waited on several connections at once: any of them may have been read first.
-const SEVERAL_QUEUES: f64 = 0.6;
+const SEVERAL_QUEUES: f64 = 0.4;
 
 /// Messages of equal content left over several connections at once: which was first is only known from the capture.
 const OVERTAKING: f64 = 0.8;
@@ -21,7 +21,7 @@ const OVERTAKING: f64 = 0.8;
 const AFTER_A_GAP: f64 = 0.8;
 
 /// Captured in the wrong order, but nothing else comes into question, or something does.
-const REORDERED: f64 = 0.95;
+const REORDERED: f64 = 0.99;
 const REORDERED_AMONG_MANY: f64 = 0.8;
 
 /// Aligned, and alternatives are much, somewhat, or hardly less likely.

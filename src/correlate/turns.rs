@@ -21,7 +21,7 @@ use std::ops::Range;
 const CERTAIN: f64 = 0.999;
 
 /// The reply repeats something that no other request has.
-const REPEATED: f64 = 0.98;
+const REPEATED: f64 = 0.995;
 
 /// Others have some of it too.
 const LIKELY: f64 = 0.8;
@@ -33,13 +33,15 @@ const ACROSS_A_GAP: f64 = 0.7;
 const AT_A_NODE: f64 = 0.8;
 
 /// A broker asked somebody, nobody knows for whom, before it answered, and nothing tells its requests from one another.
-const ASKED_MEANWHILE: f64 = 0.1;
+const ASKED_MEANWHILE: f64 = 0.05;
 
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
-const REORDERED: f64 = 0.95;
+const REORDERED: f64 = 0.99;
 
-/// One of several outstanding requests of a worker that may answer in any order.
-const ANY_ORDER: f64 = 0.5;
+/// The one that has waited longest of several outstanding requests of a worker that may answer in any order: of few, and by how
+/// many more it halves.
+const ANY_ORDER: f64 = 0.3;
+const ANY_ORDER_HALVES: f64 = 8.0;
 
 /// A request and a reply to it.
 #[derive(Clone, Copy, Debug)]
@@ -199,7 +201,7 @@ impl Queue {
         self.is_in_doubt |= self.disordered;
         let requests_missing = gaps(request).requests != gaps(reply).requests || gaps(reply).ahead;
         let confidence = if self.disordered {
-            ANY_ORDER
+            ANY_ORDER / (1.0 + (self.waiting.len() + 1) as f64 / ANY_ORDER_HALVES)
         } else if requests_missing {
             ACROSS_A_GAP
         } else {
