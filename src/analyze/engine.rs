@@ -50,7 +50,8 @@ pub struct Analyzer<O: Observer> {
 impl<O: Observer> Analyzer<O> {
     /// Ready for the first packet.
     pub fn new(options: Options, observer: O) -> Self {
-        let correlator = observer.interest().paths.then(|| Correlator::new(&options.limits));
+        let correlator =
+            observer.interest().paths.then(|| Correlator::new(&options.limits).explaining(observer.explains()));
         Self {
             fragments: Fragments::new(&options.limits),
             table: FlowTable::new(&options.limits),

@@ -33,6 +33,10 @@ pub trait Observer {
     fn interest(&self) -> Interest {
         Interest::default()
     }
+    /// The number of a path that is wanted with what else its hops could have been joined to.
+    fn explains(&self) -> Option<u64> {
+        None
+    }
     /// A greeting or frame.
     fn frame(&mut self, _connection: &ConnectionRef<'_>, _frame: &Frame<'_>) {}
     /// A message, and its key (the same in every capture that saw it).

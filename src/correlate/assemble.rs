@@ -1,5 +1,6 @@
 //! Links joined into paths.
 
+use super::alternatives::Search;
 use super::hops::Links;
 use super::nodes::Nodes;
 use super::path::{Evidence, Hop, Path, Status};
@@ -125,6 +126,16 @@ pub fn path(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Compone
     Path { number, status: component.status, request, reply, latency, confidence }
 }
 
+/// Adds to the hops of a path what else they could have been joined to.
+pub fn explain(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Component, path: &mut Path) {
+    let search = Search::new(scene, nodes, links);
+    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
+        component.ranks.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    for (hop, rank) in path.request.iter_mut().chain(&mut path.reply).zip(requests.into_iter().chain(replies)) {
+        hop.alternatives = links.cause[rank as usize].map(|link| search.of(link.cause, rank));
+    }
+}
+
 fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
     let record = scene.window.record(rank);
     let connection = scene.sockets.connection(record.conn);
@@ -149,6 +160,7 @@ fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
         identity: tag.and_then(|tag| scene.window.identity(tag.identity)).map(Box::from),
         evidence: link.map_or(Evidence::Origin, |link| link.evidence),
         confidence: link.map_or(1.0, |link| link.confidence),
+        alternatives: None,
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Correlator {
     limit: usize,
     answer_time: Duration,
     paths: u64,
+    /// The path of which alternatives are told.
+    explained: Option<u64>,
     given_up: u64,
     /// When the window was last looked through for lack of packets.
     looked: Timestamp,
@@ -54,9 +56,16 @@ impl Correlator {
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
             paths: 0,
+            explained: None,
             given_up: 0,
             looked: Timestamp::default(),
         }
+    }
+
+    /// Tells alternatives of the path of this number.
+    #[must_use]
+    pub fn explaining(self, path: Option<u64>) -> Self {
+        Self { explained: path, ..self }
     }
 
     /// A connection got its number; they come in order, from 0.
@@ -143,7 +152,11 @@ impl Correlator {
             if !reported {
                 component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);
             } else if component.is_path {
-                on(&assemble::path(&scene, &self.nodes, &links, &component, self.paths));
+                let mut path = assemble::path(&scene, &self.nodes, &links, &component, self.paths);
+                if self.explained == Some(self.paths) {
+                    assemble::explain(&scene, &self.nodes, &links, &component, &mut path);
+                }
+                on(&path);
                 self.paths += 1;
             }
         }

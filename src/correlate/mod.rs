@@ -16,6 +16,7 @@
 //! different things: the key is (ROUTER, id). In general: part *p* of a message names connection *a* on a ROUTER, and
 //! the parts after it are the end of a message of *a*.
 
+mod alternatives;
 pub mod assemble;
 pub mod correlator;
 mod directions;

@@ -272,7 +272,7 @@ fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
 
 /// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that
 /// the node put in.
-fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
+pub(super) fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
     let Range { start, end } = envelope_parts(scene, nodes, rank);
     scene.parts(rank)[start..end].iter().fold(0, |hash, part| mix(hash, part.hash))
 }

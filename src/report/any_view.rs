@@ -68,6 +68,10 @@ impl Observer for AnyView {
         self.view.interest()
     }
 
+    fn explains(&self) -> Option<u64> {
+        self.view.explains()
+    }
+
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
         self.view.frame(connection, frame);
     }

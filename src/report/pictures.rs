@@ -101,6 +101,10 @@ impl Observer for PathPictures {
         Interest { paths: true }
     }
 
+    fn explains(&self) -> Option<u64> {
+        self.settings.path.filter(|_| self.settings.format == Format::Table)
+    }
+
     fn path(&mut self, path: &Path) {
         if !selects_path(&self.settings, path) || self.gauge.is_done() {
             return;
