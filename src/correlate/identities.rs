@@ -47,6 +47,8 @@ pub struct Tagged {
     pub requests: Vec<TaggedMessage>,
     /// Replies that carry it, in order.
     pub replies: Vec<TaggedMessage>,
+    /// Others that carry it may have gone by other sockets: those of a DEALER that connects to several endpoints.
+    pub is_part: bool,
 }
 
 /// A message at the back end of a node.
@@ -306,7 +308,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
     // Where nothing is missing, the k-th that came is the k-th that went.
     let whole = match conns {
-        [conn] if !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        [conn] if !messages.is_part && !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
         _ => None,
     };
     let mut last = None;
@@ -324,9 +326,9 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = cause.or(last);
-        fit.explain(cause.map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
+        fit.explain(cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause)));
     }
-    if let Some(latest) = messages.requests.iter().take(limit).next_back() {
+    if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
         let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
@@ -346,7 +348,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = effect.or(last);
-        fit.explain(effect.map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
+        fit.explain(effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect)));
     }
     fit
 }
@@ -361,8 +363,8 @@ impl Fit {
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
-fn cost(scene: &Scene<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
-    let overtaken = tagged.place.abs_diff(scene.place[front as usize]);
+fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+    let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
     (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
 }
 
