@@ -5,12 +5,16 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
-use super::scene::{Handshakes, Scene};
-use super::sockets::Frontend;
+use super::carried::{Carried, Tagged, TaggedMessage};
+use super::handshakes::Order;
+use super::scene::Scene;
+use super::sockets::{Frontend, Sockets};
 use super::window::Rank;
 use crate::base::time::Duration;
+use foldhash::fast::RandomState;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashMap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -40,43 +44,50 @@ const CLEAR_MARGIN: f64 = 6.0;
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
 const PREDICTION: f64 = 3.0;
 
-/// The messages tagged with one identity.
-#[derive(Clone, Debug, Default)]
-pub struct Tagged {
-    /// Requests that carry it, in order.
-    pub requests: Vec<TaggedMessage>,
-    /// Replies that carry it, in order.
-    pub replies: Vec<TaggedMessage>,
-    /// Others that carry it may have gone by other sockets: those of a DEALER that connects to several endpoints.
-    pub is_part: bool,
-}
-
-/// A message at the back end of a node.
-#[derive(Clone, Copy, Debug)]
-pub struct TaggedMessage {
-    /// Which.
-    pub rank: Rank,
-    /// Hash of the parts after the identity.
-    pub suffix: u64,
-    /// How many parts of its counterpart at the front end stand before these.
-    pub strip: usize,
-    /// Its number among all messages of this direction at the node's back ends.
-    pub place: u32,
-}
-
 /// What an identity names.
 #[derive(Clone, Debug)]
 pub struct Name {
     /// The connections: one, or for an announced identity all that announced it, oldest first.
-    pub conns: Vec<u32>,
+    pub conns: SmallVec<[u32; 2]>,
     /// Whether it was announced.
     pub announced: bool,
     /// How sure, 0 to 1.
     pub confidence: f64,
 }
 
-/// Names of the connections of one ROUTER, by hash of the identity. Ordered, so that results do not depend on hashing.
-pub type Names = BTreeMap<u64, Name>;
+/// Names of the connections of one ROUTER.
+#[derive(Debug, Default)]
+pub struct Names {
+    /// By hash of the identity. Peers choose what they announce, so it must not be known which meet in a table.
+    by_identity: HashMap<u64, Name, RandomState>,
+    /// The connections that have one.
+    taken: FxHashSet<u32>,
+}
+
+impl Names {
+    /// What an identity names.
+    pub fn get(&self, identity: u64) -> Option<&Name> {
+        self.by_identity.get(&identity)
+    }
+
+    /// Takes over what was found.
+    pub fn extend(&mut self, found: Vec<(u64, Name)>) {
+        for (identity, name) in found {
+            self.taken.extend(&name.conns);
+            self.by_identity.insert(identity, name);
+        }
+    }
+
+    /// Forgets released connections. Says whether any is left.
+    pub fn retain(&mut self, sockets: &Sockets) -> bool {
+        self.by_identity.retain(|_, name| {
+            name.conns.retain(|conn| sockets.is_known(*conn));
+            !name.conns.is_empty()
+        });
+        self.taken.retain(|&conn| sockets.is_known(conn));
+        !self.by_identity.is_empty()
+    }
+}
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -103,48 +114,52 @@ impl Fit {
     }
 }
 
-/// Finds what identities name on a ROUTER. What is known of assigned ones is kept; announced ones may have moved to
-/// another connection since.
-pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
-    let mut names = Names::new();
+/// Finds what identities name on a ROUTER, as far as that is not known. What is known of assigned ones is kept; announced
+/// ones may have moved to another connection since.
+pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Name)> {
+    let frontend = carried.frontend;
+    let mut found = Vec::new();
     let announced = announced(scene, frontend);
     let mut open = Vec::new();
-    for (&identity, messages) in tagged {
-        let before = known.get(&identity).filter(|name| name.confidence >= SURE);
-        let name = match announced.get(&identity) {
+    for (identity, messages) in carried.iter() {
+        let before = known.get(identity).filter(|name| name.confidence >= SURE);
+        match announced.get(&identity) {
             Some(now) => {
-                let mut conns = before.map_or_else(Vec::new, |name| name.conns.clone());
-                conns.extend(now.iter().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
-                Some(Name { conns, announced: true, confidence: 0.999 })
+                let mut conns = before.map_or_else(SmallVec::new, |name| name.conns.clone());
+                let known = conns.len();
+                conns.extend(now.iter().copied().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
+                if conns.len() > known || before.is_some_and(|name| !name.announced) {
+                    found.push((identity, Name { conns, announced: true, confidence: 0.999 }));
+                }
             }
-            None => before.cloned(),
-        };
-        match name {
-            Some(name) => {
-                names.insert(identity, name);
-            }
+            None if before.is_some() => {}
             None => open.push((identity, messages)),
         }
     }
     if open.is_empty() {
         // Once all are known, a window costs its own messages, not all names ever learned.
-        return names;
+        return found;
     }
-    let taken: FxHashSet<u32> =
-        known.values().chain(names.values()).flat_map(|name| name.conns.iter().copied()).collect();
-    let conns = scene.routers.get(&frontend).into_iter().flatten().copied();
-    let anonymous: Vec<u32> = conns.filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
+    // Whose turn it is must not depend on what happened to be captured first.
+    open.sort_unstable_by_key(|(identity, _)| *identity);
+    let named: FxHashSet<u32> = found.iter().flat_map(|(_, name)| name.conns.iter().copied()).collect();
+    let is_free = |conn: &u32| !known.taken.contains(conn) && !named.contains(conn) && is_anonymous(scene, *conn);
+    let anonymous: Vec<u32> = scene.routers.get(&frontend).into_iter().flatten().copied().filter(is_free).collect();
     for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
-        names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
+        let conns = SmallVec::from_slice(&[choice.conn]);
+        found.push((identity, Name { conns, announced: false, confidence: choice.confidence() }));
     }
-    names
+    found
 }
 
-/// How well the connections that `names` gives explain all tagged messages.
-pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> Fit {
+/// How well the connections that names give explain all tagged messages.
+pub fn fit(scene: &Scene<'_>, carried: &Carried, known: &Names, found: &[(u64, Name)]) -> Fit {
     let mut fit = Fit::default();
-    for (identity, messages) in tagged {
-        let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
+    let found: FxHashMap<u64, &Name> = found.iter().map(|(identity, name)| (*identity, name)).collect();
+    let sure = |identity: u64| known.get(identity).filter(|name| name.confidence >= SURE);
+    for (identity, messages) in carried.iter() {
+        let name = found.get(&identity).copied().or_else(|| sure(identity));
+        let conns = name.map_or(&[][..], |name| &name.conns);
         fit.add(fit_of(scene, messages, conns, usize::MAX));
     }
     fit
@@ -214,11 +229,12 @@ impl Candidates {
 }
 
 /// Gives each identity a connection of its own.
-fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+    let free = anonymous.iter().copied().collect();
     let candidates: Vec<Candidates> = open
         .iter()
         .map(|(identity, messages)| {
-            let ranked = rank_candidates(scene, frontend, messages, anonymous);
+            let ranked = rank_candidates(scene, frontend, *messages, anonymous, &free);
             Candidates { identity: *identity, ranked }
         })
         .collect();
@@ -262,8 +278,8 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
+fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, anonymous: &[u32], free: &FxHashSet<u32>) -> Vec<(u32, Fit)> {
+    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
@@ -279,7 +295,7 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, ano
 }
 
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
-fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32> {
+fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &FxHashSet<u32>) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
@@ -290,7 +306,7 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
             .take(4 * CANDIDATES)
         {
             let conn = scene.window.record(arrival).conn;
-            if is_anonymous(scene, conn) && seen.insert(conn) {
+            if free.contains(&conn) && seen.insert(conn) {
                 conns.push(conn);
             }
             if conns.len() >= CANDIDATES {
@@ -302,7 +318,7 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
 }
 
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
@@ -363,7 +379,7 @@ impl Fit {
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
-fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
     (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
 }
@@ -372,7 +388,7 @@ fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Dur
 struct HandshakeOrder<'a> {
     /// The number of the first connection in `order`.
     base: u32,
-    order: &'a [u32],
+    order: Order<'a>,
 }
 
 impl<'a> HandshakeOrder<'a> {
@@ -383,16 +399,21 @@ impl<'a> HandshakeOrder<'a> {
         candidates: &[Candidates],
         chosen: &BTreeMap<u64, Choice>,
     ) -> Option<Self> {
-        let Handshakes { order, place } = scene.handshakes(frontend)?;
+        let order = scene.sockets.handshakes(frontend);
+        let place = |conn: u32| {
+            let connection = scene.sockets.connection(conn);
+            let introduced = connection.peers[connection.requests?].introduced?;
+            order.place(frontend, introduced, conn)
+        };
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;
         for candidate in candidates {
             let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
             let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
             let number = number(scene, candidate.identity);
-            if let (Some(number), Some(at)) = (number, best.and_then(|conn| place.get(&conn))) {
+            if let (Some(number), Some(at)) = (number, best.and_then(place)) {
                 numbered += 1;
-                *votes.entry(number.wrapping_sub(*at)).or_default() += 1;
+                *votes.entry(number.wrapping_sub(at)).or_default() += 1;
             }
         }
         let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
@@ -401,7 +422,7 @@ impl<'a> HandshakeOrder<'a> {
 
     fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {
         let at = number(scene, identity)?.wrapping_sub(self.base);
-        self.order.get(at as usize).copied()
+        self.order.at(at)
     }
 }
 

@@ -17,9 +17,12 @@
 //! the parts after it are the end of a message of *a*.
 
 pub mod assemble;
+pub mod carried;
+mod connections;
 pub mod correlator;
 mod directions;
 pub mod findings;
+pub mod handshakes;
 pub mod hops;
 pub mod identities;
 pub mod index;

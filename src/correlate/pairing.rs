@@ -115,8 +115,10 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
 pub(super) fn in_turns(scene: &Scene<'_>, requests: &[Rank], replies: &[Rank]) -> Option<Vec<Pair>> {
     let Alike { causes, effects, .. } =
         in_step(scene, Alike { causes: requests, effects: replies, effects_are_ordered: true })?;
-    let awaited = causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
-    let pair = |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
+    let awaited =
+        causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
+    let pair =
+        |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
     awaited.then(|| causes.iter().zip(effects).map(pair).collect())
 }
 

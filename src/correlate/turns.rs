@@ -58,28 +58,26 @@ pub(super) fn turns(
     is_passed_on: impl Fn(Rank) -> bool,
     is_explained: impl Fn(Rank) -> bool,
 ) -> Vec<Turn> {
-    let mut numbers: FxHashMap<(u32, u64), usize> = FxHashMap::default();
-    let mut exchanges: Vec<Vec<Rank>> = Vec::new();
-    for (rank, record) in scene.window.records().iter().enumerate() {
-        let rank = rank as Rank;
+    // Sorted and not hashed: peers choose envelopes.
+    let mut exchanges: Vec<(u32, u64, Rank)> = Vec::new();
+    for rank in 0..scene.window.len() as Rank {
+        let conn = scene.conn_of(scene.line(rank));
         let takes_part = if scene.is_request[rank as usize] {
-            !is_passed_on(rank)
-                && (!nodes.is_frontend(scene.sockets.receiver(record)) || asks_one_at_a_time(scene, record.conn))
+            !is_passed_on(rank) && (!nodes.is_frontend(scene.asked(rank)) || asks_one_at_a_time(scene, conn))
         } else {
             !is_explained(rank)
         };
-        if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
-            let next = exchanges.len();
-            let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
-            if number == next {
-                exchanges.push(Vec::new());
-            }
-            exchanges[number].push(rank);
+        if takes_part && scene.sockets.is_request_reply(conn) && !nodes.is_about_work(scene, rank) {
+            exchanges.push((scene.line(rank), envelope(scene, nodes, rank), rank));
         }
     }
+    exchanges.sort_unstable();
     let mut turns = Vec::new();
-    for messages in &exchanges {
-        exchange(scene, nodes, opaque, messages, &mut turns);
+    let mut messages: Vec<Rank> = Vec::new();
+    for same in exchanges.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        messages.clear();
+        messages.extend(same.iter().map(|(.., rank)| *rank));
+        exchange(scene, nodes, opaque, &messages, &mut turns);
     }
     turns
 }
@@ -91,7 +89,7 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]
     let at_node = messages
         .iter()
         .find(|&&rank| scene.is_request[rank as usize])
-        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
+        .is_some_and(|&rank| nodes.is_frontend(scene.asked(rank)));
     let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
     let (requests, replies): (Vec<Rank>, Vec<Rank>) =
         messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
@@ -250,10 +248,7 @@ fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
 
 fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
     let parts = scene.parts(rank);
-    let record = scene.window.record(rank);
-    let node =
-        if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
-    let identity = nodes.backend(node).map(|backend| backend.shape.depth);
+    let identity = nodes.backend(scene.asking(rank)).map(|backend| backend.shape.depth);
     let after_identity = identity.map_or(0, |depth| depth + 1);
     let delimiter = parts.iter().skip(after_identity).position(|part| part.length == 0).map(|at| at + after_identity);
     let end = delimiter.filter(|at| at + 1 < parts.len()).map_or(after_identity, |at| at + 1).min(parts.len());
