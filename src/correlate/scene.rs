@@ -2,6 +2,7 @@
 
 use super::directions;
 use super::index::SuffixIndex;
+use super::losses::Losses;
 use super::sockets::{Connection, Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::time::Duration;
@@ -24,6 +25,8 @@ pub struct Scene<'a> {
     pub place: Vec<u32>,
     /// For each message: how often messages may be missing on its connection up to it.
     pub gaps: Vec<Gaps>,
+    /// Where messages are missing.
+    pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
     fronts: [OnceCell<Front>; STRIPS],
@@ -128,6 +131,7 @@ impl<'a> Scene<'a> {
             }
         }
         let gaps = gaps(window, sockets, &is_request);
+        let losses = Losses::find(window, sockets);
         let fronts = std::array::from_fn(|_| OnceCell::new());
         Self {
             window,
@@ -135,6 +139,7 @@ impl<'a> Scene<'a> {
             is_request,
             place,
             gaps,
+            losses,
             front_messages,
             fronts,
             backends,
