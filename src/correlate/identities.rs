@@ -5,11 +5,13 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
+use super::pairing::is_shortly_before;
 use super::scene::{Handshakes, Scene};
 use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 /// Messages without an explanation weigh like a delay of 100 s.
@@ -20,6 +22,9 @@ const NOT_FORWARDED: f64 = 0.5;
 
 /// Delays below this many microseconds are alike.
 const SHORTEST_DELAY: f64 = 20.0;
+
+/// A message captured before what it was caused by.
+const LATE: f64 = 8.0;
 
 /// Connections tried for one identity.
 const CANDIDATES: usize = 64;
@@ -47,6 +52,8 @@ pub struct Tagged {
     pub requests: Vec<TaggedMessage>,
     /// Replies that carry it, in order.
     pub replies: Vec<TaggedMessage>,
+    /// Others that carry it may have gone by other sockets: those of a DEALER that connects to several endpoints.
+    pub is_part: bool,
 }
 
 /// A message at the back end of a node.
@@ -264,7 +271,6 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, ano
     let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
-    let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
@@ -276,17 +282,19 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, ano
     ranked
 }
 
+fn by_cost(a: &(u32, Fit), b: &(u32, Fit)) -> Ordering {
+    a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0))
+}
+
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
 fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in scene
-            .front(forward.strip)
-            .socket_arrivals
-            .all_before(frontend.socket, forward.suffix, forward.rank)
-            .take(4 * CANDIDATES)
-        {
+        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
+        let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
+        for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
             if is_anonymous(scene, conn) && seen.insert(conn) {
                 conns.push(conn);
@@ -299,6 +307,11 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     conns
 }
 
+/// Whether one message can have caused another: it came before, or was captured shortly after.
+fn may_cause(scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
+    cause < effect || is_shortly_before(scene, effect, cause)
+}
+
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
 fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
@@ -306,7 +319,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
     // Where nothing is missing, the k-th that came is the k-th that went.
     let whole = match conns {
-        [conn] if !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        [conn] if !messages.is_part && !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
         _ => None,
     };
     let mut last = None;
@@ -315,7 +328,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let arrivals = &scene.front(strip).arrivals;
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
-            arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
+            arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
         } else {
             // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
@@ -324,9 +337,9 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = cause.or(last);
-        fit.explain(cause.map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
+        fit.explain(cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause)));
     }
-    if let Some(latest) = messages.requests.iter().take(limit).next_back() {
+    if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
         let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
@@ -337,7 +350,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         let departures = &scene.front(strip).departures;
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
-            departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
+            departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))
         } else {
             // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
@@ -346,7 +359,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = effect.or(last);
-        fit.explain(effect.map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
+        fit.explain(effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect)));
     }
     fit
 }
@@ -361,9 +374,10 @@ impl Fit {
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
-fn cost(scene: &Scene<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
-    let overtaken = tagged.place.abs_diff(scene.place[front as usize]);
-    (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
+fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+    let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
+    let late = if delay.0 < 0 { LATE } else { 0.0 };
+    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.

@@ -8,6 +8,7 @@ use super::identities::{Fit, Names, Tagged, TaggedMessage, fit, name};
 use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
 use super::sockets::{Frontend, SocketId};
 use super::window::Rank;
+use rustc_hash::FxHashMap;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep in an envelope an identity is looked for. Plain proxies put it first; Majordomo (RFC 7) puts three parts
@@ -52,12 +53,13 @@ impl Nodes {
     /// Learns from a window of messages.
     pub fn learn(&mut self, scene: &Scene<'_>) {
         let present: BTreeSet<SocketId> = scene.routers.keys().map(|frontend| frontend.socket).collect();
+        let mut elsewhere = Elsewhere::default();
         for (&socket, traffic) in &scene.backends {
             let known = self.backends.get(&socket);
             if known.is_some_and(|backend| backend.settled && present.contains(&backend.frontend)) {
                 continue;
             }
-            if let Some(backend) = choose(scene, socket, traffic, &present, &self.names) {
+            if let Some(backend) = choose(scene, socket, traffic, &present, &self.names, &mut elsewhere) {
                 self.backends.insert(socket, backend);
             }
         }
@@ -165,6 +167,7 @@ fn choose(
     traffic: &Traffic,
     routers: &BTreeSet<SocketId>,
     names: &BTreeMap<Frontend, Names>,
+    elsewhere: &mut Elsewhere,
 ) -> Option<Backend> {
     let requests = &traffic.requests[..traffic.requests.len().min(SAMPLE)];
     let last = requests.last().copied()?;
@@ -173,7 +176,10 @@ fn choose(
     for (router, shape) in hypotheses(scene, socket, traffic, requests, routers) {
         let backend = Backend { frontend: router, shape, settled: requests.len() >= ENOUGH };
         let mut total = Fit::default();
-        for (frontend, tagged) in group(scene, router, &[(socket, backend)], last) {
+        for (frontend, mut tagged) in group(scene, router, &[(socket, backend)], last) {
+            for (identity, messages) in &mut tagged {
+                messages.is_part = elsewhere.has(scene, socket, shape, *identity);
+            }
             let names = name(scene, frontend, &tagged, names.get(&frontend).unwrap_or(&nothing_known));
             total.add(fit(scene, &tagged, &names));
         }
@@ -183,6 +189,32 @@ fn choose(
         }
     }
     best.map(|(_, backend)| backend)
+}
+
+/// Identities that more than one socket sent: proxies whose DEALER connects to several endpoints have one at each.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    /// For each depth: who sent an identity first, and whether others did too.
+    senders: BTreeMap<usize, FxHashMap<u64, (SocketId, bool)>>,
+}
+
+impl Elsewhere {
+    /// Whether any socket but this one sent an identity.
+    fn has(&mut self, scene: &Scene<'_>, socket: SocketId, shape: Shape, identity: u64) -> bool {
+        let senders = self.senders.entry(shape.depth).or_insert_with(|| {
+            let mut senders: FxHashMap<u64, (SocketId, bool)> = FxHashMap::default();
+            for (&socket, traffic) in &scene.backends {
+                for &rank in &traffic.requests[..traffic.requests.len().min(SAMPLE)] {
+                    if let Some(Tag { identity, .. }) = scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() }) {
+                        let (first, others) = senders.entry(identity).or_insert((socket, false));
+                        *others |= *first != socket;
+                    }
+                }
+            }
+            senders
+        });
+        senders.get(&identity).is_some_and(|&(first, others)| others || first != socket)
+    }
 }
 
 /// The front ends and shapes that are worth a closer look.

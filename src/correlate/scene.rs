@@ -5,6 +5,7 @@ use super::index::SuffixIndex;
 use super::losses::Losses;
 use super::sockets::{Connection, Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
+use crate::base::chunk::Position;
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -235,14 +236,18 @@ fn handshakes(sockets: &Sockets, routers: &BTreeMap<Frontend, Vec<u32>>) -> FxHa
         if last.replace(socket) == Some(socket) {
             continue;
         }
+        // A ROUTER gives a number once it has both sent its own introduction and got the peer's. Several may have got there
+        // at once; then its own show in which order it saw to them.
         let introduced = |conn: u32| {
             let Connection { sockets, peers, .. } = sockets.connection(conn);
-            let peer = if sockets.s2c == socket { &peers.c2s } else { &peers.s2c };
-            peer.introduced.filter(|_| peer.identity.is_none())
+            let (peer, own) = if sockets.s2c == socket { (&peers.c2s, &peers.s2c) } else { (&peers.s2c, &peers.c2s) };
+            let order = |position: Position| (position.at, position.packet);
+            let peers = peer.introduced.filter(|_| peer.identity.is_none()).map(order)?;
+            Some(own.introduced.map_or(peers, |own| peers.max(order(own))))
         };
         let conns = &sockets.socket(socket).connections;
         let mut order: Vec<_> = conns.iter().filter_map(|&conn| Some((introduced(conn)?, conn))).collect();
-        order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
+        order.sort_unstable();
         for (_, conn) in order {
             let Handshakes { order, place } =
                 found.entry(sockets.frontend(socket, sockets.connection(conn).opened)).or_default();

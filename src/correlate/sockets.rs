@@ -107,8 +107,10 @@ pub struct Socket {
 struct Bound {
     socket: SocketId,
     open: u32,
-    /// When the latest of its connections ended, and whether the server ended it.
+    /// When the latest of its connections ended.
     closed: Timestamp,
+    /// Whether the server ended all that ended since the latest was opened. One alone may look so by the order of its last
+    /// packets.
     server_closed: bool,
 }
 
@@ -164,11 +166,12 @@ impl Sockets {
                     self.all[bound.socket as usize].eras.push(opened);
                 }
                 bound.open += 1;
+                bound.server_closed = true;
                 return bound.socket;
             }
         }
         let socket = self.create();
-        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: false });
+        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: true });
         socket
     }
 
@@ -193,9 +196,8 @@ impl Sockets {
             && bound.socket == connection.sockets.s2c
         {
             bound.open = bound.open.saturating_sub(1);
-            if at >= bound.closed {
-                (bound.closed, bound.server_closed) = (at, by_server);
-            }
+            bound.closed = bound.closed.max(at);
+            bound.server_closed &= by_server;
         }
     }
 
