@@ -5,13 +5,14 @@ use super::identities::{Name, Tagged, TaggedMessage};
 use super::losses::Holes;
 use super::nodes::{Nodes, group};
 use super::opaque::{Opaque, SAME_CONTENT};
-use super::pairing::{Alike, Pair, doubt_several_ways, pair};
+use super::pairing::{Alike, Pair, doubt_several_ways, is_shortly_before, pair};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::sending::Sending;
 use super::turns::turns;
 use super::window::Rank;
 use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::VecDeque;
 
 /// Why a message exists: the one before it on its path.
 #[derive(Clone, Copy, Debug)]
@@ -151,7 +152,9 @@ impl Links {
             tagged.iter().map(|message| (message.suffix, place(message.rank), message.rank)).collect::<Vec<_>>()
         };
         let mut forwarded = tagged(&messages.requests, &|rank| sending.place(rank));
-        let mut returned = tagged(&messages.replies, &|rank| u64::from(rank));
+        let places = places_of_replies(scene, messages);
+        let place = |rank: Rank| places.as_ref().and_then(|places| places.get(&rank)).map_or(u64::from(rank), |&place| place);
+        let mut returned = tagged(&messages.replies, &place);
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
         let [requests_behind, replies_behind] = holes;
         let front = Front::new(scene, &name.conns, by_conn);
@@ -180,6 +183,30 @@ impl Links {
             self.join(scene, turn.request, turn.reply, turn.evidence, turn.confidence);
         }
     }
+}
+
+/// The places of what came back under one name, where a capture put it in the wrong order: who is asked one request at a time
+/// gets the replies in the order of the requests, and a worker replies where it was asked.
+fn places_of_replies(scene: &Scene<'_>, messages: &Tagged) -> Option<FxHashMap<Rank, u64>> {
+    let conn = |message: &TaggedMessage| scene.window.record(message.rank).conn;
+    let mut asked: FxHashMap<u32, VecDeque<usize>> = FxHashMap::default();
+    for (place, request) in messages.requests.iter().enumerate() {
+        asked.entry(conn(request)).or_default().push_back(place);
+    }
+    let mut replies = Vec::with_capacity(messages.replies.len());
+    for reply in &messages.replies {
+        replies.push((asked.get_mut(&conn(reply))?.pop_front()?, reply.rank));
+    }
+    if replies.is_sorted() || messages.requests.iter().any(|request| scene.connection(request.rank).has_gaps()) {
+        return None;
+    }
+    replies.sort_unstable();
+    let is_before = |one: Rank, other: Rank| one < other || is_shortly_before(scene, other, one);
+    let awaited = replies.windows(2).all(|two| {
+        let next = messages.requests.get(two[0].0 + 1);
+        is_before(two[0].1, two[1].1) && next.is_none_or(|next| is_before(two[0].1, next.rank))
+    });
+    awaited.then(|| replies.iter().map(|&(place, rank)| (rank, place as u64)).collect())
 }
 
 /// A message by its content and its place among those of the same content.

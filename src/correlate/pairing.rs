@@ -81,9 +81,9 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     }
 }
 
-/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if no
-/// effect of the first cause, or none for long, fits. Before the first of a connection that began before the capture there
-/// were others, so what left first may be theirs. A capture may have put some in the wrong order, but never most.
+/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if they do
+/// not fit. Before the first of a connection that began before the capture there were others, so what left first may be
+/// theirs. A capture may have put some in the wrong order: there not most, or they are the effects of others.
 fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
@@ -98,7 +98,7 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
             let late = effects.iter().zip(causes).filter(|(effect, cause)| effect < cause);
             let fits = if may_be_late {
                 late.clone().all(|(&effect, &cause)| is_shortly_before(scene, effect, cause))
-                    && (late.count() * 2 <= effects.len() || effects.len() == 1)
+                    && (most_skipped == 0 || late.count() * 2 <= effects.len())
             } else {
                 late.count() == 0
             };
@@ -138,6 +138,14 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     let pairs = &mut pairs[first..];
     if pairs.len() < 2 {
         return;
+    }
+    for next in 1..pairs.len() {
+        let (one, other) = (pairs[next - 1], pairs[next]);
+        let late = |pair: Pair| pair.effect < pair.cause;
+        let near = is_shortly_before(scene, one.cause.min(other.cause), one.cause.max(other.cause));
+        if (late(one) || late(other)) && near && !is_same_way(scene, alike, one, other) {
+            pairs[next - 1..=next].iter_mut().for_each(|pair| pair.doubt(REORDERED_AMONG_MANY));
+        }
     }
     // Who had no more than one under way at any time had none from before the capture either.
     let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
@@ -189,6 +197,12 @@ pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mu
             }
         }
     }
+}
+
+/// Whether two pairs came and went by the same connections, or in an order that is known.
+fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
+    let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
+    same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
