@@ -153,7 +153,8 @@ impl Links {
         };
         let mut forwarded = tagged(&messages.requests, &|rank| sending.place(rank));
         let places = places_of_replies(scene, messages);
-        let place = |rank: Rank| places.as_ref().and_then(|places| places.get(&rank)).map_or(u64::from(rank), |&place| place);
+        let place =
+            |rank: Rank| places.as_ref().and_then(|places| places.get(&rank)).map_or(u64::from(rank), |&place| place);
         let mut returned = tagged(&messages.replies, &place);
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
         let [requests_behind, replies_behind] = holes;

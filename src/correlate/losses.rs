@@ -69,6 +69,13 @@ impl Losses {
         self.around.is_empty()
     }
 
+    /// Whether messages of one direction of a connection may be missing between two ranks.
+    pub fn are_between(&self, lane: (u32, Direction), after: Rank, before: Rank) -> bool {
+        let Some(around) = self.around.get(&lane) else { return false };
+        let next = around.partition_point(|&(_, end)| end <= after);
+        around.get(next).is_some_and(|&(start, _)| start < before)
+    }
+
     /// The gaps of several directions together.
     pub fn together(&self, lanes: impl Iterator<Item = (u32, Direction)>) -> Holes {
         let mut around: Vec<(Rank, Rank)> =

@@ -242,8 +242,11 @@ fn handshakes(sockets: &Sockets, routers: &BTreeMap<Frontend, Vec<u32>>) -> FxHa
             let Connection { sockets, peers, .. } = sockets.connection(conn);
             let (peer, own) = if sockets.s2c == socket { (&peers.c2s, &peers.s2c) } else { (&peers.s2c, &peers.c2s) };
             let order = |position: Position| (position.at, position.packet);
-            let peers = peer.introduced.filter(|_| peer.identity.is_none()).map(order)?;
-            Some(own.introduced.map_or(peers, |own| peers.max(order(own))))
+            if peer.identity.is_some() {
+                return None;
+            }
+            // One of the two may be missing.
+            peer.introduced.map(order).max(own.introduced.map(order))
         };
         let conns = &sockets.socket(socket).connections;
         let mut order: Vec<_> = conns.iter().filter_map(|&conn| Some((introduced(conn)?, conn))).collect();
