@@ -4,7 +4,11 @@
 //! and keeps it when others are released. Handshakes that are told of late move those behind them.
 
 use super::sockets::Frontend;
-use crate::base::chunk::{PacketId, Position};
+use crate::base::chunk::PacketId;
+use crate::base::time::Timestamp;
+
+/// When both peers of a connection had introduced themselves.
+pub type Introduced = (Timestamp, PacketId);
 
 /// The anonymous connections of a socket, by era and handshake.
 #[derive(Debug, Default)]
@@ -18,25 +22,28 @@ pub struct Handshakes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Handshake {
     era: u32,
-    at: i64,
-    packet: PacketId,
+    introduced: Introduced,
     conn: u32,
     /// Its number among all of its era.
     place: u32,
 }
 
+impl Handshake {
+    fn key(&self) -> (u32, Introduced, u32) {
+        (self.era, self.introduced, self.conn)
+    }
+}
+
 impl Handshakes {
-    /// A connection introduced itself. Says whether it is the first since the order was brought up to date.
-    pub(super) fn add(&mut self, era: u32, introduced: Position, conn: u32) -> bool {
-        self.fresh.push(Handshake { era, at: introduced.at.0, packet: introduced.packet, conn, place: 0 });
-        self.fresh.len() == 1
+    /// A connection is anonymous, and introduced.
+    pub(super) fn add(&mut self, era: u32, introduced: Introduced, conn: u32) {
+        self.fresh.push(Handshake { era, introduced, conn, place: 0 });
     }
 
-    /// A connection turned out not to be anonymous, or to have introduced itself at another time.
-    pub(super) fn remove(&mut self, conn: u32) {
-        self.settle();
-        if let Some(at) = self.order.iter().position(|handshake| handshake.conn == conn) {
-            let Handshake { era, .. } = self.order.remove(at);
+    /// A connection turned out not to be anonymous, or to have introduced itself at another time. Only of those in order.
+    pub(super) fn remove(&mut self, era: u32, introduced: Introduced, conn: u32) {
+        if let Ok(at) = self.order.binary_search_by(|handshake| handshake.key().cmp(&(era, introduced, conn))) {
+            self.order.remove(at);
             self.order[at..].iter_mut().take_while(|next| next.era == era).for_each(|next| next.place -= 1);
         }
     }
@@ -103,13 +110,12 @@ impl<'a> Order<'a> {
     }
 
     /// Where a connection stands; `introduced` when it did.
-    pub fn place(&self, frontend: Frontend, introduced: Position, conn: u32) -> Option<u32> {
+    pub fn place(&self, frontend: Frontend, introduced: Introduced, conn: u32) -> Option<u32> {
         if self.only == Some(conn) {
             return Some(0);
         }
-        let key = (frontend.era, introduced.at.0, introduced.packet, conn);
-        let key_of = |handshake: &Handshake| (handshake.era, handshake.at, handshake.packet, handshake.conn);
-        let at = self.handshakes.binary_search_by(|handshake| key_of(handshake).cmp(&key)).ok()?;
+        let key = (frontend.era, introduced, conn);
+        let at = self.handshakes.binary_search_by(|handshake| handshake.key().cmp(&key)).ok()?;
         Some(self.handshakes[at].place)
     }
 
@@ -123,10 +129,9 @@ impl<'a> Order<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::time::Timestamp;
 
-    fn at(time: i64) -> Position {
-        Position { packet: PacketId { file: 0, number: 0 }, at: Timestamp(time) }
+    fn at(time: i64) -> Introduced {
+        (Timestamp(time), PacketId { file: 0, number: 0 })
     }
 
     fn places(handshakes: &Handshakes, era: u32) -> Vec<(u32, u32)> {
@@ -148,7 +153,7 @@ mod tests {
         handshakes.settle();
         assert_eq!(places(&handshakes, 0), [(2, 2), (7, 3), (3, 4), (9, 5)]);
         assert_eq!(places(&handshakes, 1), [(8, 0)]);
-        handshakes.remove(7);
+        handshakes.remove(0, at(25), 7);
         assert_eq!(places(&handshakes, 0), [(2, 2), (3, 3), (9, 4)]);
         let order = handshakes.of_era(0);
         assert_eq!((order.at(3), order.at(0)), (Some(3), None));

@@ -1,15 +1,19 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
+use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
 use super::carried::{Tagged, TaggedMessage};
 use super::identities::Name;
+use super::losses::Holes;
 use super::nodes::{Nodes, Passage};
 use super::opaque::{Opaque, SAME_CONTENT};
-use super::pairing::{Alike, CERTAIN, Pair, pair};
+use super::pairing::{Alike, CERTAIN, Pair, doubt_several_ways, is_shortly_before, pair};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::sending::Sending;
 use super::turns::turns;
 use super::window::Rank;
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 
 /// Why a message exists: the one before it on its path.
 #[derive(Clone, Copy, Debug)]
@@ -120,6 +124,7 @@ impl Links {
     fn through_nodes(&mut self, scene: &Scene<'_>, nodes: &Nodes, passages: &[Passage]) {
         let mut room = Room::default();
         for passage in passages {
+            let holes = [true, false].map(|requests| holes_behind(scene, &passage.backends, requests));
             for carried in &passage.eras {
                 let Some(names) = nodes.names(carried.frontend) else { continue };
                 let requests = carried.messages().iter().map(|message| message.rank);
@@ -128,7 +133,7 @@ impl Links {
                 let sending = Sending::find(scene, &forwards);
                 for (identity, messages) in carried.iter() {
                     if let Some(name) = names.get(identity) {
-                        self.through_node(scene, name, messages, &sending, &mut room);
+                        self.through_node(scene, name, messages, &sending, &holes, &mut room);
                     }
                 }
             }
@@ -142,6 +147,7 @@ impl Links {
         name: &Name,
         messages: Tagged<'_>,
         sending: &Sending,
+        holes: &[Holes; 2],
         room: &mut Room,
     ) {
         let Room { arrived, forwarded, returned, departed, pairs } = room;
@@ -160,17 +166,27 @@ impl Links {
         forwarded.extend(messages.requests.iter().map(|message| placed(message, sending.place(message.rank))));
         returned.extend(messages.replies.iter().map(|message| placed(message, u64::from(message.rank))));
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-        for (causes, effects, effects_are_ordered) in
-            [(arrived, forwarded, sending.is_known()), (returned, departed, false)]
-        {
+        let [asked_one_by_one, answered_one_by_one] =
+            [(&*arrived, &*forwarded), (&*returned, &*departed)].map(|(causes, effects)| is_one_by_one(scene, causes, effects));
+        if !answered_one_by_one && let Some(places) = places_of_replies(scene, messages) {
+            returned.iter_mut().for_each(|(_, place, rank)| *place = places.get(rank).copied().unwrap_or(*place));
+        }
+        let front = Front::new(scene, &name.conns);
+        let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);
+        let requests = Missing { causes: &front.requests, effects: requests_behind, in_turn };
+        let replies = Missing { causes: replies_behind, effects: &front.replies, in_turn };
+        for (causes, effects, effects_are_ordered, missing, one_by_one) in [
+            (arrived, forwarded, sending.is_known(), requests, asked_one_by_one),
+            (returned, departed, false, replies, answered_one_by_one),
+        ] {
             pairs.clear();
-            if is_one_by_one(scene, causes, effects) {
+            if one_by_one {
                 let one_by_one = causes.iter().zip(&*effects);
                 pairs.extend(one_by_one.map(|(&(.., cause), &(.., effect))| Pair { cause, effect, confidence: CERTAIN }));
             } else {
                 causes.sort_unstable();
                 effects.sort_unstable();
-                pair_by_content(scene, causes, effects, effects_are_ordered, pairs);
+                pair_by_content(scene, causes, effects, effects_are_ordered, &missing, pairs);
             }
             for &Pair { cause, effect, confidence } in &*pairs {
                 self.join(scene, cause, effect, evidence, confidence * name.confidence);
@@ -187,6 +203,30 @@ impl Links {
     }
 }
 
+/// The places of what came back under one name, where a capture put it in the wrong order: who is asked one request at a time
+/// gets the replies in the order of the requests, and a worker replies where it was asked.
+fn places_of_replies(scene: &Scene<'_>, messages: Tagged<'_>) -> Option<FxHashMap<Rank, u64>> {
+    let conn = |message: &TaggedMessage| scene.window.record(message.rank).conn;
+    let mut asked: FxHashMap<u32, VecDeque<usize>> = FxHashMap::default();
+    for (place, request) in messages.requests.iter().enumerate() {
+        asked.entry(conn(request)).or_default().push_back(place);
+    }
+    let mut replies = Vec::with_capacity(messages.replies.len());
+    for reply in messages.replies {
+        replies.push((asked.get_mut(&conn(reply))?.pop_front()?, reply.rank));
+    }
+    if replies.is_sorted() || messages.requests.iter().any(|request| scene.connection(request.rank).has_gaps()) {
+        return None;
+    }
+    replies.sort_unstable();
+    let is_before = |one: Rank, other: Rank| one < other || is_shortly_before(scene, other, one);
+    let awaited = replies.windows(2).all(|two| {
+        let next = messages.requests.get(two[0].0 + 1);
+        is_before(two[0].1, two[1].1) && next.is_none_or(|next| is_before(two[0].1, next.rank))
+    });
+    awaited.then(|| replies.iter().map(|&(place, rank)| (rank, place as u64)).collect())
+}
+
 /// A message by its content and its place among those of the same content.
 type Placed = (u64, u64, Rank);
 
@@ -201,8 +241,11 @@ struct Room {
 }
 
 /// Whether each message left, as it had entered, before the next one entered: then there is nothing to mistake it for,
-/// whatever its content. So it is with who asks one at a time. Both in order of time.
+/// whatever its content. So it is with who asks one at a time, where nothing is missing. Both in order of time.
 fn is_one_by_one(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed]) -> bool {
+    if !scene.losses.is_empty() {
+        return false;
+    }
     let mut last = None;
     let in_turn = causes.iter().zip(effects).all(|(cause, effect)| {
         let is_next = cause.0 == effect.0 && last < Some(cause.2) && cause.2 < effect.2;
@@ -218,6 +261,7 @@ fn pair_by_content(
     causes: &[Placed],
     effects: &[Placed],
     effects_are_ordered: bool,
+    missing: &Missing<'_>,
     pairs: &mut Vec<Pair>,
 ) {
     let (mut alike_causes, mut alike_effects) = (Vec::new(), Vec::new());
@@ -230,7 +274,14 @@ fn pair_by_content(
         alike_causes.extend(causes[first..first + same].iter().map(|(.., rank)| *rank));
         alike_effects.clear();
         alike_effects.extend(effects.iter().map(|(.., rank)| *rank));
-        pair(scene, Alike { causes: &alike_causes, effects: &alike_effects, effects_are_ordered }, pairs);
+        let alike = Alike { causes: &alike_causes, effects: &alike_effects, effects_are_ordered };
+        if missing.is_anything() && alike_causes.len().max(alike_effects.len()) > 1 {
+            let first = pairs.len();
+            pair_across_gaps(scene, alike, missing, pairs);
+            doubt_several_ways(scene, alike, &mut pairs[first..]);
+        } else {
+            pair(scene, alike, pairs);
+        }
         causes = &causes[first + same..];
     }
 }

@@ -7,6 +7,7 @@
 
 use super::carried::{Carried, Tagged, TaggedMessage};
 use super::handshakes::Order;
+use super::pairing::is_shortly_before;
 use super::scene::Scene;
 use super::sockets::{Frontend, Sockets};
 use super::window::Rank;
@@ -14,7 +15,8 @@ use crate::base::time::Duration;
 use foldhash::fast::RandomState;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -24,6 +26,9 @@ const NOT_FORWARDED: f64 = 0.5;
 
 /// Delays below this many microseconds are alike.
 const SHORTEST_DELAY: f64 = 20.0;
+
+/// A message captured before what it was caused by.
+const LATE: f64 = 8.0;
 
 /// Connections tried for one identity.
 const CANDIDATES: usize = 64;
@@ -38,11 +43,11 @@ const FINALISTS: usize = 6;
 /// A name that is at least so sure is not looked for again.
 const SURE: f64 = 0.99;
 
-/// A difference in cost that leaves no doubt.
-const CLEAR_MARGIN: f64 = 6.0;
+/// A message without an explanation where that may be missing.
+const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
-const PREDICTION: f64 = 3.0;
+const PREDICTION: f64 = 6.0;
 
 /// What an identity names.
 #[derive(Clone, Debug)]
@@ -212,21 +217,82 @@ struct Candidates {
 
 impl Candidates {
     /// The best connection that is not taken.
-    fn choose(&self, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let mut free = self.ranked.iter().filter(|(conn, _)| !taken.contains(conn));
-        let &(conn, fit) = free.next()?;
-        let next = free.next().map_or(UNEXPLAINED * fit.messages as f64, |(_, fit)| fit.cost);
-        Some(Choice { conn, fit, margin: next - fit.cost, in_order: false })
-    }
-
-    /// This connection, if it explains the messages nearly as well as the best does.
-    fn choose_predicted(&self, conn: u32, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let (_, best) = self.ranked.first()?;
-        let &(_, fit) = self.ranked.iter().find(|(candidate, _)| *candidate == conn)?;
-        let nearly = fit.cost <= best.cost + PREDICTION && !taken.contains(&conn);
-        nearly.then_some(Choice { conn, fit, margin: best.cost - fit.cost, in_order: true })
+    fn choose(&self, predicted: Option<u32>, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let cost = |conn: u32, fit: Fit| fit.cost - if predicted == Some(conn) { PREDICTION } else { 0.0 };
+        let (mut best, mut next): (Option<(f64, u32, Fit)>, f64) = (None, f64::INFINITY);
+        for &(conn, fit) in self.ranked.iter().filter(|(conn, _)| !taken.contains(conn)) {
+            let cost = cost(conn, fit);
+            if best.is_none_or(|(least, ..)| cost < least) {
+                next = best.map_or(next, |(least, ..)| least);
+                best = Some((cost, conn, fit));
+            } else {
+                next = next.min(cost);
+            }
+        }
+        let (least, conn, fit) = best?;
+        let next = if next.is_finite() { next } else { UNEXPLAINED * fit.messages as f64 };
+        Some(Choice { conn, fit, margin: next - least, in_order: false })
     }
 }
+
+/// Gives connections to identities, one each: first where another would be much worse. What is predicted for an identity
+/// counts for that connection.
+fn choose_all(candidates: &[Candidates], predict: impl Fn(u64) -> Option<u32>) -> BTreeMap<u64, Choice> {
+    let mut taken = FxHashSet::default();
+    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
+    let mut waiting = BinaryHeap::new();
+    let choose = |number: usize, taken: &FxHashSet<u32>| {
+        let candidate = &candidates[number];
+        candidate.choose(predict(candidate.identity), taken).filter(|choice| choice.fit.explained > 0)
+    };
+    let place = |number: usize, choice: Choice| Waiting { margin: choice.margin, number: Reverse(number), choice };
+    waiting.extend((0..candidates.len()).filter_map(|number| Some(place(number, choose(number, &taken)?))));
+    while let Some(Waiting { number: Reverse(number), choice, .. }) = waiting.pop() {
+        if taken.insert(choice.conn) {
+            chosen.insert(candidates[number].identity, choice);
+        } else if let Some(choice) = choose(number, &taken) {
+            waiting.push(place(number, choice));
+        }
+    }
+    // What a connection that was given to another identity would have explained better is as doubtful as that gift was.
+    let owners: FxHashMap<u32, f64> = chosen.values().map(|choice| (choice.conn, choice.margin)).collect();
+    for candidate in candidates {
+        let Some(choice) = chosen.get_mut(&candidate.identity) else { continue };
+        for (conn, fit) in candidate.ranked.iter().filter(|(conn, _)| *conn != choice.conn) {
+            if let Some(margin) = owners.get(conn).filter(|_| fit.cost < choice.fit.cost) {
+                choice.margin = choice.margin.min(margin - (choice.fit.cost - fit.cost)).max(0.0);
+            }
+        }
+    }
+    chosen
+}
+
+/// An identity that waits for a connection, before those for which it matters less which one that is.
+struct Waiting {
+    margin: f64,
+    number: Reverse<usize>,
+    choice: Choice,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.margin.total_cmp(&other.margin).then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
 
 /// Gives each identity a connection of its own.
 fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
@@ -238,38 +304,10 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], ano
             Candidates { identity: *identity, ranked }
         })
         .collect();
-    let mut taken = FxHashSet::default();
-    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
-    // The clear ones first, then those that the order of handshakes predicts, then the rest as well as may be.
-    let mut undecided = Vec::new();
-    for candidate in &candidates {
-        match candidate.choose(&FxHashSet::default()) {
-            Some(choice) if choice.margin >= CLEAR_MARGIN && !taken.contains(&choice.conn) => {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            Some(choice) => undecided.push((choice.margin, candidate)),
-            None => {}
-        }
-    }
+    let mut chosen = choose_all(&candidates, |_| None);
     let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
     if let Some(order) = &order {
-        undecided.retain(|(_, candidate)| {
-            let predicted = order.predict(scene, candidate.identity);
-            let choice = predicted.and_then(|conn| candidate.choose_predicted(conn, &taken));
-            if let Some(choice) = choice {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            choice.is_none()
-        });
-    }
-    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (_, candidate) in undecided {
-        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained > 0) {
-            taken.insert(choice.conn);
-            chosen.insert(candidate.identity, choice);
-        }
+        chosen = choose_all(&candidates, |identity| order.predict(scene, identity));
     }
     for (identity, choice) in &mut chosen {
         choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
@@ -282,7 +320,6 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, 
     let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
-    let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
@@ -294,17 +331,19 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, 
     ranked
 }
 
+fn by_cost(a: &(u32, Fit), b: &(u32, Fit)) -> Ordering {
+    a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0))
+}
+
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
 fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &FxHashSet<u32>) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in scene
-            .front(forward.strip)
-            .socket_arrivals
-            .all_before(frontend.socket, forward.suffix, forward.rank)
-            .take(4 * CANDIDATES)
-        {
+        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
+        let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
+        for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
             if free.contains(&conn) && seen.insert(conn) {
                 conns.push(conn);
@@ -317,6 +356,11 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &F
     conns
 }
 
+/// Whether one message can have caused another: it came before, or was captured shortly after.
+fn may_cause(scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
+    cause < effect || is_shortly_before(scene, effect, cause)
+}
+
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
 fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
@@ -324,7 +368,7 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
     // Where nothing is missing, the k-th that came is the k-th that went.
     let whole = match conns {
-        [conn] if !messages.is_part && !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        [conn] if !messages.is_part && !is_incomplete(scene, messages, *conn) => Some(*conn),
         _ => None,
     };
     let mut last = None;
@@ -333,7 +377,7 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
         let arrivals = &scene.front(strip).arrivals;
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
-            arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
+            arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
         } else {
             // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
@@ -341,8 +385,9 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
             latest.filter(|&cause| possible || last.is_none_or(|last| last < cause))
         };
         *used += 1;
+        let cost = cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause));
+        fit.explain(cost, || is_missing(scene, conns, true, last.unwrap_or(0), rank));
         last = cause.or(last);
-        fit.explain(cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause)));
     }
     if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
         let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
@@ -355,7 +400,7 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
         let departures = &scene.front(strip).departures;
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
-            departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
+            departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))
         } else {
             // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
@@ -364,24 +409,43 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
         };
         *used += 1;
         last = effect.or(last);
-        fit.explain(effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect)));
+        let cost = effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect));
+        fit.explain(cost, || is_missing(scene, conns, false, rank, Rank::MAX));
     }
     fit
 }
 
 impl Fit {
-    fn explain(&mut self, cost: Option<f64>) {
+    fn explain(&mut self, cost: Option<f64>, is_missing: impl Fn() -> bool) {
         self.messages += 1;
         self.explained += usize::from(cost.is_some());
-        self.cost += cost.unwrap_or(UNEXPLAINED);
+        self.cost += cost.unwrap_or_else(|| if is_missing() { MISSING } else { UNEXPLAINED });
     }
+}
+
+/// Whether some of the messages tagged with an identity, or of the connection that it may name, may be missing.
+fn is_incomplete(scene: &Scene<'_>, messages: Tagged<'_>, conn: u32) -> bool {
+    let has_gaps = |message: &TaggedMessage| scene.connection(message.rank).has_gaps();
+    scene.sockets.connection(conn).is_incomplete()
+        || !scene.losses.is_empty() && messages.requests.iter().chain(messages.replies).any(has_gaps)
+}
+
+/// Whether requests or replies of these connections may be missing between two ranks.
+fn is_missing(scene: &Scene<'_>, conns: &[u32], requests: bool, after: Rank, before: Rank) -> bool {
+    conns.iter().any(|&conn| {
+        let asking = scene.sockets.connection(conn).requests;
+        asking.is_some_and(|asking| {
+            scene.losses.are_between((conn, if requests { asking } else { asking.reverse() }), after, before)
+        })
+    })
 }
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
 fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
-    (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
+    let late = if delay.0 < 0 { LATE } else { 0.0 };
+    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
@@ -402,8 +466,7 @@ impl<'a> HandshakeOrder<'a> {
         let order = scene.sockets.handshakes(frontend);
         let place = |conn: u32| {
             let connection = scene.sockets.connection(conn);
-            let introduced = connection.peers[connection.requests?].introduced?;
-            order.place(frontend, introduced, conn)
+            order.place(frontend, connection.handshake?, conn)
         };
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;

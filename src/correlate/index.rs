@@ -54,6 +54,13 @@ impl SuffixIndex {
         let same = move |entry: &&(u32, u64, Rank)| (entry.0, entry.1) == (owner, suffix);
         self.entries[..end].iter().rev().take_while(same).map(|entry| entry.2)
     }
+
+    /// The ranks of this owner and suffix after `rank`, earliest first.
+    pub fn all_after(&self, owner: u32, suffix: u64, rank: Rank) -> impl Iterator<Item = Rank> + '_ {
+        let start = self.entries.partition_point(|entry| *entry <= (owner, suffix, rank));
+        let same = move |entry: &&(u32, u64, Rank)| (entry.0, entry.1) == (owner, suffix);
+        self.entries[start..].iter().take_while(same).map(|entry| entry.2)
+    }
 }
 
 /// Many lists, one after the other in one piece of memory.
@@ -124,5 +131,6 @@ mod tests {
         assert_eq!(index.earliest_after(1, 7, 10), Some(30));
         assert_eq!(index.earliest_after(1, 7, 30), None);
         assert_eq!(index.all_before(1, 7, 31).collect::<Vec<_>>(), [30, 10]);
+        assert_eq!(index.all_after(1, 7, 9).collect::<Vec<_>>(), [10, 30]);
     }
 }

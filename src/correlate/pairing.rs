@@ -81,9 +81,9 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     }
 }
 
-/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if no
-/// effect of the first cause, or none for long, fits. Before the first of a connection that began before the capture there
-/// were others, so what left first may be theirs. A capture may have put some in the wrong order, but never most.
+/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if they do
+/// not fit. Before the first of a connection that began before the capture there were others, so what left first may be
+/// theirs. A capture may have put some in the wrong order: there not most, or they are the effects of others.
 fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
@@ -98,7 +98,7 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
             let late = effects.iter().zip(causes).filter(|(effect, cause)| effect < cause);
             let fits = if may_be_late {
                 late.clone().all(|(&effect, &cause)| is_shortly_before(scene, effect, cause))
-                    && (late.count() * 2 <= effects.len() || effects.len() == 1)
+                    && (most_skipped == 0 || late.count() * 2 <= effects.len())
             } else {
                 late.count() == 0
             };
@@ -139,6 +139,14 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     if pairs.len() < 2 {
         return;
     }
+    for next in 1..pairs.len() {
+        let (one, other) = (pairs[next - 1], pairs[next]);
+        let late = |pair: Pair| pair.effect < pair.cause;
+        let near = is_shortly_before(scene, one.cause.min(other.cause), one.cause.max(other.cause));
+        if (late(one) || late(other)) && near && !is_same_way(scene, alike, one, other) {
+            pairs[next - 1..=next].iter_mut().for_each(|pair| pair.doubt(REORDERED_AMONG_MANY));
+        }
+    }
     // Who had no more than one under way at any time had none from before the capture either.
     let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
     let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.connection(rank).has_gaps());
@@ -167,7 +175,7 @@ impl Pair {
 
 /// Lowers the confidence of pairs, in order, that were under way at the same time by different connections: messages of
 /// one may have overtaken those of another.
-fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
+pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
     let conn = |rank: Rank| scene.window.record(rank).conn;
     for side in 0..2 {
         if side == 1 && alike.effects_are_ordered {
@@ -189,6 +197,12 @@ fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
             }
         }
     }
+}
+
+/// Whether two pairs came and went by the same connections, or in an order that is known.
+fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
+    let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
+    same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
@@ -225,7 +239,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
             let latest = before.checked_sub(1).filter(|latest| *latest >= near.end.max(next));
             for at in near.chain(latest) {
                 let passed_over = (at - next).min(REACH) as f64;
-                let cost = alignment.cost + passed_over * ALONE + cost(scene, causes[at], effect);
+                let cost = alignment.cost + passed_over * ALONE + delay_cost(scene, causes[at], effect);
                 reached.push(Alignment { cost, next: at as u32 + 1, from, is_paired: true });
             }
         }
@@ -265,7 +279,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 }
 
 /// How likely a delay is: equal factors cost the same.
-fn cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+pub(super) fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
     (scene.delay(cause, effect).0.max(0) as f64 / 20e3).ln_1p()
 }
 
@@ -279,13 +293,13 @@ fn confidence_of(
     cause: usize,
 ) -> f64 {
     let Alike { causes, effects, .. } = alike;
-    let now = cost(scene, causes[cause], effects[number]);
+    let now = delay_cost(scene, causes[cause], effects[number]);
     let neighbours = [cause.checked_sub(1), Some(cause + 1)].into_iter().flatten();
     let free_causes = neighbours.filter(|&other| is_free.get(other) == Some(&true) && causes[other] < effects[number]);
-    let other_causes = free_causes.map(|other| cost(scene, causes[other], effects[number]));
+    let other_causes = free_causes.map(|other| delay_cost(scene, causes[other], effects[number]));
     let neighbours = [number.checked_sub(1), Some(number + 1)].into_iter().flatten();
     let free_effects = neighbours.filter(|&other| chosen.get(other) == Some(&None) && causes[cause] < effects[other]);
-    let other_effects = free_effects.map(|other| cost(scene, causes[cause], effects[other]));
+    let other_effects = free_effects.map(|other| delay_cost(scene, causes[cause], effects[other]));
     let margin = other_causes.chain(other_effects).map(|other| other - now).fold(f64::INFINITY, f64::min);
     let by_margin =
         ALIGNED.iter().find(|(least, _)| margin >= *least).map_or(ALIGNED[2].1, |(_, confidence)| *confidence);

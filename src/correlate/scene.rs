@@ -2,6 +2,7 @@
 
 use super::directions;
 use super::index::{Lists, SuffixIndex};
+use super::losses::Losses;
 use super::sockets::{Connection, Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::direction::Direction;
@@ -25,6 +26,8 @@ pub struct Scene<'a> {
     pub place: Vec<u32>,
     /// For each message: how often messages may be missing on its connection up to it.
     pub gaps: Vec<Gaps>,
+    /// Where messages are missing.
+    pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
     fronts: [OnceCell<Front>; STRIPS],
@@ -151,6 +154,7 @@ impl<'a> Scene<'a> {
         let contents =
             (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
         let gaps = gaps(window, sockets, &is_request, &conns);
+        let losses = Losses::find(window, sockets);
         let fronts = std::array::from_fn(|_| OnceCell::new());
         Self {
             window,
@@ -158,6 +162,7 @@ impl<'a> Scene<'a> {
             is_request,
             place,
             gaps,
+            losses,
             front_messages,
             fronts,
             backends,

@@ -9,7 +9,7 @@
 //! number if it accepted, one more if it connects.
 
 use super::connections::Connections;
-use super::handshakes::{Handshakes, Order};
+use super::handshakes::{Handshakes, Introduced, Order};
 use super::window::{Record, Window};
 use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
@@ -60,6 +60,9 @@ pub struct Connection {
     pub opened: Timestamp,
     /// The direction in which requests flow, once known.
     pub requests: Option<Direction>,
+    /// Since when it has its place in the order of handshakes.
+    pub handshake: Option<Introduced>,
+    is_unordered: bool,
     direction_known: DirectionKnown,
     /// What messages say of it: for client to server if positive.
     direction_voices: f64,
@@ -106,8 +109,8 @@ pub struct Sockets {
     limits: Kept,
     /// How many connections were released since the sockets were last looked through.
     released: usize,
-    /// Sockets with handshakes that are not in order yet.
-    unordered: Vec<SocketId>,
+    /// Connections that introduced themselves since handshakes were last put in order.
+    unordered: Vec<u32>,
     /// Counts the windows that were looked at.
     window: u32,
 }
@@ -139,12 +142,24 @@ struct Socket {
 struct Bound {
     socket: SocketId,
     open: u32,
-    /// When the latest of its connections ended, and whether the server ended it.
+    /// When the latest of its connections ended.
     closed: Timestamp,
+    /// Whether the server ended all that ended since the latest was opened. One alone may look so by the order of its last
+    /// packets.
     server_closed: bool,
 }
 
 impl Connection {
+    /// When a peer was known to the other one, and that to it, if it is anonymous. A ROUTER gives a number once it has both sent
+    /// its own introduction and got the peer's. Several may have got there at once; then its own show in which order it saw
+    /// to them.
+    fn introduced(&self, peer: Direction) -> Option<Introduced> {
+        let order = |position: Position| (position.at, position.packet);
+        let (own, peer) = (&self.peers[peer.reverse()], &self.peers[peer]);
+        // One of the two may be missing.
+        peer.introduced.map(order).max(own.introduced.map(order)).filter(|_| peer.identity.is_none())
+    }
+
     fn is_request_reply(&self) -> bool {
         self.peers.iter().all(|(_, peer)| {
             peer.socket_type.is_none_or(|t| {
@@ -198,6 +213,8 @@ impl Sockets {
             peers: PerDirection::default(),
             opened,
             requests: None,
+            handshake: None,
+            is_unordered: false,
             direction_known: DirectionKnown::ByFirst,
             direction_voices: 0.0,
             joined: false,
@@ -217,38 +234,50 @@ impl Sockets {
                     self.accepting.entry(bound.socket).or_default().begin_era(opened);
                 }
                 bound.open += 1;
+                bound.server_closed = true;
                 return bound.socket;
             }
         }
         let socket = 2 * conn;
-        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: false });
+        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: true });
         socket
     }
 
     /// A peer introduced itself.
     pub fn introduce(&mut self, conn: u32, direction: Direction, peer: &Peer, identity: Option<u64>) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
-        let record = PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
-        let before = std::mem::replace(&mut connection.peers[direction], record);
-        let (accepting, opened) = (connection.sockets.s2c, connection.opened);
+        connection.peers[direction] =
+            PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
         if direction == Direction::ServerToClient {
-            self.accepting.entry(accepting).or_default().socket_type = peer.socket_type;
-            return;
+            self.accepting.entry(connection.sockets.s2c).or_default().socket_type = peer.socket_type;
         }
-        let anonymous = |record: &PeerRecord| record.introduced.filter(|_| record.identity.is_none());
-        let (before, now) = (anonymous(&before), peer.introduced.filter(|_| identity.is_none()));
-        if before == now {
-            return;
+        if !std::mem::replace(&mut connection.is_unordered, true) {
+            self.unordered.push(conn);
         }
-        let era = self.frontend(accepting, opened).era;
-        let handshakes = &mut self.accepting.entry(accepting).or_default().handshakes;
-        if before.is_some() {
-            handshakes.remove(conn);
+    }
+
+    /// Puts the connections that introduced themselves in the order of their handshakes.
+    fn order_handshakes(&mut self) {
+        let mut changed = FxHashSet::default();
+        for conn in std::mem::take(&mut self.unordered) {
+            let Some(connection) = self.connections.get_mut(conn) else { continue };
+            connection.is_unordered = false;
+            let now = connection.introduced(Direction::ClientToServer);
+            let before = std::mem::replace(&mut connection.handshake, now);
+            let Some(socket) = self.accepting.get_mut(&connection.sockets.s2c).filter(|_| before != now) else { continue };
+            let era = socket.era(connection.opened);
+            if let Some(before) = before {
+                socket.handshakes.remove(era, before, conn);
+            }
+            if let Some(now) = now {
+                socket.handshakes.add(era, now, conn);
+                changed.insert(connection.sockets.s2c);
+            }
         }
-        if let Some(introduced) = now
-            && handshakes.add(era, introduced, conn)
-        {
-            self.unordered.push(accepting);
+        for socket in changed {
+            if let Some(socket) = self.accepting.get_mut(&socket) {
+                socket.handshakes.settle();
+            }
         }
     }
 
@@ -259,9 +288,8 @@ impl Sockets {
             && bound.socket == connection.sockets.s2c
         {
             bound.open = bound.open.saturating_sub(1);
-            if at >= bound.closed {
-                (bound.closed, bound.server_closed) = (at, by_server);
-            }
+            bound.closed = bound.closed.max(at);
+            bound.server_closed &= by_server;
         }
         self.closed.push_back((conn, at));
     }
@@ -348,11 +376,7 @@ impl Sockets {
     /// Begins to look at another window.
     pub(super) fn begin_window(&mut self) {
         self.window += 1;
-        for socket in self.unordered.drain(..) {
-            if let Some(socket) = self.accepting.get_mut(&socket) {
-                socket.handshakes.settle();
-            }
-        }
+        self.order_handshakes();
     }
 
     /// The number that a connection has among those of this window; `next` is that of one that was not seen in it before.
@@ -416,9 +440,10 @@ impl Sockets {
         if let Some(socket) = self.accepting.get(&frontend.socket) {
             return socket.handshakes.of_era(frontend.era);
         }
-        let server = self.connections.get(frontend.socket / 2).map(|connection| &connection.peers.s2c);
-        let is_anonymous = |peer: &&PeerRecord| peer.identity.is_none() && peer.introduced.is_some();
-        Order::of_one(server.filter(is_anonymous).map(|_| frontend.socket / 2))
+        let conn = frontend.socket / 2;
+        let connection = self.connections.get(conn);
+        let introduced = connection.and_then(|connection| connection.introduced(Direction::ServerToClient));
+        Order::of_one(introduced.map(|_| conn))
     }
 
     /// The socket that sent a message.
