@@ -50,7 +50,7 @@ impl Correlator {
     /// Nothing seen yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            sockets: Sockets::default(),
+            sockets: Sockets::new(limits),
             nodes: Nodes::default(),
             window: Window::default(),
             limit: limits.window_messages.max(16),
@@ -139,8 +139,8 @@ impl Correlator {
         }
         self.window.sort();
         let scene = Scene::new(&self.window, &mut self.sockets);
-        self.nodes.learn(&scene);
-        let links = Links::find(&scene, &self.nodes);
+        let passages = self.nodes.learn(&scene);
+        let links = Links::find(&scene, &self.nodes, &passages);
         let mut keep = vec![false; self.window.len()];
         for component in components(&scene, &self.nodes, &links) {
             let last = assemble::last_time(&scene, &component);
@@ -160,9 +160,14 @@ impl Correlator {
                 self.paths += 1;
             }
         }
-        for conn in links.joined {
+        let newest = self.window.record(self.window.len() as Rank - 1).available;
+        let joined: Vec<u32> = links.joined(&scene).collect();
+        for conn in joined {
             self.sockets.set_joined(conn);
         }
         self.window.retain(&keep);
+        if self.sockets.release(&self.window, newest) {
+            self.nodes.forget(&self.sockets);
+        }
     }
 }

@@ -52,7 +52,7 @@ impl Opaque {
         let is_meanwhile = |asked: &Vec<Rank>| {
             asked.get(asked.partition_point(|&rank| rank < request)).is_some_and(|&next| next < reply)
         };
-        let is_router = || scene.sockets.socket(socket).socket_type == Some(SocketType::ROUTER);
+        let is_router = || scene.sockets.socket_type(socket) == Some(SocketType::ROUTER);
         match self.asked.get(&socket) {
             Some(asking) => asking.iter().filter_map(|socket| self.unexplained.get(socket)).any(is_meanwhile),
             None => self.suspects.get(&host(connection.server)).is_some_and(|asked| is_router() && is_meanwhile(asked)),
@@ -62,30 +62,34 @@ impl Opaque {
     /// Looks at messages that no node explains.
     pub(super) fn find(scene: &Scene<'_>, nodes: &Nodes, is_linked: impl Fn(Rank) -> bool) -> Self {
         let mut found = Self::default();
-        let mut alike: FxHashMap<(bool, u64), Vec<Rank>> = FxHashMap::default();
-        let mut asks_unexplained = false;
-        for (rank, record) in scene.window.records().iter().enumerate() {
-            let rank = rank as Rank;
+        // Sorted and not hashed: peers choose contents.
+        let mut contents: Vec<(bool, u64, Rank)> = Vec::new();
+        for rank in (0..scene.window.len() as Rank).filter(|&rank| !is_linked(rank)) {
             let is_request = scene.is_request[rank as usize];
-            let Some(part) = scene.parts(rank).last().filter(|_| !is_linked(rank)) else { continue };
+            let Some(part) = scene.parts(rank).last() else { continue };
             if part.length >= LEAST_OCTETS {
-                alike.entry((is_request, part.suffix)).or_default().push(rank);
+                contents.push((is_request, part.suffix, rank));
             }
-            let (connection, sender) = (scene.connection(rank), scene.sockets.sender(record));
-            if is_request && connection.sockets.s2c == sender && nodes.backend(sender).is_none() {
-                asks_unexplained = true;
-                found.suspects.entry(host(connection.server)).or_default().push(rank);
+            let asking = scene.asking(rank);
+            if is_request && nodes.backend(asking).is_none() {
+                let connection = scene.connection(rank);
+                if connection.sockets.s2c == asking {
+                    found.suspects.entry(host(connection.server)).or_default().push(rank);
+                }
             }
         }
-        if !asks_unexplained && alike.values().all(|ranks| ranks.len() < 2) {
+        contents.sort_unstable();
+        let same = contents.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+        let several = same.filter(|same| (2..=MOST_COPIES).contains(&same.len()));
+        let mut alike: Vec<(bool, Vec<Rank>)> =
+            several.map(|same| (same[0].0, same.iter().map(|(.., rank)| *rank).collect())).collect();
+        if alike.is_empty() {
             return found;
         }
-        let mut alike: Vec<_> =
-            alike.into_iter().filter(|(_, ranks)| (2..=MOST_COPIES).contains(&ranks.len())).collect();
         alike.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         let answers = Answers::new(scene);
         let mut by_sockets: BTreeMap<(SocketId, SocketId), Vec<(Rank, Rank)>> = BTreeMap::new();
-        for ((is_request, _), ranks) in &alike {
+        for (is_request, ranks) in &alike {
             for (cause, effect) in chain(*is_request, ranks) {
                 let (entered, left) = (scene.window.record(cause), scene.window.record(effect));
                 let (asked, asking) = if *is_request {

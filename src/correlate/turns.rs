@@ -4,6 +4,7 @@
 //! and ask one at a time (RFC 28): first in, first out. DEALERs and ROUTERs may answer in any order: while several requests
 //! are under way, only what a reply repeats of a request tells which one it answers.
 
+use super::answers::{Letter, answers};
 use super::likeness::{Likeness, REQUESTS};
 use super::nodes::Nodes;
 use super::opaque::Opaque;
@@ -14,7 +15,7 @@ use super::sockets::SocketId;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 /// Sockets keep this order by definition, and nothing speaks against it.
@@ -64,28 +65,34 @@ pub(super) fn turns(
     is_passed_on: impl Fn(Rank) -> bool,
     is_explained: impl Fn(Rank) -> bool,
 ) -> Vec<Turn> {
-    let mut numbers: FxHashMap<(u32, u64), usize> = FxHashMap::default();
-    let mut exchanges: Vec<Vec<Rank>> = Vec::new();
-    for (rank, record) in scene.window.records().iter().enumerate() {
-        let rank = rank as Rank;
+    // Sorted and not hashed: peers choose envelopes.
+    let mut exchanges: Vec<(u32, u64, Rank)> = Vec::new();
+    let mut in_order: BTreeMap<u32, Vec<Rank>> = BTreeMap::new();
+    for rank in 0..scene.window.len() as Rank {
+        let conn = scene.conn_of(scene.line(rank));
         let takes_part = if scene.is_request[rank as usize] {
-            !is_passed_on(rank)
-                && (!nodes.is_frontend(scene.sockets.receiver(record)) || asks_one_at_a_time(scene, record.conn))
+            !is_passed_on(rank) && (!nodes.is_frontend(scene.asked(rank)) || asks_one_at_a_time(scene, conn))
         } else {
             !is_explained(rank)
         };
-        if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
-            let next = exchanges.len();
-            let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
-            if number == next {
-                exchanges.push(Vec::new());
+        if takes_part && scene.sockets.is_request_reply(conn) && !nodes.is_about_work(scene, rank) {
+            if answers_in_order(scene, conn) && scene.sockets.connection(conn).has_gaps() {
+                in_order.entry(conn).or_default().push(rank);
+                continue;
             }
-            exchanges[number].push(rank);
+            exchanges.push((scene.line(rank), envelope(scene, nodes, rank), rank));
         }
     }
+    exchanges.sort_unstable();
     let mut turns = Vec::new();
-    for messages in &exchanges {
-        exchange(scene, nodes, messages, &mut turns);
+    let mut messages: Vec<Rank> = Vec::new();
+    for same in exchanges.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        messages.clear();
+        messages.extend(same.iter().map(|(.., rank)| *rank));
+        exchange(scene, nodes, &messages, &mut turns);
+    }
+    for messages in in_order.values() {
+        across_gaps(scene, nodes, messages, &mut turns);
     }
     doubt_at_brokers(scene, opaque, &mut turns);
     turns
@@ -113,15 +120,40 @@ fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
     }
 }
 
+/// What was sent both ways on one connection of a socket that answers in order, where some of it is missing.
+fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = most(scene, nodes, messages).min(REPEATED);
+    let letter = |&rank: &Rank| Letter {
+        rank,
+        envelope: envelope(scene, nodes, rank),
+        body: scene.window.head(rank, envelope_parts(scene, nodes, rank).end),
+    };
+    let (requests, replies): (Vec<Letter<'_>>, Vec<Letter<'_>>) =
+        messages.iter().map(letter).partition(|letter| scene.is_request[letter.rank as usize]);
+    let conn = scene.window.record(messages[0]).conn;
+    let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
+    turns.extend(found.into_iter().map(|answer| Turn {
+        request: answer.request,
+        reply: answer.reply,
+        evidence: if answer.is_alike { Evidence::Content } else { Evidence::Order },
+        confidence: answer.likelihood.min(most),
+    }));
+}
+
+/// How sure a turn can be where these messages were answered.
+fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
+    let at_node = messages
+        .iter()
+        .find(|&&rank| scene.is_request[rank as usize])
+        .is_some_and(|&rank| nodes.is_frontend(scene.asked(rank)));
+    if at_node { AT_A_NODE } else { CERTAIN }
+}
+
 /// What was sent both ways under one envelope on one connection.
 fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
-    let at_node = messages
-        .iter()
-        .find(|&&rank| scene.is_request[rank as usize])
-        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
-    let most = if at_node { AT_A_NODE } else { CERTAIN };
+    let most = most(scene, nodes, messages);
     let (requests, replies): (Vec<Rank>, Vec<Rank>) =
         messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
@@ -264,6 +296,12 @@ fn answers_in_order(scene: &Scene<'_>, conn: u32) -> bool {
     scene.sockets.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
 }
 
+/// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
+fn takes_part_as_req(scene: &Scene<'_>, conn: u32) -> bool {
+    let peers = &scene.sockets.connection(conn).peers;
+    peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REQ))
+}
+
 /// Whether the requests of a connection are those of a REQ.
 fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
     let connection = scene.sockets.connection(conn);
@@ -279,10 +317,7 @@ pub(super) fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
 
 fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
     let parts = scene.parts(rank);
-    let record = scene.window.record(rank);
-    let node =
-        if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
-    let identity = nodes.backend(node).map(|backend| backend.shape.depth);
+    let identity = nodes.backend(scene.asking(rank)).map(|backend| backend.shape.depth);
     let after_identity = identity.map_or(0, |depth| depth + 1);
     let delimiter = parts.iter().skip(after_identity).position(|part| part.length == 0).map(|at| at + after_identity);
     let end = delimiter.filter(|at| at + 1 < parts.len()).map_or(after_identity, |at| at + 1).min(parts.len());
