@@ -17,6 +17,9 @@ const SEVERAL_QUEUES: f64 = 0.4;
 /// Messages of equal content left over several connections at once: which was first is only known from the capture.
 const OVERTAKING: f64 = 0.8;
 
+/// The same, and some of them may be missing.
+const OVERTAKING_UNSEEN: f64 = 0.2;
+
 /// Right after messages that may be missing.
 const AFTER_A_GAP: f64 = 0.8;
 
@@ -182,7 +185,14 @@ pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mu
             continue;
         }
         let way = |pair: &Pair| conn(if side == 0 { pair.cause } else { pair.effect });
-        let confidence = if side == 0 { SEVERAL_QUEUES } else { OVERTAKING };
+        let is_whole = |pair: &Pair| {
+            !scene.connection(pair.cause).is_incomplete() && !scene.connection(pair.effect).is_incomplete()
+        };
+        let confidence = match side {
+            0 => SEVERAL_QUEUES,
+            _ if pairs.iter().all(is_whole) => OVERTAKING,
+            _ => OVERTAKING_UNSEEN,
+        };
         // The latest pair that took another way than the one before.
         let mut other: Option<usize> = None;
         for next in 1..pairs.len() {
