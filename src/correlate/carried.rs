@@ -100,8 +100,10 @@ mod tests {
         let replies = [(9, message(1)), (5, message(6))];
         let carried = Carried::new(Frontend { socket: 0, era: 0 }, &requests, &replies);
         let ranks = |messages: &[TaggedMessage]| messages.iter().map(|message| message.rank).collect::<Vec<_>>();
-        let found: Vec<_> =
-            carried.iter().map(|(identity, tagged)| (identity, ranks(tagged.requests), ranks(tagged.replies))).collect();
+        let found: Vec<_> = carried
+            .iter()
+            .map(|(identity, tagged)| (identity, ranks(tagged.requests), ranks(tagged.replies)))
+            .collect();
         assert_eq!(found, [(9, vec![0, 3], vec![1]), (4, vec![2], vec![]), (5, vec![], vec![6])]);
     }
 }

@@ -2,8 +2,8 @@
 
 use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
 use super::carried::{Tagged, TaggedMessage};
-use super::identities::Name;
 use super::losses::Holes;
+use super::names::Name;
 use super::nodes::{Nodes, Passage};
 use super::opaque::{Opaque, SAME_CONTENT};
 use super::pairing::{Alike, CERTAIN, Pair, doubt_several_ways, is_shortly_before, pair};
@@ -166,8 +166,8 @@ impl Links {
         forwarded.extend(messages.requests.iter().map(|message| placed(message, sending.place(message.rank))));
         returned.extend(messages.replies.iter().map(|message| placed(message, u64::from(message.rank))));
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-        let [asked_one_by_one, answered_one_by_one] =
-            [(&*arrived, &*forwarded), (&*returned, &*departed)].map(|(causes, effects)| is_one_by_one(scene, causes, effects));
+        let [asked_one_by_one, answered_one_by_one] = [(&*arrived, &*forwarded), (&*returned, &*departed)]
+            .map(|(causes, effects)| is_one_by_one(scene, causes, effects));
         if !answered_one_by_one && let Some(places) = places_of_replies(scene, messages) {
             returned.iter_mut().for_each(|(_, place, rank)| *place = places.get(rank).copied().unwrap_or(*place));
         }
@@ -182,7 +182,11 @@ impl Links {
             pairs.clear();
             if one_by_one {
                 let one_by_one = causes.iter().zip(&*effects);
-                pairs.extend(one_by_one.map(|(&(.., cause), &(.., effect))| Pair { cause, effect, confidence: CERTAIN }));
+                pairs.extend(one_by_one.map(|(&(.., cause), &(.., effect))| Pair {
+                    cause,
+                    effect,
+                    confidence: CERTAIN,
+                }));
             } else {
                 causes.sort_unstable();
                 effects.sort_unstable();

@@ -7,16 +7,16 @@
 
 use super::carried::{Carried, Tagged, TaggedMessage};
 use super::handshakes::Order;
+use super::names::{Name, Names};
 use super::pairing::is_shortly_before;
 use super::scene::Scene;
-use super::sockets::{Frontend, Sockets};
+use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
-use foldhash::fast::RandomState;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -48,51 +48,6 @@ const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
 const PREDICTION: f64 = 6.0;
-
-/// What an identity names.
-#[derive(Clone, Debug)]
-pub struct Name {
-    /// The connections: one, or for an announced identity all that announced it, oldest first.
-    pub conns: SmallVec<[u32; 2]>,
-    /// Whether it was announced.
-    pub announced: bool,
-    /// How sure, 0 to 1.
-    pub confidence: f64,
-}
-
-/// Names of the connections of one ROUTER.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// By hash of the identity. Peers choose what they announce, so it must not be known which meet in a table.
-    by_identity: HashMap<u64, Name, RandomState>,
-    /// The connections that have one.
-    taken: FxHashSet<u32>,
-}
-
-impl Names {
-    /// What an identity names.
-    pub fn get(&self, identity: u64) -> Option<&Name> {
-        self.by_identity.get(&identity)
-    }
-
-    /// Takes over what was found.
-    pub fn extend(&mut self, found: Vec<(u64, Name)>) {
-        for (identity, name) in found {
-            self.taken.extend(&name.conns);
-            self.by_identity.insert(identity, name);
-        }
-    }
-
-    /// Forgets released connections. Says whether any is left.
-    pub fn retain(&mut self, sockets: &Sockets) -> bool {
-        self.by_identity.retain(|_, name| {
-            name.conns.retain(|conn| sockets.is_known(*conn));
-            !name.conns.is_empty()
-        });
-        self.taken.retain(|&conn| sockets.is_known(conn));
-        !self.by_identity.is_empty()
-    }
-}
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -148,7 +103,7 @@ pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Na
     // Whose turn it is must not depend on what happened to be captured first.
     open.sort_unstable_by_key(|(identity, _)| *identity);
     let named: FxHashSet<u32> = found.iter().flat_map(|(_, name)| name.conns.iter().copied()).collect();
-    let is_free = |conn: &u32| !known.taken.contains(conn) && !named.contains(conn) && is_anonymous(scene, *conn);
+    let is_free = |conn: &u32| !known.has(*conn) && !named.contains(conn) && is_anonymous(scene, *conn);
     let anonymous: Vec<u32> = scene.routers.get(&frontend).into_iter().flatten().copied().filter(is_free).collect();
     for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
         let conns = SmallVec::from_slice(&[choice.conn]);
@@ -316,8 +271,15 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], ano
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, anonymous: &[u32], free: &FxHashSet<u32>) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
+fn rank_candidates(
+    scene: &Scene<'_>,
+    frontend: Frontend,
+    messages: Tagged<'_>,
+    anonymous: &[u32],
+    free: &FxHashSet<u32>,
+) -> Vec<(u32, Fit)> {
+    let tried =
+        if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     ranked.sort_by(by_cost);

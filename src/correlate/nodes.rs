@@ -5,7 +5,8 @@
 //! front.
 
 use super::carried::{Carried, TaggedMessage};
-use super::identities::{Fit, Names, fit, name};
+use super::identities::{Fit, fit, name};
+use super::names::Names;
 use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
 use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::Rank;
@@ -101,9 +102,8 @@ impl Nodes {
 
     /// Forgets what was learned of sockets and connections that were released.
     pub fn forget(&mut self, sockets: &Sockets) {
-        self.backends.retain(|&socket, backend| {
-            sockets.is_known_socket(socket) && sockets.is_known_socket(backend.frontend)
-        });
+        self.backends
+            .retain(|&socket, backend| sockets.is_known_socket(socket) && sockets.is_known_socket(backend.frontend));
         self.count_frontends();
         self.names.retain(|_, names| names.retain(sockets));
     }
@@ -186,7 +186,9 @@ fn in_order(
     }
     let numbered = messages.into_iter().zip(0..);
     numbered
-        .map(|((rank, Tag { identity, suffix }, strip), place)| (identity, TaggedMessage { rank, suffix, strip, place }))
+        .map(|((rank, Tag { identity, suffix }, strip), place)| {
+            (identity, TaggedMessage { rank, suffix, strip, place })
+        })
         .collect()
 }
 

@@ -87,10 +87,10 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
-    if of(&|rank| scene.connection(rank).has_gaps()) {
+    if of(&|rank| scene.has_gaps(rank)) {
         return None;
     }
-    let most_skipped = usize::from(of(&|rank| scene.connection(rank).is_incomplete()));
+    let most_skipped = usize::from(of(&|rank| scene.is_incomplete(rank)));
     for may_be_late in [false, true] {
         for skipped in 0..=most_skipped {
             let effects = effects.get(skipped..)?;
@@ -149,7 +149,7 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     }
     // Who had no more than one under way at any time had none from before the capture either.
     let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
-    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.connection(rank).has_gaps());
+    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.has_gaps(rank));
     if one_at_a_time && pairs.iter().all(begins_in_gap) {
         return;
     }
@@ -259,7 +259,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
         at = usize::from(alignment.from);
     }
     let first = pairs.len();
-    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.connection(rank).has_gaps());
+    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.has_gaps(rank));
     let mut is_free = vec![true; causes.len()];
     for cause in chosen.iter().flatten() {
         is_free[*cause] = false;

@@ -1,9 +1,10 @@
 //! One window of messages, looked up by socket and connection.
 
+use super::connection::Connection;
 use super::directions;
 use super::index::{Lists, SuffixIndex};
 use super::losses::Losses;
-use super::sockets::{Connection, Frontend, SocketId, Sockets};
+use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::direction::Direction;
 use crate::base::time::Duration;
@@ -57,6 +58,8 @@ struct Line {
     /// The socket that is asked among those that can be front ends.
     router: Option<u32>,
     has_requests: bool,
+    is_incomplete: bool,
+    has_gaps: bool,
 }
 
 /// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
@@ -149,15 +152,19 @@ impl<'a> Scene<'a> {
                 }
             }
         }
-        let mut backends: Vec<(SocketId, Traffic)> =
-            numbers.backends.into_iter().map(|(socket, at)| (socket, std::mem::take(&mut traffic[at as usize]))).collect();
+        let mut backends: Vec<(SocketId, Traffic)> = numbers
+            .backends
+            .into_iter()
+            .map(|(socket, at)| (socket, std::mem::take(&mut traffic[at as usize])))
+            .collect();
         backends.sort_unstable_by_key(|(socket, _)| *socket);
         let backends = backends.into_iter().collect();
         let by_line = Lists::new(lines.len(), line.iter().zip(0..).map(|(&line, rank)| (line, rank)));
         let contents =
             (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
         let gaps = gaps(window, sockets, &is_request, &conns);
-        let losses = Losses::find(window, sockets);
+        let has_gaps = lines.iter().any(|line| line.has_gaps);
+        let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
         let fronts = std::array::from_fn(|_| OnceCell::new());
         Self {
             window,
@@ -221,6 +228,16 @@ impl<'a> Scene<'a> {
     /// The number of a line's connection.
     pub fn conn_of(&self, line: u32) -> u32 {
         self.lines[line as usize].conn
+    }
+
+    /// Whether messages are missing between those that were seen of a message's connection.
+    pub fn has_gaps(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].has_gaps
+    }
+
+    /// Whether messages of a message's connection may be missing, so that order proves little.
+    pub fn is_incomplete(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].is_incomplete
     }
 
     /// The socket at that end of a message's connection which asks.
@@ -306,7 +323,17 @@ impl Line {
         };
         let backend = number(&mut numbers.backends, asking, &[SocketType::DEALER, SocketType::ROUTER]);
         let router = number(&mut numbers.routers, asked, &[SocketType::ROUTER]);
-        Self { conn, requests, asking, asked, backend, router, has_requests: false }
+        Self {
+            conn,
+            requests,
+            asking,
+            asked,
+            backend,
+            router,
+            has_requests: false,
+            is_incomplete: connection.is_incomplete(),
+            has_gaps: connection.has_gaps(),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use super::scene::Scene;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
@@ -126,8 +127,8 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
     let most = most(scene, nodes, opaque, messages);
-    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
-        messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
+        messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
         turns.extend(pairs.into_iter().map(|Pair { cause, effect, confidence }| Turn {
             request: cause,
