@@ -85,10 +85,11 @@ pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Na
         let before = known.get(identity).filter(|name| name.confidence >= SURE);
         match announced.get(&identity) {
             Some(now) => {
-                let mut conns = before.map_or_else(SmallVec::new, |name| name.conns.clone());
-                let known = conns.len();
-                conns.extend(now.iter().copied().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
-                if conns.len() > known || before.is_some_and(|name| !name.announced) {
+                let is_new = |conn: &u32| before.is_none_or(|name| name.conns.binary_search(conn).is_err());
+                let mut conns: SmallVec<[u32; 2]> = now.iter().copied().filter(is_new).collect();
+                if !conns.is_empty() || before.is_some_and(|name| !name.announced) {
+                    conns.extend(before.iter().flat_map(|name| &name.conns).copied());
+                    conns.sort_unstable();
                     found.push((identity, Name { conns, announced: true, confidence: 0.999 }));
                 }
             }
