@@ -160,10 +160,15 @@ impl Links {
         let [requests_behind, replies_behind] = holes;
         let front = Front::new(scene, &name.conns, by_conn);
         let in_turn = &front.in_turn;
-        let requests = Missing { causes: &front.requests, effects: requests_behind, in_turn };
-        let replies = Missing { causes: replies_behind, effects: &front.replies, in_turn };
+        let requests = Missing {
+            causes: &front.requests,
+            effects: requests_behind,
+            sending: Some(sending).filter(|sending| sending.is_known()),
+            in_turn,
+        };
+        let replies = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
         let ways = [
-            (&mut arrived, &mut forwarded, sending.is_known(), requests),
+            (&mut arrived, &mut forwarded, sending.is_sure(), requests),
             (&mut returned, &mut departed, false, replies),
         ];
         for (causes, effects, effects_are_ordered, missing) in ways {
