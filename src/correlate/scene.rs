@@ -50,6 +50,9 @@ pub struct Handshakes {
 /// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
 pub const STRIPS: usize = 7;
 
+/// So deep in an envelope a delimiter follows the identity: without, any word could be taken for one.
+const DELIMITED: usize = 2;
+
 /// Gaps on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
@@ -185,6 +188,9 @@ impl<'a> Scene<'a> {
     pub fn tag(&self, rank: Rank, shape: Shape) -> Option<Tag> {
         let parts = self.window.parts(rank);
         let (identity, mut rest) = (parts.get(shape.depth)?, parts.get(shape.depth + 1)?);
+        if shape.depth >= DELIMITED && rest.length != 0 {
+            return None;
+        }
         if shape.drops_delimiter {
             rest = parts.get(shape.depth + 2).filter(|_| rest.length == 0)?;
         }

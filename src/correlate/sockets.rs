@@ -291,14 +291,11 @@ impl Sockets {
         self.connection(conn).direction_known == DirectionKnown::Guessed
     }
 
-    /// Hears how much a message says for being a request, or if negative a reply.
-    pub fn hear(&mut self, record: &Record, voice: f64) {
-        if !self.is_direction_open(record.conn) {
-            return;
+    /// Hears how much is said for requests from client to server, or if negative the other way.
+    pub fn hear(&mut self, conn: u32, voice: f64) {
+        if self.is_direction_open(conn) {
+            self.connections[conn as usize].direction_voices += voice;
         }
-        let connection = &mut self.connections[record.conn as usize];
-        let for_client = record.direction == Direction::ClientToServer;
-        connection.direction_voices += if for_client { voice } else { -voice };
     }
 
     /// Settles what was heard.
