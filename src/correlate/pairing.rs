@@ -177,6 +177,8 @@ impl Pair {
 /// one may have overtaken those of another.
 pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
     let conn = |rank: Rank| scene.window.record(rank).conn;
+    let is_late = pairs.iter().any(|pair| pair.effect < pair.cause);
+    let overlap = |one, other| if is_late { overlap_about(scene, one, other) } else { overlap(one, other) };
     for side in 0..2 {
         if side == 1 && alike.effects_are_ordered {
             continue;
@@ -203,6 +205,12 @@ pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mu
 fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
     let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
     same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
+}
+
+/// Whether both causes may have been there before either effect, where a capture put some messages in the wrong order.
+fn overlap_about(scene: &Scene<'_>, one: Pair, other: Pair) -> bool {
+    let (cause, effect) = (one.cause.max(other.cause), one.effect.min(other.effect));
+    cause < effect || is_shortly_before(scene, effect, cause)
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
