@@ -42,6 +42,9 @@ const SURE: f64 = 0.99;
 /// A difference in cost that leaves no doubt.
 const CLEAR_MARGIN: f64 = 6.0;
 
+/// Such as leaves much.
+const DOUBTFUL_MARGIN: f64 = 0.3;
+
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
 const PREDICTION: f64 = 3.0;
 
@@ -206,7 +209,10 @@ impl Candidates {
         let mut free = self.ranked.iter().filter(|(conn, _)| !taken.contains(conn));
         let &(conn, fit) = free.next()?;
         let next = free.next().map_or(UNEXPLAINED * fit.messages as f64, |(_, fit)| fit.cost);
-        Some(Choice { conn, fit, margin: next - fit.cost, in_order: false })
+        // One that is taken may fit better: then not all is as it should be.
+        let (_, best) = self.ranked.first()?;
+        let most = if fit.cost > best.cost + PREDICTION { DOUBTFUL_MARGIN } else { f64::INFINITY };
+        Some(Choice { conn, fit, margin: most.min(next - fit.cost), in_order: false })
     }
 
     /// This connection, if it explains the messages nearly as well as the best does.
@@ -230,17 +236,18 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
     let mut taken = FxHashSet::default();
     let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
     // The clear ones first, then those that the order of handshakes predicts, then the rest as well as may be.
-    let mut undecided = Vec::new();
-    for candidate in &candidates {
-        match candidate.choose(&FxHashSet::default()) {
-            Some(choice) if choice.margin >= CLEAR_MARGIN && !taken.contains(&choice.conn) => {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            Some(choice) => undecided.push((choice.margin, candidate)),
-            None => {}
+    let alone = |candidate: &'_ Candidates| candidate.choose(&FxHashSet::default()).map(|choice| choice.margin);
+    let mut undecided: Vec<_> = candidates.iter().filter_map(|candidate| Some((alone(candidate)?, candidate))).collect();
+    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
+    undecided.retain(|(margin, candidate)| {
+        let choice = candidate.choose(&FxHashSet::default()).filter(|choice| !taken.contains(&choice.conn));
+        let clear = choice.filter(|_| *margin >= CLEAR_MARGIN);
+        if let Some(choice) = clear {
+            taken.insert(choice.conn);
+            chosen.insert(candidate.identity, choice);
         }
-    }
+        clear.is_none()
+    });
     let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
     if let Some(order) = &order {
         undecided.retain(|(_, candidate)| {
@@ -253,9 +260,8 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
             choice.is_none()
         });
     }
-    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (_, candidate) in undecided {
-        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained > 0) {
+        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained * 2 >= choice.fit.messages) {
             taken.insert(choice.conn);
             chosen.insert(candidate.identity, choice);
         }
