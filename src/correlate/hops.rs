@@ -1,9 +1,11 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
+use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
 use super::identities::{Name, Tagged, TaggedMessage};
+use super::losses::Holes;
 use super::nodes::{Nodes, group};
 use super::opaque::{Opaque, SAME_CONTENT};
-use super::pairing::{Alike, Pair, is_shortly_before, pair};
+use super::pairing::{Alike, Pair, doubt_several_ways, is_shortly_before, pair};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::sending::Sending;
@@ -110,6 +112,7 @@ impl Links {
             by_conn.entry(record.conn).or_default().push(rank as Rank);
         }
         for (router, backends) in nodes.by_frontend(scene) {
+            let holes = [true, false].map(|requests| holes_behind(scene, &backends, requests));
             for (frontend, tagged) in group(scene, router, &backends, Rank::MAX) {
                 let mut forwards: Vec<Rank> =
                     tagged.values().flat_map(|messages| &messages.requests).map(|message| message.rank).collect();
@@ -117,7 +120,7 @@ impl Links {
                 let sending = Sending::find(scene, &forwards);
                 for (identity, messages) in tagged {
                     if let Some(name) = nodes.names(frontend).and_then(|names| names.get(&identity)) {
-                        self.through_node(scene, name, &messages, &by_conn, &sending);
+                        self.through_node(scene, name, &messages, &by_conn, &sending, &holes);
                     }
                 }
             }
@@ -132,6 +135,7 @@ impl Links {
         messages: &Tagged,
         by_conn: &FxHashMap<u32, Vec<Rank>>,
         sending: &Sending,
+        holes: &[Holes; 2],
     ) {
         let (mut arrived, mut departed) = (Vec::new(), Vec::new());
         let strip = |messages: &[TaggedMessage]| messages.first().map_or(0, |message| message.strip);
@@ -149,14 +153,30 @@ impl Links {
         };
         let mut forwarded = tagged(&messages.requests, &|rank| sending.place(rank));
         let places = places_of_replies(scene, messages);
-        let place = |rank: Rank| places.as_ref().and_then(|places| places.get(&rank)).map_or(u64::from(rank), |&place| place);
+        let place =
+            |rank: Rank| places.as_ref().and_then(|places| places.get(&rank)).map_or(u64::from(rank), |&place| place);
         let mut returned = tagged(&messages.replies, &place);
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-        let ways = [(&mut arrived, &mut forwarded, sending.is_known()), (&mut returned, &mut departed, false)];
-        for (causes, effects, effects_are_ordered) in ways {
+        let [requests_behind, replies_behind] = holes;
+        let front = Front::new(scene, &name.conns, by_conn);
+        let in_turn = &front.in_turn;
+        let requests = Missing {
+            causes: &front.requests,
+            effects: requests_behind,
+            sending: Some(sending).filter(|sending| sending.is_known()),
+            in_turn,
+        };
+        let replies = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
+        let ways = [
+            (&mut arrived, &mut forwarded, sending.is_sure(), requests),
+            (&mut returned, &mut departed, false, replies),
+        ];
+        for (causes, effects, effects_are_ordered, missing) in ways {
             causes.sort_unstable();
             effects.sort_unstable();
-            for Pair { cause, effect, confidence } in pair_by_content(scene, causes, effects, effects_are_ordered) {
+            for Pair { cause, effect, confidence } in
+                pair_by_content(scene, causes, effects, effects_are_ordered, &missing)
+            {
                 self.join(scene, cause, effect, evidence, confidence * name.confidence);
             }
         }
@@ -199,7 +219,13 @@ fn places_of_replies(scene: &Scene<'_>, messages: &Tagged) -> Option<FxHashMap<R
 type Placed = (u64, u64, Rank);
 
 /// Pairs causes and effects of equal content; both sorted by content, then place.
-fn pair_by_content(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed], effects_are_ordered: bool) -> Vec<Pair> {
+fn pair_by_content(
+    scene: &Scene<'_>,
+    causes: &[Placed],
+    effects: &[Placed],
+    effects_are_ordered: bool,
+    missing: &Missing<'_>,
+) -> Vec<Pair> {
     let ranks = |placed: &[Placed]| placed.iter().map(|(.., rank)| *rank).collect::<Vec<_>>();
     let mut pairs = Vec::new();
     let mut causes = causes;
@@ -208,7 +234,14 @@ fn pair_by_content(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed], eff
         causes = &causes[causes.partition_point(|cause| cause.0 < content)..];
         let same = causes.partition_point(|cause| cause.0 == content);
         let (causes, effects) = (ranks(&causes[..same]), ranks(effects));
-        pair(scene, Alike { causes: &causes, effects: &effects, effects_are_ordered }, &mut pairs);
+        let alike = Alike { causes: &causes, effects: &effects, effects_are_ordered };
+        if missing.is_anything() && causes.len().max(effects.len()) > 1 {
+            let first = pairs.len();
+            pair_across_gaps(scene, alike, missing, &mut pairs);
+            doubt_several_ways(scene, alike, &mut pairs[first..]);
+        } else {
+            pair(scene, alike, &mut pairs);
+        }
     }
     pairs
 }

@@ -11,8 +11,8 @@ use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -39,14 +39,11 @@ const FINALISTS: usize = 6;
 /// A name that is at least so sure is not looked for again.
 const SURE: f64 = 0.99;
 
-/// A difference in cost that leaves no doubt.
-const CLEAR_MARGIN: f64 = 6.0;
-
-/// Such as leaves much.
-const DOUBTFUL_MARGIN: f64 = 0.3;
+/// A message without an explanation where that may be missing.
+const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
-const PREDICTION: f64 = 3.0;
+const PREDICTION: f64 = 6.0;
 
 /// The messages tagged with one identity.
 #[derive(Clone, Debug, Default)]
@@ -205,24 +202,82 @@ struct Candidates {
 
 impl Candidates {
     /// The best connection that is not taken.
-    fn choose(&self, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let mut free = self.ranked.iter().filter(|(conn, _)| !taken.contains(conn));
-        let &(conn, fit) = free.next()?;
-        let next = free.next().map_or(UNEXPLAINED * fit.messages as f64, |(_, fit)| fit.cost);
-        // One that is taken may fit better: then not all is as it should be.
-        let (_, best) = self.ranked.first()?;
-        let most = if fit.cost > best.cost + PREDICTION { DOUBTFUL_MARGIN } else { f64::INFINITY };
-        Some(Choice { conn, fit, margin: most.min(next - fit.cost), in_order: false })
-    }
-
-    /// This connection, if it explains the messages nearly as well as the best does.
-    fn choose_predicted(&self, conn: u32, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let (_, best) = self.ranked.first()?;
-        let &(_, fit) = self.ranked.iter().find(|(candidate, _)| *candidate == conn)?;
-        let nearly = fit.cost <= best.cost + PREDICTION && !taken.contains(&conn);
-        nearly.then_some(Choice { conn, fit, margin: best.cost - fit.cost, in_order: true })
+    fn choose(&self, predicted: Option<u32>, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let cost = |conn: u32, fit: Fit| fit.cost - if predicted == Some(conn) { PREDICTION } else { 0.0 };
+        let (mut best, mut next): (Option<(f64, u32, Fit)>, f64) = (None, f64::INFINITY);
+        for &(conn, fit) in self.ranked.iter().filter(|(conn, _)| !taken.contains(conn)) {
+            let cost = cost(conn, fit);
+            if best.is_none_or(|(least, ..)| cost < least) {
+                next = best.map_or(next, |(least, ..)| least);
+                best = Some((cost, conn, fit));
+            } else {
+                next = next.min(cost);
+            }
+        }
+        let (least, conn, fit) = best?;
+        let next = if next.is_finite() { next } else { UNEXPLAINED * fit.messages as f64 };
+        Some(Choice { conn, fit, margin: next - least, in_order: false })
     }
 }
+
+/// Gives connections to identities, one each: first where another would be much worse. What is predicted for an identity
+/// counts for that connection.
+fn choose_all(candidates: &[Candidates], predict: impl Fn(u64) -> Option<u32>) -> BTreeMap<u64, Choice> {
+    let mut taken = FxHashSet::default();
+    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
+    let mut waiting = BinaryHeap::new();
+    let choose = |number: usize, taken: &FxHashSet<u32>| {
+        let candidate = &candidates[number];
+        candidate.choose(predict(candidate.identity), taken).filter(|choice| choice.fit.explained > 0)
+    };
+    let place = |number: usize, choice: Choice| Waiting { margin: choice.margin, number: Reverse(number), choice };
+    waiting.extend((0..candidates.len()).filter_map(|number| Some(place(number, choose(number, &taken)?))));
+    while let Some(Waiting { number: Reverse(number), choice, .. }) = waiting.pop() {
+        if taken.insert(choice.conn) {
+            chosen.insert(candidates[number].identity, choice);
+        } else if let Some(choice) = choose(number, &taken) {
+            waiting.push(place(number, choice));
+        }
+    }
+    // What a connection that was given to another identity would have explained better is as doubtful as that gift was.
+    let owners: FxHashMap<u32, f64> = chosen.values().map(|choice| (choice.conn, choice.margin)).collect();
+    for candidate in candidates {
+        let Some(choice) = chosen.get_mut(&candidate.identity) else { continue };
+        for (conn, fit) in candidate.ranked.iter().filter(|(conn, _)| *conn != choice.conn) {
+            if let Some(margin) = owners.get(conn).filter(|_| fit.cost < choice.fit.cost) {
+                choice.margin = choice.margin.min(margin - (choice.fit.cost - fit.cost)).max(0.0);
+            }
+        }
+    }
+    chosen
+}
+
+/// An identity that waits for a connection, before those for which it matters less which one that is.
+struct Waiting {
+    margin: f64,
+    number: Reverse<usize>,
+    choice: Choice,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.margin.total_cmp(&other.margin).then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
 
 /// Gives each identity a connection of its own.
 fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
@@ -233,38 +288,10 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
             Candidates { identity: *identity, ranked }
         })
         .collect();
-    let mut taken = FxHashSet::default();
-    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
-    // The clear ones first, then those that the order of handshakes predicts, then the rest as well as may be.
-    let alone = |candidate: &'_ Candidates| candidate.choose(&FxHashSet::default()).map(|choice| choice.margin);
-    let mut undecided: Vec<_> = candidates.iter().filter_map(|candidate| Some((alone(candidate)?, candidate))).collect();
-    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
-    undecided.retain(|(margin, candidate)| {
-        let choice = candidate.choose(&FxHashSet::default()).filter(|choice| !taken.contains(&choice.conn));
-        let clear = choice.filter(|_| *margin >= CLEAR_MARGIN);
-        if let Some(choice) = clear {
-            taken.insert(choice.conn);
-            chosen.insert(candidate.identity, choice);
-        }
-        clear.is_none()
-    });
+    let mut chosen = choose_all(&candidates, |_| None);
     let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
     if let Some(order) = &order {
-        undecided.retain(|(_, candidate)| {
-            let predicted = order.predict(scene, candidate.identity);
-            let choice = predicted.and_then(|conn| candidate.choose_predicted(conn, &taken));
-            if let Some(choice) = choice {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            choice.is_none()
-        });
-    }
-    for (_, candidate) in undecided {
-        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained * 2 >= choice.fit.messages) {
-            taken.insert(choice.conn);
-            chosen.insert(candidate.identity, choice);
-        }
+        chosen = choose_all(&candidates, |identity| order.predict(scene, identity));
     }
     for (identity, choice) in &mut chosen {
         choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
@@ -325,7 +352,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
     // Where nothing is missing, the k-th that came is the k-th that went.
     let whole = match conns {
-        [conn] if !messages.is_part && !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        [conn] if !messages.is_part && !is_incomplete(scene, messages, *conn) => Some(*conn),
         _ => None,
     };
     let mut last = None;
@@ -342,8 +369,9 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
             latest.filter(|&cause| possible || last.is_none_or(|last| last < cause))
         };
         *used += 1;
+        let cost = cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause));
+        fit.explain(cost, || is_missing(scene, conns, true, last.unwrap_or(0), rank));
         last = cause.or(last);
-        fit.explain(cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause)));
     }
     if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
         let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
@@ -365,17 +393,35 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = effect.or(last);
-        fit.explain(effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect)));
+        let cost = effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect));
+        fit.explain(cost, || is_missing(scene, conns, false, rank, Rank::MAX));
     }
     fit
 }
 
 impl Fit {
-    fn explain(&mut self, cost: Option<f64>) {
+    fn explain(&mut self, cost: Option<f64>, is_missing: impl Fn() -> bool) {
         self.messages += 1;
         self.explained += usize::from(cost.is_some());
-        self.cost += cost.unwrap_or(UNEXPLAINED);
+        self.cost += cost.unwrap_or_else(|| if is_missing() { MISSING } else { UNEXPLAINED });
     }
+}
+
+/// Whether some of the messages tagged with an identity, or of the connection that it may name, may be missing.
+fn is_incomplete(scene: &Scene<'_>, messages: &Tagged, conn: u32) -> bool {
+    let has_gaps = |message: &TaggedMessage| scene.connection(message.rank).has_gaps();
+    scene.sockets.connection(conn).is_incomplete()
+        || !scene.losses.is_empty() && messages.requests.iter().chain(&messages.replies).any(has_gaps)
+}
+
+/// Whether requests or replies of these connections may be missing between two ranks.
+fn is_missing(scene: &Scene<'_>, conns: &[u32], requests: bool, after: Rank, before: Rank) -> bool {
+    conns.iter().any(|&conn| {
+        let asking = scene.sockets.connection(conn).requests;
+        asking.is_some_and(|asking| {
+            scene.losses.are_between((conn, if requests { asking } else { asking.reverse() }), after, before)
+        })
+    })
 }
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the

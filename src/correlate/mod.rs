@@ -16,6 +16,9 @@
 //! different things: the key is (ROUTER, id). In general: part *p* of a message names connection *a* on a ROUTER, and
 //! the parts after it are the end of a message of *a*.
 
+mod across_gaps;
+mod alignment;
+mod answers;
 pub mod assemble;
 pub mod correlator;
 mod directions;
@@ -24,6 +27,7 @@ pub mod hops;
 pub mod identities;
 pub mod index;
 mod likeness;
+pub mod losses;
 pub mod nodes;
 mod opaque;
 mod pairing;

@@ -205,7 +205,9 @@ impl Elsewhere {
             let mut senders: FxHashMap<u64, (SocketId, bool)> = FxHashMap::default();
             for (&socket, traffic) in &scene.backends {
                 for &rank in &traffic.requests[..traffic.requests.len().min(SAMPLE)] {
-                    if let Some(Tag { identity, .. }) = scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() }) {
+                    if let Some(Tag { identity, .. }) =
+                        scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() })
+                    {
                         let (first, others) = senders.entry(identity).or_insert((socket, false));
                         *others |= *first != socket;
                     }

@@ -115,8 +115,10 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
 pub(super) fn in_turns(scene: &Scene<'_>, requests: &[Rank], replies: &[Rank]) -> Option<Vec<Pair>> {
     let Alike { causes, effects, .. } =
         in_step(scene, Alike { causes: requests, effects: replies, effects_are_ordered: true })?;
-    let awaited = causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
-    let pair = |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
+    let awaited =
+        causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
+    let pair =
+        |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
     awaited.then(|| causes.iter().zip(effects).map(pair).collect())
 }
 
@@ -173,8 +175,10 @@ impl Pair {
 
 /// Lowers the confidence of pairs, in order, that were under way at the same time by different connections: messages of
 /// one may have overtaken those of another.
-fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
+pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
     let conn = |rank: Rank| scene.window.record(rank).conn;
+    let is_late = pairs.iter().any(|pair| pair.effect < pair.cause);
+    let overlap = |one, other| if is_late { overlap_about(scene, one, other) } else { overlap(one, other) };
     for side in 0..2 {
         if side == 1 && alike.effects_are_ordered {
             continue;
@@ -201,6 +205,12 @@ fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
 fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
     let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
     same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
+}
+
+/// Whether both causes may have been there before either effect, where a capture put some messages in the wrong order.
+fn overlap_about(scene: &Scene<'_>, one: Pair, other: Pair) -> bool {
+    let (cause, effect) = (one.cause.max(other.cause), one.effect.min(other.effect));
+    cause < effect || is_shortly_before(scene, effect, cause)
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
@@ -237,7 +247,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
             let latest = before.checked_sub(1).filter(|latest| *latest >= near.end.max(next));
             for at in near.chain(latest) {
                 let passed_over = (at - next).min(REACH) as f64;
-                let cost = alignment.cost + passed_over * ALONE + cost(scene, causes[at], effect);
+                let cost = alignment.cost + passed_over * ALONE + delay_cost(scene, causes[at], effect);
                 reached.push(Alignment { cost, next: at as u32 + 1, from, is_paired: true });
             }
         }
@@ -277,7 +287,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 }
 
 /// How likely a delay is: equal factors cost the same.
-fn cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+pub(super) fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
     (scene.delay(cause, effect).0.max(0) as f64 / 20e3).ln_1p()
 }
 
@@ -291,13 +301,13 @@ fn confidence_of(
     cause: usize,
 ) -> f64 {
     let Alike { causes, effects, .. } = alike;
-    let now = cost(scene, causes[cause], effects[number]);
+    let now = delay_cost(scene, causes[cause], effects[number]);
     let neighbours = [cause.checked_sub(1), Some(cause + 1)].into_iter().flatten();
     let free_causes = neighbours.filter(|&other| is_free.get(other) == Some(&true) && causes[other] < effects[number]);
-    let other_causes = free_causes.map(|other| cost(scene, causes[other], effects[number]));
+    let other_causes = free_causes.map(|other| delay_cost(scene, causes[other], effects[number]));
     let neighbours = [number.checked_sub(1), Some(number + 1)].into_iter().flatten();
     let free_effects = neighbours.filter(|&other| chosen.get(other) == Some(&None) && causes[cause] < effects[other]);
-    let other_effects = free_effects.map(|other| cost(scene, causes[cause], effects[other]));
+    let other_effects = free_effects.map(|other| delay_cost(scene, causes[cause], effects[other]));
     let margin = other_causes.chain(other_effects).map(|other| other - now).fold(f64::INFINITY, f64::min);
     let by_margin =
         ALIGNED.iter().find(|(least, _)| margin >= *least).map_or(ALIGNED[2].1, |(_, confidence)| *confidence);

@@ -2,6 +2,7 @@
 
 use super::directions;
 use super::index::SuffixIndex;
+use super::losses::Losses;
 use super::sockets::{Connection, Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::chunk::Position;
@@ -25,6 +26,8 @@ pub struct Scene<'a> {
     pub place: Vec<u32>,
     /// For each message: how often messages may be missing on its connection up to it.
     pub gaps: Vec<Gaps>,
+    /// Where messages are missing.
+    pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
     fronts: [OnceCell<Front>; STRIPS],
@@ -132,6 +135,7 @@ impl<'a> Scene<'a> {
             }
         }
         let gaps = gaps(window, sockets, &is_request);
+        let losses = Losses::find(window, sockets);
         let fronts = std::array::from_fn(|_| OnceCell::new());
         Self {
             window,
@@ -139,6 +143,7 @@ impl<'a> Scene<'a> {
             is_request,
             place,
             gaps,
+            losses,
             front_messages,
             fronts,
             backends,
@@ -243,8 +248,11 @@ fn handshakes(sockets: &Sockets, routers: &BTreeMap<Frontend, Vec<u32>>) -> FxHa
             let Connection { sockets, peers, .. } = sockets.connection(conn);
             let (peer, own) = if sockets.s2c == socket { (&peers.c2s, &peers.s2c) } else { (&peers.s2c, &peers.c2s) };
             let order = |position: Position| (position.at, position.packet);
-            let peers = peer.introduced.filter(|_| peer.identity.is_none()).map(order)?;
-            Some(own.introduced.map_or(peers, |own| peers.max(order(own))))
+            if peer.identity.is_some() {
+                return None;
+            }
+            // One of the two may be missing.
+            peer.introduced.map(order).max(own.introduced.map(order))
         };
         let conns = &sockets.socket(socket).connections;
         let mut order: Vec<_> = conns.iter().filter_map(|&conn| Some((introduced(conn)?, conn))).collect();

@@ -215,7 +215,9 @@ impl Sockets {
     pub fn set_incomplete(&mut self, conn: u32, direction: Direction) {
         let connection = &mut self.connections[conn as usize];
         connection.gap[direction] = true;
-        connection.gaps_inside |= connection.messages[direction] > 0;
+        // Once they have introduced themselves, what is missing is not only what was before the capture.
+        let begun = connection.peers.iter().any(|(_, peer)| peer.introduced.is_some());
+        connection.gaps_inside |= begun || connection.messages[direction] > 0;
         connection.begins_in_gap |= connection.messages[direction] == 0;
     }
 

@@ -4,6 +4,7 @@
 //! and ask one at a time (RFC 28): first in, first out. DEALERs and ROUTERs may answer in any order: while several requests
 //! are under way, only what a reply repeats of a request tells which one it answers.
 
+use super::answers::{Letter, answers};
 use super::likeness::{Likeness, REQUESTS};
 use super::nodes::Nodes;
 use super::opaque::Opaque;
@@ -13,7 +14,7 @@ use super::scene::Scene;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 /// Sockets keep this order by definition, and nothing speaks against it.
@@ -60,6 +61,7 @@ pub(super) fn turns(
 ) -> Vec<Turn> {
     let mut numbers: FxHashMap<(u32, u64), usize> = FxHashMap::default();
     let mut exchanges: Vec<Vec<Rank>> = Vec::new();
+    let mut in_order: BTreeMap<u32, Vec<Rank>> = BTreeMap::new();
     for (rank, record) in scene.window.records().iter().enumerate() {
         let rank = rank as Rank;
         let takes_part = if scene.is_request[rank as usize] {
@@ -69,6 +71,10 @@ pub(super) fn turns(
             !is_explained(rank)
         };
         if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
+            if answers_in_order(scene, record.conn) && scene.sockets.connection(record.conn).has_gaps() {
+                in_order.entry(record.conn).or_default().push(rank);
+                continue;
+            }
             let next = exchanges.len();
             let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
             if number == next {
@@ -81,18 +87,47 @@ pub(super) fn turns(
     for messages in &exchanges {
         exchange(scene, nodes, opaque, messages, &mut turns);
     }
+    for messages in in_order.values() {
+        across_gaps(scene, nodes, opaque, messages, &mut turns);
+    }
     turns
+}
+
+/// What was sent both ways on one connection of a socket that answers in order, where some of it is missing.
+fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = most(scene, nodes, opaque, messages).min(REPEATED);
+    let letter = |&rank: &Rank| Letter {
+        rank,
+        envelope: envelope(scene, nodes, rank),
+        body: scene.window.head(rank, envelope_parts(scene, nodes, rank).end),
+    };
+    let (requests, replies): (Vec<Letter<'_>>, Vec<Letter<'_>>) =
+        messages.iter().map(letter).partition(|letter| scene.is_request[letter.rank as usize]);
+    let conn = scene.window.record(messages[0]).conn;
+    let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
+    turns.extend(found.into_iter().map(|answer| Turn {
+        request: answer.request,
+        reply: answer.reply,
+        evidence: if answer.is_alike { Evidence::Content } else { Evidence::Order },
+        confidence: answer.likelihood.min(most),
+    }));
+}
+
+/// How sure a turn can be where these messages were answered.
+fn most(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]) -> f64 {
+    let conn = scene.window.record(messages[0]).conn;
+    let at_node = messages
+        .iter()
+        .find(|&&rank| scene.is_request[rank as usize])
+        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
+    if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN }
 }
 
 /// What was sent both ways under one envelope on one connection.
 fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
-    let at_node = messages
-        .iter()
-        .find(|&&rank| scene.is_request[rank as usize])
-        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
-    let most = if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN };
+    let most = most(scene, nodes, opaque, messages);
     let (requests, replies): (Vec<Rank>, Vec<Rank>) =
         messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
@@ -233,6 +268,12 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
 fn answers_in_order(scene: &Scene<'_>, conn: u32) -> bool {
     let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REP | SocketType::REQ));
     scene.sockets.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
+}
+
+/// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
+fn takes_part_as_req(scene: &Scene<'_>, conn: u32) -> bool {
+    let peers = &scene.sockets.connection(conn).peers;
+    peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REQ))
 }
 
 /// Whether the requests of a connection are those of a REQ.

@@ -24,6 +24,8 @@ pub struct Record {
     pub direction: Direction,
     /// Number in its direction of its connection.
     pub ordinal: u64,
+    /// Stream offset of its first octet.
+    pub offset: u64,
     /// Where its last octet was found.
     pub position: Position,
     /// When the receiver could have all of it.
@@ -103,6 +105,7 @@ impl Window {
             conn,
             direction: message.direction,
             ordinal: message.ordinal,
+            offset: message.offset,
             position: message.end,
             available: message.available.at,
             available_packet: message.available.packet,
@@ -141,6 +144,11 @@ impl Window {
     pub fn parts(&self, rank: Rank) -> &[PartRecord] {
         let Range { start, end } = self.record(rank).parts;
         &self.parts[start as usize..end as usize]
+    }
+
+    /// About how many octets of its stream a message is: its parts and the headers of their frames (RFC 23).
+    pub fn wire_length(&self, rank: Rank) -> u64 {
+        self.parts(rank).iter().map(|part| part.length + if part.length > 255 { 9 } else { 2 }).sum()
     }
 
     /// The first octets of the parts of a record from a certain one on, one part after the other.
