@@ -9,7 +9,7 @@ use super::carried::{Carried, Tagged, TaggedMessage};
 use super::handshakes::Order;
 use super::names::{Name, Names};
 use super::pairing::is_shortly_before;
-use super::scene::Scene;
+use super::scene::{Front, Scene};
 use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
@@ -303,7 +303,7 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &F
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let arrivals = scene.front(Front::SocketArrivals, forward.strip);
         let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
         let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
         for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
@@ -337,7 +337,7 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
     let mut last = None;
     for forward in messages.requests.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *forward;
-        let arrivals = &scene.front(strip).arrivals;
+        let arrivals = scene.front(Front::Arrivals, strip);
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
             arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
@@ -353,14 +353,14 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
         last = cause.or(last);
     }
     if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
-        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
+        let arrived = sum(&|conn| scene.front(Front::Arrivals, latest.strip).owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
     last = None;
     for reply in messages.replies.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *reply;
-        let departures = &scene.front(strip).departures;
+        let departures = scene.front(Front::Departures, strip);
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
             departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))

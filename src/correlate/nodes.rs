@@ -7,7 +7,7 @@
 use super::carried::{Carried, TaggedMessage};
 use super::identities::{Fit, fit, name};
 use super::names::Names;
-use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
+use super::scene::{Front, STRIPS, Scene, Shape, Tag, Traffic};
 use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::Rank;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -302,7 +302,7 @@ fn hypotheses(
 fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: &[Rank]) -> bool {
     let step = requests.len().div_ceil(GLANCE).max(1);
     let (mut looked, mut found) = (0, 0);
-    let arrivals = &scene.front(shape.request_strip).socket_arrivals;
+    let arrivals = scene.front(Front::SocketArrivals, shape.request_strip);
     for &forward in requests.iter().step_by(step) {
         if scene.sockets.receiver(scene.window.record(forward)) == router {
             return false;
@@ -320,7 +320,7 @@ fn reply_strip(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Ran
     let step = replies.len().div_ceil(GLANCE).max(1);
     let tags: Vec<_> = replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect();
     let explained = |strip: usize| {
-        let departures = &scene.front(strip).socket_departures;
+        let departures = scene.front(Front::SocketDepartures, strip);
         tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
     };
     // The first of the best: a longer match says more.

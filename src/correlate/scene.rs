@@ -31,7 +31,7 @@ pub struct Scene<'a> {
     pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
-    fronts: [OnceCell<Front>; STRIPS],
+    fronts: [[OnceCell<SuffixIndex>; FRONTS]; STRIPS],
     /// What each socket that can be the back end of a node sent and received.
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
@@ -79,18 +79,21 @@ pub struct Gaps {
     pub ahead: bool,
 }
 
-/// Messages at front ends, by their content from a certain part on.
-#[derive(Debug)]
-pub struct Front {
+/// Messages at front ends, to be looked up by their content from a certain part on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
     /// Requests by the connection that they arrived on.
-    pub arrivals: SuffixIndex,
+    Arrivals,
     /// Requests by the socket that they arrived at.
-    pub socket_arrivals: SuffixIndex,
+    SocketArrivals,
     /// Replies by the connection that they left on.
-    pub departures: SuffixIndex,
+    Departures,
     /// Replies by the socket that they left from.
-    pub socket_departures: SuffixIndex,
+    SocketDepartures,
 }
+
+/// How many of these there are.
+const FRONTS: usize = 4;
 
 /// What passed through one socket.
 #[derive(Debug, Default)]
@@ -165,7 +168,7 @@ impl<'a> Scene<'a> {
         let gaps = gaps(window, sockets, &is_request, &conns);
         let has_gaps = lines.iter().any(|line| line.has_gaps);
         let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
-        let fronts = std::array::from_fn(|_| OnceCell::new());
+        let fronts = std::array::from_fn(|_| std::array::from_fn(|_| OnceCell::new()));
         Self {
             window,
             sockets,
@@ -186,27 +189,16 @@ impl<'a> Scene<'a> {
 
     /// What arrived at, and left from, sockets that can be front ends, looked up by its content without the first `strip`
     /// parts.
-    pub fn front(&self, strip: usize) -> &Front {
-        self.fronts[strip].get_or_init(|| {
-            let (mut arrivals, mut socket_arrivals) = (Vec::new(), Vec::new());
-            let (mut departures, mut socket_departures) = (Vec::new(), Vec::new());
-            for &rank in &self.front_messages {
-                let Some(part) = self.parts(rank).get(strip) else { continue };
-                let record = self.window.record(rank);
-                if self.is_request[rank as usize] {
-                    arrivals.push((record.conn, part.suffix, rank));
-                    socket_arrivals.push((self.sockets.receiver(record), part.suffix, rank));
-                } else {
-                    departures.push((record.conn, part.suffix, rank));
-                    socket_departures.push((self.sockets.sender(record), part.suffix, rank));
-                }
-            }
-            Front {
-                arrivals: SuffixIndex::new(arrivals),
-                socket_arrivals: SuffixIndex::new(socket_arrivals),
-                departures: SuffixIndex::new(departures),
-                socket_departures: SuffixIndex::new(socket_departures),
-            }
+    pub fn front(&self, front: Front, strip: usize) -> &SuffixIndex {
+        self.fronts[strip][front as usize].get_or_init(|| {
+            let of_requests = matches!(front, Front::Arrivals | Front::SocketArrivals);
+            let by_conn = matches!(front, Front::Arrivals | Front::Departures);
+            let ranks = self.front_messages.iter().filter(|&&rank| self.is_request[rank as usize] == of_requests);
+            let entry = |&rank: &Rank| {
+                let owner = if by_conn { self.conn_of(self.line(rank)) } else { self.asked(rank) };
+                Some((owner, self.content(rank, strip)?, rank))
+            };
+            SuffixIndex::new(ranks.filter_map(entry).collect())
         })
     }
 
