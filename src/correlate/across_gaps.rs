@@ -5,10 +5,11 @@
 //! missing there are counted, and have their place among the others.
 
 use super::alignment::{Costs, align};
-use super::losses::{Holes, Slot, slots};
+use super::losses::{Holes, Slot, missing_between, slots};
 use super::nodes::Backend;
 use super::pairing::{Alike, Pair, delay_cost};
 use super::scene::Scene;
+use super::sending::Sending;
 use super::sockets::SocketId;
 use super::window::Rank;
 use crate::base::direction::Direction;
@@ -24,6 +25,12 @@ const COUNTED_WRONG: f64 = 5.0;
 
 /// A counted one and its counterpart: as a common delay.
 const COUNTED: f64 = 4.0;
+
+/// A missing effect whose place in the order of sending is known, with its cause; one that is of another name; and a cause
+/// whose effect has no place there.
+const PLACED: f64 = 1.0;
+const OF_ANOTHER_NAME: f64 = 0.7;
+const NOT_PLACED: f64 = 6.0;
 
 /// The last ones may have been passed on after the capture, or after this window.
 const AT_THE_END: f64 = 2.0;
@@ -41,6 +48,9 @@ pub(super) struct Missing<'a> {
     pub(super) causes: &'a Holes,
     /// On those of the effects.
     pub(super) effects: &'a Holes,
+    /// The order of sending of the effects, if it is known: then what is missing has its place there, though it may be of
+    /// another name.
+    pub(super) sending: Option<&'a Sending>,
     /// See [`Front::in_turn`].
     pub(super) in_turn: &'a FxHashMap<Rank, Rank>,
 }
@@ -114,8 +124,12 @@ impl Missing<'_> {
 
 /// Pairs what entered with what left.
 pub(super) fn pair_across_gaps(scene: &Scene<'_>, alike: Alike<'_>, missing: &Missing<'_>, pairs: &mut Vec<Pair>) {
-    let across =
-        AcrossGaps { scene, causes: slots(scene, alike.causes), effects: slots(scene, alike.effects), missing };
+    let counted = |before, rank| missing_between(scene, before, rank);
+    let effects = match missing.sending {
+        Some(sending) => slots(alike.effects, |before, rank| sending.missing_between(before, rank)),
+        None => slots(alike.effects, counted),
+    };
+    let across = AcrossGaps { scene, causes: slots(alike.causes, counted), effects, missing };
     for (effect, found) in align(across.causes.len(), across.effects.len(), &across).into_iter().enumerate() {
         let Some(found) = found else { continue };
         if let (Some(cause), Some(effect)) = (across.causes[found.cause].known(), across.effects[effect].known()) {
@@ -153,6 +167,7 @@ impl Costs for AcrossGaps<'_> {
                 Some(delay_cost(self.scene, cause, effect) + self.out_of_turn(cause, effect))
             }
             (Some(_), Some(_)) => None,
+            (_, None) if self.missing.sending.is_some() => (cause.after < effect.before).then_some(PLACED),
             _ => (cause.after < effect.before).then_some(COUNTED),
         }
     }
@@ -160,12 +175,18 @@ impl Costs for AcrossGaps<'_> {
     fn skip_cause(&self, cause: usize, before: usize) -> f64 {
         let Some(next) = self.effects.get(before) else { return AT_THE_END };
         let slot = self.causes[cause];
+        if self.missing.sending.is_some() {
+            return NOT_PLACED;
+        }
         let in_gap = self.missing.effects.are_between(slot.after, next.before);
         cost_of_skipping(slot, in_gap)
     }
 
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {
         let slot = self.effects[effect];
+        if self.missing.sending.is_some() && slot.known().is_none() {
+            return OF_ANOTHER_NAME;
+        }
         let after = before.checked_sub(1).map_or(0, |last| self.causes[last].after);
         let until = self.causes.get(before).map_or(slot.before, |next| next.before.min(slot.before));
         let in_gap = self.missing.causes.are_between(after, until.max(after + 1));

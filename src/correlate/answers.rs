@@ -6,7 +6,7 @@
 
 use super::alignment::{Costs, align};
 use super::likeness::{Likeness, REQUESTS};
-use super::losses::{Slot, slots};
+use super::losses::{Slot, missing_between, slots};
 use super::scene::Scene;
 use super::window::Rank;
 use crate::base::time::Timestamp;
@@ -66,10 +66,11 @@ pub(super) fn answers(
     let ranks = |letters: &[Letter<'_>]| letters.iter().map(|letter| letter.rank).collect::<Vec<_>>();
     let likely = likely(requests, replies);
     let envelopes = requests.iter().chain(replies).map(|letter| (letter.rank, letter.envelope)).collect();
+    let counted = |before, rank| missing_between(scene, before, rank);
     let sequences = Sequences {
         scene,
-        causes: slots(scene, &ranks(requests)),
-        effects: slots(scene, &ranks(replies)),
+        causes: slots(&ranks(requests), counted),
+        effects: slots(&ranks(replies), counted),
         envelopes,
         likely: &likely,
         one_at_a_time,

@@ -87,6 +87,10 @@ impl Correlator {
     /// A connection is over.
     pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         self.sockets.disconnect(conn, at, by_server);
+        // Connections without a request or reply fill no window.
+        if self.sockets.are_many_ended() {
+            self.release(at);
+        }
     }
 
     /// A message is complete.
@@ -132,6 +136,19 @@ impl Correlator {
         }
     }
 
+    /// Forgets connections that are over and of which nothing is under correlation.
+    fn release(&mut self, now: Timestamp) {
+        if self.sockets.release(&self.window, now) {
+            self.nodes.forget(&self.sockets);
+        }
+    }
+
+    /// How many connections are known.
+    #[cfg(test)]
+    pub(super) fn known_connections(&self) -> usize {
+        self.sockets.known_connections()
+    }
+
     /// Correlates the window, reports what is to be reported, keeps the rest.
     fn resolve(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
         if self.window.is_empty() {
@@ -166,8 +183,6 @@ impl Correlator {
             self.sockets.set_joined(conn);
         }
         self.window.retain(&keep);
-        if self.sockets.release(&self.window, newest) {
-            self.nodes.forget(&self.sockets);
-        }
+        self.release(newest);
     }
 }

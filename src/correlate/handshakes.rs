@@ -6,6 +6,7 @@
 use super::sockets::Frontend;
 use crate::base::chunk::PacketId;
 use crate::base::time::Timestamp;
+use rustc_hash::FxHashSet;
 
 /// When both peers of a connection had introduced themselves.
 pub type Introduced = (Timestamp, PacketId);
@@ -40,12 +41,18 @@ impl Handshakes {
         self.fresh.push(Handshake { era, introduced, conn, place: 0 });
     }
 
-    /// A connection turned out not to be anonymous, or to have introduced itself at another time. Only of those in order.
-    pub(super) fn remove(&mut self, era: u32, introduced: Introduced, conn: u32) {
-        if let Ok(at) = self.order.binary_search_by(|handshake| handshake.key().cmp(&(era, introduced, conn))) {
-            self.order.remove(at);
-            self.order[at..].iter_mut().take_while(|next| next.era == era).for_each(|next| next.place -= 1);
-        }
+    /// Connections turned out not to be anonymous, or to have introduced themselves at another time. Only of those in order.
+    pub(super) fn remove(&mut self, conns: &FxHashSet<u32>) {
+        let mut removed = (u32::MAX, 0);
+        self.order.retain_mut(|handshake| {
+            if removed.0 != handshake.era {
+                removed = (handshake.era, 0);
+            }
+            handshake.place -= removed.1;
+            let is_removed = conns.contains(&handshake.conn);
+            removed.1 += u32::from(is_removed);
+            !is_removed
+        });
     }
 
     /// Brings the order up to date.
@@ -153,7 +160,7 @@ mod tests {
         handshakes.settle();
         assert_eq!(places(&handshakes, 0), [(2, 2), (7, 3), (3, 4), (9, 5)]);
         assert_eq!(places(&handshakes, 1), [(8, 0)]);
-        handshakes.remove(0, at(25), 7);
+        handshakes.remove(&FxHashSet::from_iter([7]));
         assert_eq!(places(&handshakes, 0), [(2, 2), (3, 3), (9, 4)]);
         let order = handshakes.of_era(0);
         assert_eq!((order.at(3), order.at(0)), (Some(3), None));

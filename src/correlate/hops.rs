@@ -2,8 +2,8 @@
 
 use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
 use super::carried::{Tagged, TaggedMessage};
-use super::identities::Name;
 use super::losses::Holes;
+use super::names::Name;
 use super::nodes::{Nodes, Passage};
 use super::opaque::{Opaque, SAME_CONTENT};
 use super::pairing::{Alike, CERTAIN, Pair, doubt_several_ways, is_shortly_before, pair};
@@ -173,10 +173,15 @@ impl Links {
         }
         let front = Front::new(scene, &name.conns);
         let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);
-        let requests = Missing { causes: &front.requests, effects: requests_behind, in_turn };
-        let replies = Missing { causes: replies_behind, effects: &front.replies, in_turn };
+        let requests = Missing {
+            causes: &front.requests,
+            effects: requests_behind,
+            sending: Some(sending).filter(|sending| sending.is_known()),
+            in_turn,
+        };
+        let replies = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
         for (causes, effects, effects_are_ordered, missing, one_by_one) in [
-            (arrived, forwarded, sending.is_known(), requests, asked_one_by_one),
+            (arrived, forwarded, sending.is_sure(), requests, asked_one_by_one),
             (returned, departed, false, replies, answered_one_by_one),
         ] {
             pairs.clear();

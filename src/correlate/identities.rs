@@ -7,16 +7,16 @@
 
 use super::carried::{Carried, Tagged, TaggedMessage};
 use super::handshakes::Order;
+use super::names::{Name, Names};
 use super::pairing::is_shortly_before;
-use super::scene::Scene;
-use super::sockets::{Frontend, Sockets};
+use super::scene::{Front, Scene};
+use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
-use foldhash::fast::RandomState;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -51,51 +51,6 @@ const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
 const PREDICTION: f64 = 6.0;
-
-/// What an identity names.
-#[derive(Clone, Debug)]
-pub struct Name {
-    /// The connections: one, or for an announced identity all that announced it, oldest first.
-    pub conns: SmallVec<[u32; 2]>,
-    /// Whether it was announced.
-    pub announced: bool,
-    /// How sure, 0 to 1.
-    pub confidence: f64,
-}
-
-/// Names of the connections of one ROUTER.
-#[derive(Debug, Default)]
-pub struct Names {
-    /// By hash of the identity. Peers choose what they announce, so it must not be known which meet in a table.
-    by_identity: HashMap<u64, Name, RandomState>,
-    /// The connections that have one.
-    taken: FxHashSet<u32>,
-}
-
-impl Names {
-    /// What an identity names.
-    pub fn get(&self, identity: u64) -> Option<&Name> {
-        self.by_identity.get(&identity)
-    }
-
-    /// Takes over what was found.
-    pub fn extend(&mut self, found: Vec<(u64, Name)>) {
-        for (identity, name) in found {
-            self.taken.extend(&name.conns);
-            self.by_identity.insert(identity, name);
-        }
-    }
-
-    /// Forgets released connections. Says whether any is left.
-    pub fn retain(&mut self, sockets: &Sockets) -> bool {
-        self.by_identity.retain(|_, name| {
-            name.conns.retain(|conn| sockets.is_known(*conn));
-            !name.conns.is_empty()
-        });
-        self.taken.retain(|&conn| sockets.is_known(conn));
-        !self.by_identity.is_empty()
-    }
-}
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,10 +88,11 @@ pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Na
         let before = known.get(identity).filter(|name| name.confidence >= SURE);
         match announced.get(&identity) {
             Some(now) => {
-                let mut conns = before.map_or_else(SmallVec::new, |name| name.conns.clone());
-                let known = conns.len();
-                conns.extend(now.iter().copied().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
-                if conns.len() > known || before.is_some_and(|name| !name.announced) {
+                let is_new = |conn: &u32| before.is_none_or(|name| name.conns.binary_search(conn).is_err());
+                let mut conns: SmallVec<[u32; 2]> = now.iter().copied().filter(is_new).collect();
+                if !conns.is_empty() || before.is_some_and(|name| !name.announced) {
+                    conns.extend(before.iter().flat_map(|name| &name.conns).copied());
+                    conns.sort_unstable();
                     found.push((identity, Name { conns, announced: true, confidence: 0.999 }));
                 }
             }
@@ -152,7 +108,7 @@ pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Na
     // Whose turn it is must not depend on what happened to be captured first.
     open.sort_unstable_by_key(|(identity, _)| *identity);
     let named: FxHashSet<u32> = found.iter().flat_map(|(_, name)| name.conns.iter().copied()).collect();
-    let is_free = |conn: &u32| !known.taken.contains(conn) && !named.contains(conn) && is_anonymous(scene, *conn);
+    let is_free = |conn: &u32| !known.has(*conn) && !named.contains(conn) && is_anonymous(scene, *conn);
     let anonymous: Vec<u32> = scene.routers.get(&frontend).into_iter().flatten().copied().filter(is_free).collect();
     for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
         let conns = SmallVec::from_slice(&[choice.conn]);
@@ -363,7 +319,7 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &F
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let arrivals = scene.front(Front::SocketArrivals, forward.strip);
         let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
         let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
         for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
@@ -397,7 +353,7 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
     let mut last = None;
     for forward in messages.requests.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *forward;
-        let arrivals = &scene.front(strip).arrivals;
+        let arrivals = scene.front(Front::Arrivals, strip);
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
             arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
@@ -413,14 +369,14 @@ fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) 
         last = cause.or(last);
     }
     if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
-        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
+        let arrived = sum(&|conn| scene.front(Front::Arrivals, latest.strip).owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
     last = None;
     for reply in messages.replies.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *reply;
-        let departures = &scene.front(strip).departures;
+        let departures = scene.front(Front::Departures, strip);
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
             departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))

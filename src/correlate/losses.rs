@@ -7,6 +7,7 @@ use super::scene::Scene;
 use super::sockets::Sockets;
 use super::window::{Rank, Window};
 use crate::base::direction::Direction;
+use crate::base::endpoint::Endpoint;
 use rustc_hash::FxHashMap;
 
 /// More in one gap are not counted one by one.
@@ -17,6 +18,8 @@ const MOST_COUNTED: u64 = 64;
 pub struct Losses {
     /// For a message right after a gap: how many are missing before it, as far as octets tell.
     before: FxHashMap<Rank, u32>,
+    /// For a message after a gap of its direction: how many are missing before it altogether.
+    so_far: FxHashMap<Rank, u32>,
     /// For each direction of a connection, the messages around each of its gaps, in order.
     around: FxHashMap<(u32, Direction), Vec<(Rank, Rank)>>,
 }
@@ -36,20 +39,33 @@ impl Losses {
             *sum += window.wire_length(rank as Rank);
             *count += 1;
         }
+        // Those that connect to the same endpoint introduce themselves with about as many octets.
+        let mut begin: FxHashMap<(Endpoint, Direction), u64> = FxHashMap::default();
+        for record in window.records().iter().filter(|record| record.ordinal == 0) {
+            let offset = begin.entry((sockets.connection(record.conn).server, record.direction)).or_insert(u64::MAX);
+            *offset = record.offset.min(*offset);
+        }
         for (rank, record) in window.records().iter().enumerate().filter(|(_, record)| !is_whole(record.conn)) {
             let rank = rank as Rank;
             let lane = (record.conn, record.direction);
             let before = last.insert(lane, rank);
+            let so_far = before.and_then(|before| found.so_far.get(&before).copied());
             if !record.after_gap {
+                found.so_far.extend(so_far.map(|so_far| (rank, so_far)));
                 continue;
             }
             found.around.entry(lane).or_default().push((before.unwrap_or(0), rank));
-            let Some(before) = before else { continue };
-            let end = window.record(before).offset + window.wire_length(before);
+            let end = match before {
+                Some(before) => Some(window.record(before).offset + window.wire_length(before)),
+                None => begin.get(&(sockets.connection(record.conn).server, record.direction)).copied(),
+            };
+            let Some(end) = end else { continue };
             let missing = record.offset.saturating_sub(end);
             let (sum, count) = lengths[&lane];
             let mean = (sum / count.max(1)).max(1);
-            found.before.insert(rank, ((missing + mean / 2) / mean).min(MOST_COUNTED) as u32);
+            let count = ((missing + mean / 2) / mean).min(MOST_COUNTED) as u32;
+            found.before.insert(rank, count);
+            found.so_far.insert(rank, so_far.unwrap_or(0) + count);
         }
         for (&(conn, direction), &rank) in &last {
             if sockets.connection(conn).ends_in_gap(direction) {
@@ -62,6 +78,11 @@ impl Losses {
     /// How many messages are missing right before one; `None` if none are, or nobody knows how many.
     pub fn before(&self, rank: Rank) -> Option<u32> {
         self.before.get(&rank).copied()
+    }
+
+    /// The number of a message in its direction, those that are missing counted.
+    pub fn number(&self, window: &Window, rank: Rank) -> u64 {
+        window.record(rank).ordinal + u64::from(self.so_far.get(&rank).copied().unwrap_or(0))
     }
 
     /// Whether there are any gaps.
@@ -124,23 +145,27 @@ impl Slot {
     }
 }
 
-/// Messages with places for those that are missing between two that follow each other on their connection.
-pub fn slots(scene: &Scene<'_>, ranks: &[Rank]) -> Vec<Slot> {
+/// Messages with places for those that are missing between two.
+pub fn slots(ranks: &[Rank], missing_between: impl Fn(Rank, Rank) -> u64) -> Vec<Slot> {
     let mut slots = Vec::with_capacity(ranks.len());
     let mut last: Option<Rank> = None;
     for &rank in ranks {
-        let record = scene.window.record(rank);
-        let follows = |&before: &Rank| {
-            let other = scene.window.record(before);
-            other.conn == record.conn && other.direction == record.direction && other.ordinal + 1 == record.ordinal
-        };
-        if let (Some(before), Some(count)) = (last.filter(follows), scene.losses.before(rank)) {
-            slots.extend((0..count).map(|_| Slot { after: before, before: rank }));
+        if let Some(before) = last {
+            let place = Slot { after: before.min(rank), before: before.max(rank) };
+            slots.extend((0..missing_between(before, rank).min(MOST_COUNTED)).map(|_| place));
         }
         slots.push(Slot { after: rank, before: rank });
         last = Some(rank);
     }
     slots
+}
+
+/// How many messages are missing between two that would follow each other on their connection if none were.
+pub fn missing_between(scene: &Scene<'_>, before: Rank, rank: Rank) -> u64 {
+    let (other, record) = (scene.window.record(before), scene.window.record(rank));
+    let follows =
+        other.conn == record.conn && other.direction == record.direction && other.ordinal + 1 == record.ordinal;
+    scene.losses.before(rank).filter(|_| follows).map_or(0, u64::from)
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@
 //! front.
 
 use super::carried::{Carried, TaggedMessage};
-use super::identities::{Fit, Names, fit, name};
-use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
+use super::identities::{Fit, fit, name};
+use super::names::Names;
+use super::scene::{Front, STRIPS, Scene, Shape, Tag, Traffic};
 use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::Rank;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -307,7 +308,7 @@ fn hypotheses(
 fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: &[Rank]) -> bool {
     let step = requests.len().div_ceil(GLANCE).max(1);
     let (mut looked, mut found) = (0, 0);
-    let arrivals = &scene.front(shape.request_strip).socket_arrivals;
+    let arrivals = scene.front(Front::SocketArrivals, shape.request_strip);
     for &forward in requests.iter().step_by(step) {
         if scene.sockets.receiver(scene.window.record(forward)) == router {
             return false;
@@ -345,7 +346,7 @@ fn glance_at_replies(scene: &Scene<'_>, shape: Shape, replies: &[Rank]) -> Vec<(
 
 /// How many replies left the router later with so many parts in front.
 fn count_departed(scene: &Scene<'_>, router: SocketId, strip: usize, tags: &[(Rank, Tag)]) -> usize {
-    let departures = &scene.front(strip).socket_departures;
+    let departures = scene.front(Front::SocketDepartures, strip);
     tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
 }
 

@@ -90,10 +90,10 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
-    if of(&|rank| scene.connection(rank).has_gaps()) {
+    if of(&|rank| scene.has_gaps(rank)) {
         return None;
     }
-    let most_skipped = usize::from(of(&|rank| scene.connection(rank).is_incomplete()));
+    let most_skipped = usize::from(of(&|rank| scene.is_incomplete(rank)));
     for may_be_late in [false, true] {
         for skipped in 0..=most_skipped {
             let effects = effects.get(skipped..)?;
@@ -152,7 +152,7 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     }
     // Who had no more than one under way at any time had none from before the capture either.
     let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
-    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.connection(rank).has_gaps());
+    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.has_gaps(rank));
     if one_at_a_time && pairs.iter().all(begins_in_gap) {
         return;
     }
@@ -180,6 +180,8 @@ impl Pair {
 /// one may have overtaken those of another.
 pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
     let conn = |rank: Rank| scene.window.record(rank).conn;
+    let is_late = pairs.iter().any(|pair| pair.effect < pair.cause);
+    let overlap = |one, other| if is_late { overlap_about(scene, one, other) } else { overlap(one, other) };
     for side in 0..2 {
         if side == 1 && alike.effects_are_ordered {
             continue;
@@ -213,6 +215,12 @@ pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mu
 fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
     let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
     same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
+}
+
+/// Whether both causes may have been there before either effect, where a capture put some messages in the wrong order.
+fn overlap_about(scene: &Scene<'_>, one: Pair, other: Pair) -> bool {
+    let (cause, effect) = (one.cause.max(other.cause), one.effect.min(other.effect));
+    cause < effect || is_shortly_before(scene, effect, cause)
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
@@ -269,7 +277,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
         at = usize::from(alignment.from);
     }
     let first = pairs.len();
-    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.connection(rank).has_gaps());
+    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.has_gaps(rank));
     let mut is_free = vec![true; causes.len()];
     for cause in chosen.iter().flatten() {
         is_free[*cause] = false;

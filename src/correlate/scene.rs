@@ -1,9 +1,10 @@
 //! One window of messages, looked up by socket and connection.
 
+use super::connection::Connection;
 use super::directions;
 use super::index::{Lists, SuffixIndex};
 use super::losses::Losses;
-use super::sockets::{Connection, Frontend, SocketId, Sockets};
+use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
 use crate::base::direction::Direction;
 use crate::base::time::Duration;
@@ -30,7 +31,7 @@ pub struct Scene<'a> {
     pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
-    fronts: [OnceCell<Front>; STRIPS],
+    fronts: [[OnceCell<SuffixIndex>; FRONTS]; STRIPS],
     /// What each socket that can be the back end of a node sent and received.
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
@@ -57,6 +58,8 @@ struct Line {
     /// The socket that is asked among those that can be front ends.
     router: Option<u32>,
     has_requests: bool,
+    is_incomplete: bool,
+    has_gaps: bool,
 }
 
 /// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
@@ -76,18 +79,21 @@ pub struct Gaps {
     pub ahead: bool,
 }
 
-/// Messages at front ends, by their content from a certain part on.
-#[derive(Debug)]
-pub struct Front {
+/// Messages at front ends, to be looked up by their content from a certain part on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
     /// Requests by the connection that they arrived on.
-    pub arrivals: SuffixIndex,
+    Arrivals,
     /// Requests by the socket that they arrived at.
-    pub socket_arrivals: SuffixIndex,
+    SocketArrivals,
     /// Replies by the connection that they left on.
-    pub departures: SuffixIndex,
+    Departures,
     /// Replies by the socket that they left from.
-    pub socket_departures: SuffixIndex,
+    SocketDepartures,
 }
+
+/// How many of these there are.
+const FRONTS: usize = 4;
 
 /// What passed through one socket.
 #[derive(Debug, Default)]
@@ -160,8 +166,9 @@ impl<'a> Scene<'a> {
         let contents =
             (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
         let gaps = gaps(window, sockets, &is_request, &conns);
-        let losses = Losses::find(window, sockets);
-        let fronts = std::array::from_fn(|_| OnceCell::new());
+        let has_gaps = lines.iter().any(|line| line.has_gaps);
+        let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
+        let fronts = std::array::from_fn(|_| std::array::from_fn(|_| OnceCell::new()));
         Self {
             window,
             sockets,
@@ -182,27 +189,16 @@ impl<'a> Scene<'a> {
 
     /// What arrived at, and left from, sockets that can be front ends, looked up by its content without the first `strip`
     /// parts.
-    pub fn front(&self, strip: usize) -> &Front {
-        self.fronts[strip].get_or_init(|| {
-            let (mut arrivals, mut socket_arrivals) = (Vec::new(), Vec::new());
-            let (mut departures, mut socket_departures) = (Vec::new(), Vec::new());
-            for &rank in &self.front_messages {
-                let Some(part) = self.parts(rank).get(strip) else { continue };
-                let record = self.window.record(rank);
-                if self.is_request[rank as usize] {
-                    arrivals.push((record.conn, part.suffix, rank));
-                    socket_arrivals.push((self.sockets.receiver(record), part.suffix, rank));
-                } else {
-                    departures.push((record.conn, part.suffix, rank));
-                    socket_departures.push((self.sockets.sender(record), part.suffix, rank));
-                }
-            }
-            Front {
-                arrivals: SuffixIndex::new(arrivals),
-                socket_arrivals: SuffixIndex::new(socket_arrivals),
-                departures: SuffixIndex::new(departures),
-                socket_departures: SuffixIndex::new(socket_departures),
-            }
+    pub fn front(&self, front: Front, strip: usize) -> &SuffixIndex {
+        self.fronts[strip][front as usize].get_or_init(|| {
+            let of_requests = matches!(front, Front::Arrivals | Front::SocketArrivals);
+            let by_conn = matches!(front, Front::Arrivals | Front::Departures);
+            let ranks = self.front_messages.iter().filter(|&&rank| self.is_request[rank as usize] == of_requests);
+            let entry = |&rank: &Rank| {
+                let owner = if by_conn { self.conn_of(self.line(rank)) } else { self.asked(rank) };
+                Some((owner, self.content(rank, strip)?, rank))
+            };
+            SuffixIndex::new(ranks.filter_map(entry).collect())
         })
     }
 
@@ -224,6 +220,16 @@ impl<'a> Scene<'a> {
     /// The number of a line's connection.
     pub fn conn_of(&self, line: u32) -> u32 {
         self.lines[line as usize].conn
+    }
+
+    /// Whether messages are missing between those that were seen of a message's connection.
+    pub fn has_gaps(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].has_gaps
+    }
+
+    /// Whether messages of a message's connection may be missing, so that order proves little.
+    pub fn is_incomplete(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].is_incomplete
     }
 
     /// The socket at that end of a message's connection which asks.
@@ -309,7 +315,17 @@ impl Line {
         };
         let backend = number(&mut numbers.backends, asking, &[SocketType::DEALER, SocketType::ROUTER]);
         let router = number(&mut numbers.routers, asked, &[SocketType::ROUTER]);
-        Self { conn, requests, asking, asked, backend, router, has_requests: false }
+        Self {
+            conn,
+            requests,
+            asking,
+            asked,
+            backend,
+            router,
+            has_requests: false,
+            is_incomplete: connection.is_incomplete(),
+            has_gaps: connection.has_gaps(),
+        }
     }
 }
 

@@ -8,18 +8,22 @@
 //! that of the connections of the moment. A socket is numbered by the connection that it was first seen on: twice its
 //! number if it accepted, one more if it connects.
 
+use super::connection::{Connection, DirectionKnown, PeerRecord};
 use super::connections::Connections;
-use super::handshakes::{Handshakes, Introduced, Order};
-use super::window::{Record, Window};
-use crate::base::chunk::Position;
+use super::handshakes::{Handshakes, Order};
+use super::window::Record;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
-use crate::base::time::{Duration, Timestamp};
+use crate::base::time::Timestamp;
 use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{HashMap, VecDeque};
+
+mod ended;
+
+use ended::Ended;
 
 /// So many messages without one in the other direction are no requests.
 const ONE_WAY: u64 = 256;
@@ -43,83 +47,17 @@ pub struct Frontend {
     pub era: u32,
 }
 
-/// A connection as the correlator knows it.
-#[derive(Debug)]
-pub struct Connection {
-    /// The window that it was last seen in, and its number among the connections of that.
-    seen: (u32, u32),
-    /// Its client.
-    pub client: Endpoint,
-    /// Its server.
-    pub server: Endpoint,
-    /// The socket at each end; `c2s` is the client's.
-    pub sockets: PerDirection<SocketId>,
-    /// What each peer said of itself.
-    pub peers: PerDirection<PeerRecord>,
-    /// Its first packet.
-    pub opened: Timestamp,
-    /// The direction in which requests flow, once known.
-    pub requests: Option<Direction>,
-    /// Since when it has its place in the order of handshakes.
-    pub handshake: Option<Introduced>,
-    is_unordered: bool,
-    direction_known: DirectionKnown,
-    /// What messages say of it: for client to server if positive.
-    direction_voices: f64,
-    /// Whether any message of it was joined to another: it takes part in request/reply.
-    pub joined: bool,
-    /// Messages may be missing right before the next one of a direction.
-    gap: PerDirection<bool>,
-    gaps_inside: bool,
-    begins_in_gap: bool,
-    /// Messages of each direction so far.
-    messages: PerDirection<u64>,
-}
-
-/// How it is known which way requests flow on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DirectionKnown {
-    /// The first message says so, as long as no better one does.
-    ByFirst,
-    /// The beginning was not captured: nothing but what messages say together tells.
-    Guessed,
-    /// For good.
-    Certain,
-}
-
-/// What a peer said of itself.
-#[derive(Debug, Default)]
-pub struct PeerRecord {
-    /// Its socket type.
-    pub socket_type: Option<SocketType>,
-    /// Hash of the identity that it announced; `None` if it announced none or an empty one.
-    pub identity: Option<u64>,
-    /// Where it introduced itself. ROUTERs number their anonymous peers in about this order.
-    pub introduced: Option<Position>,
-}
-
 /// The sockets and connections of an analysis.
 #[derive(Debug)]
 pub struct Sockets {
     connections: Connections<Connection>,
     accepting: FxHashMap<SocketId, Socket>,
     bound: HashMap<Endpoint, Bound>,
-    /// Connections that are over, in the order in which they ended.
-    closed: VecDeque<(u32, Timestamp)>,
-    limits: Kept,
-    /// How many connections were released since the sockets were last looked through.
-    released: usize,
+    ended: Ended,
     /// Connections that introduced themselves since handshakes were last put in order.
     unordered: Vec<u32>,
     /// Counts the windows that were looked at.
     window: u32,
-}
-
-/// How long what is over is kept.
-#[derive(Clone, Copy, Debug)]
-struct Kept {
-    connections: usize,
-    time: Duration,
 }
 
 /// A socket that accepts connections.
@@ -149,42 +87,6 @@ struct Bound {
     server_closed: bool,
 }
 
-impl Connection {
-    /// When a peer was known to the other one, and that to it, if it is anonymous. A ROUTER gives a number once it has both sent
-    /// its own introduction and got the peer's. Several may have got there at once; then its own show in which order it saw
-    /// to them.
-    fn introduced(&self, peer: Direction) -> Option<Introduced> {
-        let order = |position: Position| (position.at, position.packet);
-        let (own, peer) = (&self.peers[peer.reverse()], &self.peers[peer]);
-        // One of the two may be missing.
-        peer.introduced.map(order).max(own.introduced.map(order)).filter(|_| peer.identity.is_none())
-    }
-
-    fn is_request_reply(&self) -> bool {
-        self.peers.iter().all(|(_, peer)| {
-            peer.socket_type.is_none_or(|t| {
-                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
-                    || matches!(t, SocketType::CLIENT | SocketType::SERVER)
-            })
-        })
-    }
-
-    /// Whether messages of it may be missing, so that order proves little.
-    pub fn is_incomplete(&self) -> bool {
-        self.begins_in_gap || self.gaps_inside
-    }
-
-    /// Whether messages are missing between those that were seen; before the first one they may be.
-    pub fn has_gaps(&self) -> bool {
-        self.gaps_inside
-    }
-
-    /// Whether messages may be missing after the last one of a direction.
-    pub fn ends_in_gap(&self, direction: Direction) -> bool {
-        self.gap[direction]
-    }
-}
-
 impl Sockets {
     /// None yet.
     pub fn new(limits: &Limits) -> Self {
@@ -192,9 +94,7 @@ impl Sockets {
             connections: Connections::default(),
             accepting: FxHashMap::default(),
             bound: HashMap::new(),
-            closed: VecDeque::new(),
-            limits: Kept { connections: limits.ended_connections, time: limits.answer_time },
-            released: 0,
+            ended: Ended::new(limits.ended_connections, limits.answer_time),
             unordered: Vec::new(),
             window: 0,
         }
@@ -258,7 +158,7 @@ impl Sockets {
 
     /// Puts the connections that introduced themselves in the order of their handshakes.
     fn order_handshakes(&mut self) {
-        let mut changed = FxHashSet::default();
+        let mut changed: FxHashMap<SocketId, FxHashSet<u32>> = FxHashMap::default();
         for conn in std::mem::take(&mut self.unordered) {
             let Some(connection) = self.connections.get_mut(conn) else { continue };
             connection.is_unordered = false;
@@ -268,92 +168,22 @@ impl Sockets {
                 continue;
             };
             let era = socket.era(connection.opened);
-            if let Some(before) = before {
-                socket.handshakes.remove(era, before, conn);
+            let removed = changed.entry(connection.sockets.s2c).or_default();
+            if before.is_some() {
+                removed.insert(conn);
             }
             if let Some(now) = now {
                 socket.handshakes.add(era, now, conn);
-                changed.insert(connection.sockets.s2c);
             }
         }
-        for socket in changed {
-            if let Some(socket) = self.accepting.get_mut(&socket) {
-                socket.handshakes.settle();
+        for (socket, removed) in changed {
+            if let Some(Socket { handshakes, .. }) = self.accepting.get_mut(&socket) {
+                if !removed.is_empty() {
+                    handshakes.remove(&removed);
+                }
+                handshakes.settle();
             }
         }
-    }
-
-    /// A connection is over: no more messages of it will come.
-    pub fn disconnect(&mut self, conn: u32, at: Timestamp, by_server: bool) {
-        let Some(connection) = self.connections.get(conn) else { return };
-        if let Some(bound) = self.bound.get_mut(&connection.server)
-            && bound.socket == connection.sockets.s2c
-        {
-            bound.open = bound.open.saturating_sub(1);
-            bound.closed = bound.closed.max(at);
-            bound.server_closed &= by_server;
-        }
-        self.closed.push_back((conn, at));
-    }
-
-    /// Releases connections that are over for long, or that too many others ended after, and that have no message in the
-    /// window. Says whether so many were released that what is known by their numbers should be looked through.
-    pub fn release(&mut self, window: &Window, now: Timestamp) -> bool {
-        let is_due = |&(_, at): &(u32, Timestamp), count: usize, limits: Kept| {
-            count > limits.connections || now - at > limits.time
-        };
-        if !self.closed.front().is_some_and(|oldest| is_due(oldest, self.closed.len(), self.limits)) {
-            return false;
-        }
-        // Another number than any that `row` gives out.
-        self.window += 1;
-        for record in window.records() {
-            if let Some(connection) = self.connections.get_mut(record.conn) {
-                connection.seen = (self.window, 0);
-            }
-        }
-        let mut later = Vec::new();
-        while let Some(oldest) = self.closed.front().copied()
-            && is_due(&oldest, self.closed.len() + later.len(), self.limits)
-        {
-            self.closed.pop_front();
-            if self.connections.get(oldest.0).is_some_and(|connection| connection.seen.0 == self.window) {
-                later.push(oldest);
-            } else {
-                self.connections.release(oldest.0);
-                self.released += 1;
-            }
-        }
-        later.into_iter().rev().for_each(|ended| self.closed.push_front(ended));
-        // As many as are kept: so each costs its share, however few of them end at a time.
-        let enough = self.released > self.limits.connections.max(self.connections.known() / 2);
-        if enough {
-            self.look_through();
-        }
-        enough
-    }
-
-    /// Forgets what released connections left behind.
-    fn look_through(&mut self) {
-        self.released = 0;
-        let (connections, limits) = (&self.connections, self.limits);
-        for socket in self.accepting.values_mut() {
-            socket.connections.retain(|&conn| connections.get(conn).is_some());
-            socket.connections.shrink_to(socket.connections.len() * 2);
-            socket.handshakes.retain(|conn| connections.get(conn).is_some());
-        }
-        // What listened on an endpoint is remembered for as long as there is room: clients may come back.
-        let accepting = &self.accepting;
-        let is_idle = |bound: &Bound| accepting.get(&bound.socket).is_none_or(|socket| socket.connections.is_empty());
-        let mut idle: Vec<Timestamp> =
-            self.bound.values().filter(|bound| is_idle(bound)).map(|bound| bound.closed).collect();
-        if idle.len() > limits.connections {
-            idle.sort_unstable();
-            let oldest = idle[idle.len() / 2];
-            self.bound.retain(|_, bound| !is_idle(bound) || bound.closed > oldest);
-        }
-        let listening: FxHashSet<SocketId> = self.bound.values().map(|bound| bound.socket).collect();
-        self.accepting.retain(|id, socket| !socket.connections.is_empty() || listening.contains(id));
     }
 
     /// Whether a connection was not released.
@@ -406,7 +236,9 @@ impl Sockets {
     pub fn set_incomplete(&mut self, conn: u32, direction: Direction) {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.gap[direction] = true;
-        connection.gaps_inside |= connection.messages[direction] > 0;
+        // Once they have introduced themselves, what is missing is not only what was before the capture.
+        let begun = connection.peers.iter().any(|(_, peer)| peer.introduced.is_some());
+        connection.gaps_inside |= begun || connection.messages[direction] > 0;
         connection.begins_in_gap |= connection.messages[direction] == 0;
     }
 

@@ -15,6 +15,7 @@ use super::sockets::SocketId;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
@@ -38,6 +39,10 @@ const ASKED_MEANWHILE: f64 = 0.05;
 
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
 const REORDERED: f64 = 0.99;
+
+/// Nothing says that this worker answers in order but that it did so whenever it showed, and how often that is enough.
+const KEPT_ORDER: f64 = 0.95;
+const ENOUGH_TOLD: usize = 10;
 
 /// The one that has waited longest of several outstanding requests of a worker that may answer in any order: of few, and by how
 /// many more it halves.
@@ -84,12 +89,13 @@ pub(super) fn turns(
         }
     }
     exchanges.sort_unstable();
+    let keeps_order = keep_order(scene, &exchanges);
     let mut turns = Vec::new();
     let mut messages: Vec<Rank> = Vec::new();
     for same in exchanges.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
         messages.clear();
         messages.extend(same.iter().map(|(.., rank)| *rank));
-        exchange(scene, nodes, &messages, &mut turns);
+        exchange(scene, nodes, &messages, keeps_order.contains(&same[0].0), &mut turns);
     }
     for messages in in_order.values() {
         across_gaps(scene, nodes, messages, &mut turns);
@@ -150,12 +156,12 @@ fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
 }
 
 /// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bool, turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
     let most = most(scene, nodes, messages);
-    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
-        messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
+        messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
         turns.extend(pairs.into_iter().map(|Pair { cause, effect, confidence }| Turn {
             request: cause,
@@ -176,7 +182,7 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec
     }
     if queue.is_in_doubt {
         turns.truncate(first);
-        by_likeness(scene, nodes, messages, most, turns);
+        by_likeness(scene, nodes, messages, keeps_order, most, turns);
     }
 }
 
@@ -245,7 +251,14 @@ impl Queue {
 }
 
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
-fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
+fn by_likeness(
+    scene: &Scene<'_>,
+    nodes: &Nodes,
+    messages: &[Rank],
+    keeps_order: bool,
+    most: f64,
+    turns: &mut Vec<Turn>,
+) {
     // All have the envelope in common.
     let body = |rank: Rank| scene.window.head(rank, envelope_parts(scene, nodes, rank).end);
     let mut likeness = Likeness::default();
@@ -274,6 +287,7 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
         answered.clear();
         found.clear();
     }
+    let in_order = keeps_order && answered.is_empty();
     let mut queue = Queue::default();
     for &rank in messages {
         if scene.is_request[rank as usize] {
@@ -284,10 +298,47 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
             let confidence = if likeliest.is_clear { REPEATED } else { LIKELY };
             let confidence = confidence.min(most);
             turns.push(Turn { request: likeliest.request, reply: rank, evidence: Evidence::Content, confidence });
-        } else if let Some(turn) = queue.answer(scene, rank, false, most) {
-            turns.push(Turn { confidence: turn.confidence.min(LIKELY), ..turn });
+        } else if let Some(turn) = queue.answer(scene, rank, in_order, most) {
+            turns.push(Turn { confidence: turn.confidence.min(if in_order { KEPT_ORDER } else { LIKELY }), ..turn });
         }
     }
+}
+
+/// Connections on which replies kept the order of the requests of several requesters, though others waited, all along: by
+/// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell).
+fn keep_order(scene: &Scene<'_>, exchanges: &[(u32, u64, Rank)]) -> FxHashSet<u32> {
+    let mut found = FxHashSet::default();
+    for of_line in exchanges.chunk_by(|a, b| a.0 == b.0) {
+        let ((line, one, _), (_, other, _)) = (of_line[0], of_line[of_line.len() - 1]);
+        let conn = scene.conn_of(line);
+        if one == other || answers_in_order(scene, conn) || scene.sockets.connection(conn).has_gaps() {
+            continue;
+        }
+        let begins_in_gap = scene.sockets.connection(conn).is_incomplete();
+        let numbered = of_line.chunk_by(|a, b| a.1 == b.1).zip(0_usize..);
+        let mut messages: Vec<(Rank, usize)> =
+            numbered.flat_map(|(same, number)| same.iter().map(move |&(.., rank)| (rank, number))).collect();
+        messages.sort_unstable();
+        let mut waiting: VecDeque<usize> = VecDeque::new();
+        let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
+        let mut told = 0;
+        let is_kept = messages.iter().all(|&(rank, number)| {
+            if scene.is_request[rank as usize] {
+                waiting.push_back(number);
+                *of_one.entry(number).or_default() += 1;
+                return true;
+            }
+            let Some(first) = waiting.pop_front() else { return begins_in_gap };
+            let count = of_one.entry(first).or_default();
+            told += usize::from(*count <= waiting.len());
+            *count -= 1;
+            first == number
+        });
+        if is_kept && told >= ENOUGH_TOLD {
+            found.insert(line);
+        }
+    }
+    found
 }
 
 /// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
