@@ -16,7 +16,7 @@ use rustc_hash::FxHashMap;
 const SHORTEST_DELAY: Duration = Duration::from_micros(20);
 
 /// What one message can say at most: it and its counterpart may be of different requests.
-const ONE_VOICE: f64 = 3.0;
+const ONE_VOICE: f64 = 6.0;
 
 /// Where the identity nearest to the client is looked for: behind those of so many ROUTERs, or the words of Majordomo (RFC 7).
 const DEEPEST: usize = 16;
@@ -216,8 +216,8 @@ impl Contents {
                 let delay = (window.record(other).available - record.available).0.abs();
                 ((delay + SHORTEST_DELAY.0) as f64).ln()
             };
-            let first = at.saturating_sub(FEW);
-            let few = self.0[first..].iter().take(2 * FEW).filter(|entry| entry.0 == rest).nth(FEW).is_none();
+            let first = at.saturating_sub(2 * FEW);
+            let few = self.0[first..].iter().take(4 * FEW).filter(|entry| entry.0 == rest).nth(FEW).is_none();
             let alone = |other: Rank| {
                 if few { ONE_VOICE } else { ((NONE_NEAR.0 as f64).ln() - cost(other)).clamp(0.0, ONE_VOICE) }
             };

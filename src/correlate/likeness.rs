@@ -55,11 +55,12 @@ impl Likeness {
         self.requests.push_back((rank, runs));
     }
 
-    /// The request so far that a reply repeats most of; `None` if it repeats nothing that only one of them has.
-    pub(super) fn find(&mut self, head: &[u8]) -> Option<Likeliest> {
+    /// The request before a reply that it repeats most of; `None` if it repeats nothing that only one of them has. A later
+    /// one may look like a reply as a whole.
+    pub(super) fn find(&mut self, head: &[u8], reply: Rank) -> Option<Likeliest> {
         self.votes.clear();
         for run in runs(head) {
-            if let Some(&(1, rank)) = self.runs.get(&run) {
+            if let Some(&(1, rank)) = self.runs.get(&run).filter(|(_, rank)| *rank < reply) {
                 *self.votes.entry(rank).or_default() += 1;
             }
         }
@@ -88,9 +89,12 @@ mod tests {
         for (rank, body) in ["call 5e1f00aa9c13 begin", "call 77ab31c0de42 begin"].iter().enumerate() {
             likeness.add(rank as Rank, body.as_bytes());
         }
-        let find = |likeness: &mut Likeness, body: &str| likeness.find(body.as_bytes());
+        let find = |likeness: &mut Likeness, body: &str| likeness.find(body.as_bytes(), 2);
         assert_eq!(find(&mut likeness, "77ab31c0de42 done"), Some(Likeliest { request: 1, is_clear: true }));
         assert_eq!(find(&mut likeness, "call someone, begin"), None, "all of them have that");
+        likeness.add(2, b"more, answer to 77ab31c0de42");
+        let likeliest = find(&mut likeness, "done, answer to 5e1f00aa9c13");
+        assert_eq!(likeliest.map(|likeliest| likeliest.request), Some(0), "what comes later was not asked yet");
     }
 
     #[test]
@@ -99,8 +103,8 @@ mod tests {
         for rank in 0..=REQUESTS as Rank {
             likeness.add(rank, format!("request {rank:08}").as_bytes());
         }
-        assert_eq!(likeness.find(b"reply 00000000 xyz"), None);
-        assert_eq!(likeness.find(b"reply 00000012").map(|likeliest| likeliest.request), Some(12));
+        assert_eq!(likeness.find(b"reply 00000000 xyz", Rank::MAX), None);
+        assert_eq!(likeness.find(b"reply 00000012", Rank::MAX).map(|likeliest| likeliest.request), Some(12));
         assert_eq!(
             likeness.runs.len(),
             likeness.requests.iter().flat_map(|(_, runs)| runs).collect::<std::collections::HashSet<_>>().len()

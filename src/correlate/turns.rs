@@ -258,8 +258,7 @@ fn by_likeness(
             likeness.add(request, body(request));
             known += 1;
         }
-        let likeliest = likeness.find(body(reply));
-        if let Some(likeliest) = likeliest.filter(|likeliest| likeliest.request < reply) {
+        if let Some(likeliest) = likeness.find(body(reply), reply) {
             answered.insert(likeliest.request);
             found.insert(reply, likeliest);
         }
