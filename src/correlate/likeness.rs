@@ -99,7 +99,7 @@ impl Likeness {
         let runs = runs(head);
         for run in &runs {
             if let Some(holders) = self.runs.get_mut(run) {
-                holders.is_older |= holders.first.is_some_and(|first| first > reply);
+                holders.is_older |= holders.first.is_some_and(|first| first >= reply);
             }
         }
         self.count_votes(&runs, |holders| holders.count == 1);
@@ -159,9 +159,12 @@ mod tests {
         for (rank, body) in ["call 5e1f00aa9c13 begin", "call 77ab31c0de42 begin"].iter().enumerate() {
             likeness.add(rank as Rank, body.as_bytes());
         }
-        let find = |likeness: &mut Likeness, body: &str| likeness.find(Rank::MAX, body.as_bytes(), |_| false);
+        let find = |likeness: &mut Likeness, body: &str| likeness.find(2, body.as_bytes(), |_| false);
         assert_eq!(find(&mut likeness, "77ab31c0de42 done"), Some(Likeliest { request: 1, is_clear: true }));
         assert_eq!(find(&mut likeness, "call someone, begin"), None, "all of them have that");
+        likeness.add(2, b"more, answer to 77ab31c0de42");
+        let likeliest = find(&mut likeness, "done, answer to 5e1f00aa9c13");
+        assert_eq!(likeliest.map(|likeliest| likeliest.request), Some(0), "what comes later was not asked yet");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod alternatives;
 mod answers;
 pub mod assemble;
 pub mod carried;
+pub mod clock;
 pub mod connection;
 mod connections;
 pub mod correlator;

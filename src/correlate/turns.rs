@@ -175,7 +175,11 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bo
     let mut queue = Queue::default();
     for &rank in messages {
         if scene.is_request[rank as usize] {
-            turns.extend(queue.ask(scene, rank));
+            // At a node, what was passed on is not here, so that what is next to each other need not belong together.
+            if most < CERTAIN && !scene.losses.is_empty() {
+                queue.early = None;
+            }
+            turns.extend(queue.ask(scene, rank).map(|turn| Turn { confidence: turn.confidence.min(most), ..turn }));
         } else {
             turns.extend(queue.answer(scene, rank, ordered, most));
         }

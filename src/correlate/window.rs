@@ -1,5 +1,6 @@
 //! The messages under correlation: small records, in causal order as far as the capture shows it.
 
+use super::clock::Clock;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
@@ -81,6 +82,7 @@ pub struct Window {
     octets: Vec<u8>,
     heads: Vec<u8>,
     is_out_of_order: bool,
+    clock: Clock,
 }
 
 impl Window {
@@ -125,6 +127,13 @@ impl Window {
         };
         self.is_out_of_order |= self.records.last().is_some_and(|last| last.order() > record.order());
         self.records.push(record);
+        let number = self.records.len() - 1;
+        if let Some((wrong, at)) = self.clock.pass(number, message.available.at, message.available.packet) {
+            self.is_out_of_order = true;
+            for number in wrong {
+                self.records[number].available = at;
+            }
+        }
     }
 
     /// How many messages there are.
@@ -139,6 +148,7 @@ impl Window {
 
     /// Puts the records in the order of their capture: by time, ties by packet. Messages of one direction keep their order.
     pub fn sort(&mut self) {
+        self.clock.forget();
         if std::mem::take(&mut self.is_out_of_order) {
             self.records.sort_by_key(Record::order);
         }
