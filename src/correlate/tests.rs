@@ -53,6 +53,25 @@ impl Stage {
         conn
     }
 
+    /// As many anonymous clients of a ROUTER at once: they introduce themselves in order, the ROUTER to the last one first.
+    fn connect_at_once(&mut self, port: u16, count: u32) -> Vec<u32> {
+        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
+        let conns: Vec<u32> = (self.conns..self.conns + count).collect();
+        self.conns += count;
+        for &conn in &conns {
+            let opened = self.position().at;
+            self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
+        }
+        let mut introduce = |conn: u32, direction: Direction, socket_type: S| {
+            let introduced = Some(self.position());
+            let peer = Peer { socket_type: Some(socket_type), introduced, ..Peer::default() };
+            self.correlator.peer(conn, direction, &peer);
+        };
+        conns.iter().for_each(|&conn| introduce(conn, C2s, S::REQ));
+        conns.iter().rev().for_each(|&conn| introduce(conn, S2c, S::ROUTER));
+        conns
+    }
+
     /// A connection to `port` that began before the capture.
     fn join(&mut self, port: u16) -> u32 {
         let conn = self.conns;
@@ -104,10 +123,10 @@ impl Stage {
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
     }
 
-    /// The client ends a connection.
-    fn close(&mut self, conn: u32) {
+    /// The client ends a connection, or the server does.
+    fn close(&mut self, conn: u32, by_server: bool) {
         let at = self.position().at;
-        self.correlator.ended(conn, at, false);
+        self.correlator.ended(conn, at, by_server);
     }
 
     fn finish(mut self) -> Vec<Path> {
@@ -326,8 +345,8 @@ fn a_restarted_proxy_numbers_its_peers_anew() {
             stage.send(client, S2c, &[b"", b"same"]);
         }
         // The peers close first, as they do when their applications end.
-        stage.close(client);
-        stage.close(worker);
+        stage.close(client, false);
+        stage.close(worker, false);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 60);
@@ -344,7 +363,7 @@ fn short_lived_clients_of_a_proxy_that_stays() {
         stage.send(worker, S2c, &[&id(number), b"", b"same"]);
         stage.send(worker, C2s, &[&id(number), b"", b"same"]);
         stage.send(client, S2c, &[b"", b"same"]);
-        stage.close(client);
+        stage.close(client, false);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 100);
@@ -584,4 +603,60 @@ fn what_a_dealer_sent_in_a_burst_is_put_in_the_order_of_its_turns() {
         assert_eq!(path.request[1].conn, workers[number % 3], "request {number}");
         assert_eq!(path.request[1].ordinal, number as u64 / 3, "request {number}");
     }
+}
+
+/// A request of nothing in particular passes a proxy and is answered, without any pause.
+fn pass(stage: &mut Stage, client: u32, worker: u32, identity: &[u8]) {
+    stage.send(client, C2s, &[b"", b"x"]);
+    stage.send(worker, S2c, &[identity, b"", b"x"]);
+    stage.send(worker, C2s, &[identity, b"", b"x"]);
+    stage.send(client, S2c, &[b"", b"x"]);
+}
+
+#[test]
+fn a_router_numbers_those_that_came_at_once_in_the_order_in_which_it_answered_them() {
+    let mut stage = Stage::new(&Limits::default());
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    for number in 0..4 {
+        let client = stage.connect(5000, S::REQ, S::ROUTER, b"");
+        pass(&mut stage, client, worker, &id(number));
+        stage.pause(Duration::from_micros(5000));
+    }
+    // Nothing but the numbers tells which of these is which: the ROUTER answered the second client first.
+    let [first, second] = stage.connect_at_once(5000, 2)[..] else { panic!("there are two") };
+    for client in [first, second] {
+        stage.send(client, C2s, &[b"", b"x"]);
+    }
+    for direction in [S2c, C2s] {
+        for number in [4, 5] {
+            stage.send(worker, direction, &[&id(number), b"", b"x"]);
+        }
+    }
+    for client in [first, second] {
+        stage.send(client, S2c, &[b"", b"x"]);
+    }
+    let paths = stage.finish();
+    let names = paths.iter().filter_map(|path| Some((path.request[0].conn, path.request.get(1)?.identity.clone()?)));
+    let names: Vec<_> = names.filter(|(conn, _)| [first, second].contains(conn)).collect();
+    assert_eq!(names, [(first, id(5).into()), (second, id(4).into())]);
+}
+
+#[test]
+fn one_connection_that_seems_to_be_ended_by_the_server_is_no_new_server() {
+    let mut stage = Stage::new(&Limits::default());
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    let clients = [b"a", b"b"].map(|name| stage.connect(5000, S::REQ, S::ROUTER, name));
+    for (client, name) in clients.into_iter().zip([b"a", b"b"]) {
+        for _ in 0..20 {
+            pass(&mut stage, client, worker, name);
+        }
+    }
+    // The last packets of the second are captured in the wrong order.
+    stage.close(clients[0], false);
+    stage.close(clients[1], true);
+    let again = stage.connect(5000, S::REQ, S::ROUTER, b"a");
+    pass(&mut stage, again, worker, b"a");
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 41);
+    assert_eq!(route(&paths[40]), (vec![again, worker], vec![worker, again]));
 }
