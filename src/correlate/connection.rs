@@ -27,7 +27,6 @@ pub struct Connection {
     pub requests: Option<Direction>,
     /// Since when it has its place in the order of handshakes.
     pub handshake: Option<Introduced>,
-    pub(super) is_unordered: bool,
     pub(super) direction_known: DirectionKnown,
     /// What messages say of it: for client to server if positive.
     pub(super) direction_voices: f64,

@@ -110,7 +110,7 @@ pub struct Order<'a> {
     only: Option<u32>,
 }
 
-impl<'a> Order<'a> {
+impl Order<'_> {
     /// Of a ROUTER that connects, and so has no other.
     pub(super) fn of_one(conn: Option<u32>) -> Self {
         Self { handshakes: &[], only: conn }

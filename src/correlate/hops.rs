@@ -169,7 +169,9 @@ impl Links {
         let [asked_one_by_one, answered_one_by_one] = [(&*arrived, &*forwarded), (&*returned, &*departed)]
             .map(|(causes, effects)| is_one_by_one(scene, causes, effects));
         if !answered_one_by_one && let Some(places) = places_of_replies(scene, messages) {
-            returned.iter_mut().for_each(|(_, place, rank)| *place = places.get(rank).copied().unwrap_or(*place));
+            for (_, place, rank) in &mut *returned {
+                *place = places.get(rank).copied().unwrap_or(*place);
+            }
         }
         let front = Front::new(scene, &name.conns);
         let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);

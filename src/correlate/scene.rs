@@ -124,7 +124,9 @@ impl<'a> Scene<'a> {
         }
         if conns.iter().any(|&conn| sockets.is_direction_open(conn)) {
             directions::hear(window, sockets);
-            conns.iter().for_each(|&conn| sockets.settle_direction(conn));
+            for &conn in &conns {
+                sockets.settle_direction(conn);
+            }
         }
         let sockets = &*sockets;
         let mut numbers = Numbers::default();

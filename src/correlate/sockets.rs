@@ -71,7 +71,7 @@ struct Socket {
     /// Eras whose beginnings were forgotten.
     eras_before: u32,
     /// Its type, as any of its connections told.
-    socket_type: Option<SocketType>,
+    kind: Option<SocketType>,
     handshakes: Handshakes,
 }
 
@@ -114,7 +114,6 @@ impl Sockets {
             opened,
             requests: None,
             handshake: None,
-            is_unordered: false,
             direction_known: DirectionKnown::ByFirst,
             direction_voices: 0.0,
             joined: false,
@@ -149,11 +148,9 @@ impl Sockets {
         connection.peers[direction] =
             PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
         if direction == Direction::ServerToClient {
-            self.accepting.entry(connection.sockets.s2c).or_default().socket_type = peer.socket_type;
+            self.accepting.entry(connection.sockets.s2c).or_default().kind = peer.socket_type;
         }
-        if !std::mem::replace(&mut connection.is_unordered, true) {
-            self.unordered.push(conn);
-        }
+        self.unordered.push(conn);
     }
 
     /// Puts the connections that introduced themselves in the order of their handshakes.
@@ -161,7 +158,6 @@ impl Sockets {
         let mut changed: FxHashMap<SocketId, FxHashSet<u32>> = FxHashMap::default();
         for conn in std::mem::take(&mut self.unordered) {
             let Some(connection) = self.connections.get_mut(conn) else { continue };
-            connection.is_unordered = false;
             let now = connection.introduced(Direction::ClientToServer);
             let before = std::mem::replace(&mut connection.handshake, now);
             let Some(socket) = self.accepting.get_mut(&connection.sockets.s2c).filter(|_| before != now) else {
@@ -250,7 +246,7 @@ impl Sockets {
     /// The type of a socket, as any of its connections told.
     pub fn socket_type(&self, socket: SocketId) -> Option<SocketType> {
         if is_accepting(socket) {
-            self.accepting.get(&socket)?.socket_type
+            self.accepting.get(&socket)?.kind
         } else {
             self.connections.get(socket / 2)?.peers.c2s.socket_type
         }
