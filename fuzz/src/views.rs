@@ -6,6 +6,7 @@ use std::io::{self, Cursor, Write};
 use std::ops::ControlFlow;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
+use zmtpscope::analyze::accounts::{Accounts, PER_CONNECTION};
 use zmtpscope::analyze::connection::ConnectionSummary;
 use zmtpscope::analyze::engine::{Analyzer, Options};
 use zmtpscope::analyze::health::Health;
@@ -152,8 +153,10 @@ impl Observer for AllViews {
 
 /// Analyses what `feed` gives, shows it in every way, and checks what was written.
 pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllViews>)) {
+    let limits = options.limits.clone();
     let mut analyzer = Analyzer::new(options, AllViews::new(choice));
     feed(&mut analyzer);
+    check_accounts(analyzer.accounts(), &limits);
     let (views, health) = analyzer.finish();
     check_counts(&views, &health);
     let facts = CaptureFacts { health, ..CaptureFacts::default() };
@@ -161,6 +164,17 @@ pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllVie
         view.finish(&facts).expect("writing to memory cannot fail");
         check(kind, format, &output.0.borrow());
     }
+}
+
+/// What is held is within its limits, but for the latest packet and what each connection may keep.
+fn check_accounts(accounts: Accounts, limits: &Limits) {
+    const LATEST: usize = 1 << 18;
+    let Accounts { pending, undecided, datagrams, sessions, summaries } = accounts;
+    let kept = limits.connections * PER_CONNECTION + LATEST;
+    assert!(pending <= limits.pending_total_bytes + LATEST, "{accounts:?}");
+    assert!(undecided.max(datagrams) <= limits.held_total_bytes + kept, "{accounts:?}");
+    assert!(sessions <= limits.session_total_bytes + kept, "{accounts:?}");
+    assert!(summaries <= limits.summary_total_bytes + LATEST, "{accounts:?}");
 }
 
 /// A file that is read so many packets at a time.

@@ -65,11 +65,13 @@ pub struct Interest {
     pub messages: bool,
     /// [`Observer::path`] is wanted: messages are correlated.
     pub paths: bool,
+    /// Number of the path that is wanted with what else its hops could have been joined to.
+    pub explained: Option<u64>,
 }
 
 impl Interest {
     /// Connections and findings alone.
-    pub const NOTHING_ELSE: Self = Self { frames: false, messages: false, paths: false };
+    pub const NOTHING_ELSE: Self = Self { frames: false, messages: false, paths: false, explained: None };
 
     /// Paths, and connections and findings.
     pub const PATHS: Self = Self { paths: true, ..Self::NOTHING_ELSE };
@@ -78,7 +80,7 @@ impl Interest {
 impl Default for Interest {
     /// All but paths, which cost the most.
     fn default() -> Self {
-        Self { frames: true, messages: true, paths: false }
+        Self { frames: true, messages: true, ..Self::NOTHING_ELSE }
     }
 }
 

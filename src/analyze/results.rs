@@ -40,7 +40,7 @@ impl<O: Observer> Results<O> {
         Self {
             observer,
             interest,
-            correlator: interest.paths.then(|| Correlator::new(limits)),
+            correlator: interest.paths.then(|| Correlator::new(limits).explaining(interest.explained)),
             ended: Ended::new(limits),
             told_early: 0,
             findings: Vec::new(),

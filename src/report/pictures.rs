@@ -90,7 +90,8 @@ impl PathPictures {
 
 impl Observer for PathPictures {
     fn interest(&self) -> Interest {
-        Interest::PATHS
+        let explained = self.settings.path.filter(|_| self.settings.format == Format::Table);
+        Interest { explained, ..Interest::PATHS }
     }
 
     fn path(&mut self, path: &Path) {

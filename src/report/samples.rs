@@ -123,6 +123,7 @@ fn hop(conn: u32, direction: Direction, client: u16, server: u16, packet: u64, a
         identity: None,
         evidence: Evidence::Origin,
         confidence: 1.0,
+        alternatives: None,
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
+//! * [`paths`]: what is said of each request, field by field, against the same truth;
+//! * [`explanations`]: what is said in words of one request;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`security`]: mechanisms without keys, and what refusals say;
 //! * [`datagrams`]: UDP of RADIO, and PGM;
@@ -25,6 +27,7 @@ mod clocks;
 mod conversation;
 mod curve;
 mod datagrams;
+mod explanations;
 mod fixture;
 mod formats;
 mod hostile;
@@ -39,6 +42,7 @@ mod metamorphic;
 mod numbering;
 mod one_direction;
 mod packets;
+mod paths;
 mod program;
 mod recording;
 mod security;
