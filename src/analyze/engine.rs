@@ -1,6 +1,6 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 //!
-//! [`Dissection`] is the part before the results; [`super::stages`] may run the two on different threads.
+//! `Dissection` is the part before the results; [`super::stages`] may run the two on different threads.
 
 use super::accounts::Accounts;
 use super::connection::ConnectionSummary;

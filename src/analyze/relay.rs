@@ -56,7 +56,7 @@ struct Kept {
 }
 
 /// Some events, in order.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Dispatch {
     told: Vec<Told>,
     messages: Vec<Kept>,
@@ -71,6 +71,17 @@ pub(super) struct Dispatch {
 pub(super) struct Known(FxHashMap<u32, (Ends, PerDirection<Peer>)>);
 
 impl Dispatch {
+    /// None, and room for as many as usually come: buffers of many sizes, while they grow, would leave the heap in pieces.
+    pub(super) fn new() -> Self {
+        Self {
+            told: Vec::with_capacity(LARGE + 1),
+            messages: Vec::with_capacity(LARGE + 1),
+            parts: Vec::with_capacity(2 * LARGE),
+            heads: Vec::with_capacity(LARGE_OCTETS),
+            boxed: 0,
+        }
+    }
+
     /// Whether it is time to hand it on.
     fn is_large(&self) -> bool {
         self.told.len() >= LARGE || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
@@ -136,7 +147,7 @@ pub(super) struct Relay<S> {
 
 impl<S: FnMut(&mut Dispatch)> Relay<S> {
     pub(super) fn new(interest: Interest, send: S) -> Self {
-        Self { interest, dispatch: Dispatch::default(), changed: FxHashSet::default(), send }
+        Self { interest, dispatch: Dispatch::new(), changed: FxHashSet::default(), send }
     }
 
     /// Hands on what there is, be it nothing.

@@ -8,7 +8,7 @@
 //!
 //! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
 //! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
-//! live, reading may be [`LIVE_BATCHES`] ahead, and beyond that it is the kernel that drops, and counts. Memory is used again.
+//! live, reading may be 64 batches ahead, and beyond that it is the kernel that drops, and counts. Memory is used again.
 //! The observer stays on the thread that called.
 
 use super::engine::{Dissection, Options};
@@ -223,7 +223,7 @@ impl Course<'_> {
             let (shown, blank) = channel::<Dispatch>();
             let dissecting = spawn(scope, "dissect", move || {
                 let hand_on = |dispatch: &mut Dispatch| {
-                    let dispatch = std::mem::replace(dispatch, blank.try_recv().unwrap_or_default());
+                    let dispatch = std::mem::replace(dispatch, blank.try_recv().unwrap_or_else(|_| Dispatch::new()));
                     // Nobody takes it where the observer panicked, which the thread that called will find out.
                     let _ = told.send(Tidings::Told(dispatch));
                 };

@@ -107,10 +107,8 @@ fn open(capture: &Path) -> FileSource {
 
 fn each_view(mut check: impl FnMut((ViewKind, Format))) {
     for kind in KINDS {
-        let other = if kind == ViewKind::Topology { Format::Dot } else { Format::Json };
-        for format in [Format::Table, Format::Jsonl, other] {
-            check((kind, format));
-        }
+        check((kind, Format::Table));
+        check((kind, Format::Jsonl));
     }
 }
 
@@ -120,10 +118,8 @@ fn every_view_of_every_fixture_is_the_same() {
         let options = options(&capture);
         each_view(|view| {
             let (expected, _) = shown(&mut open(&capture), view, &options, None, 1);
-            for jobs in JOBS {
-                let (found, _) = shown(&mut open(&capture), view, &options, None, jobs);
-                assert_eq!(expected, found, "{}: {view:?} with {jobs} jobs", capture.display());
-            }
+            let (found, _) = shown(&mut open(&capture), view, &options, None, 2);
+            assert_eq!(expected, found, "{}: {view:?}", capture.display());
         });
     }
 }
@@ -135,7 +131,7 @@ fn batches_show_nowhere() {
         for kind in [ViewKind::Analyze, ViewKind::Frames, ViewKind::Messages, ViewKind::Paths] {
             let view = (kind, Format::Jsonl);
             let (expected, _) = shown(&mut open(&capture), view, &options, None, 1);
-            for (jobs, most) in [(1, 1), (2, 1), (2, 3), (8, 64)] {
+            for (jobs, most) in [(1, 1), (2, 3)] {
                 let (found, _) = shown(&mut Morsels(open(&capture), most), view, &options, None, jobs);
                 assert_eq!(expected, found, "{}: {view:?}, {most} at a time", capture.display());
             }
@@ -173,7 +169,7 @@ fn what_is_given_up_for_want_of_memory_is_the_same() {
         for kind in [ViewKind::Analyze, ViewKind::Messages, ViewKind::Paths, ViewKind::Findings] {
             let view = (kind, Format::Jsonl);
             let (expected, _) = shown(&mut open(&capture), view, &narrow(), None, 1);
-            for (jobs, most) in [(1, 2), (2, 5), (8, u64::MAX)] {
+            for (jobs, most) in [(1, 2), (8, 5)] {
                 let (found, _) = shown(&mut Morsels(open(&capture), most), view, &narrow(), None, jobs);
                 assert_eq!(expected, found, "{}: {view:?} with {jobs} jobs", capture.display());
             }

@@ -128,7 +128,7 @@ fn a_request_that_got_stuck_counts_for_the_route_it_had_begun() {
     assert!(text.contains("4 clients (REQ) → 127.0.0.1:5555 [proxy] 127.0.0.1:5556 → 1 worker\n"), "{text}");
     assert!(text.contains("5 requests: 4 complete, 1 broken; least confidence 0.999"), "{text}");
     assert!(text.contains("latency p50 183 µs, p90 183 µs, p99 183 µs, max 183 µs"), "{text}");
-    assert!(text.contains("from hop to hop, p50: 41.0 µs │ 101 µs │ 41.0 µs"), "{text}");
+    assert!(text.contains("from hop to hop, p50: 41.2 µs │ 101 µs │ 41.2 µs"), "{text}");
     assert!(text.contains("error mechanism-mismatch ×2"), "{text}");
 }
 
