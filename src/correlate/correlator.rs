@@ -98,7 +98,8 @@ impl Correlator {
 
     /// Time passes. Cheap to call often.
     pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
-        if now - self.looked < LOOK_EVERY {
+        // Time may seem to go back after a packet with a wrong time.
+        if (Duration(0)..LOOK_EVERY).contains(&(now - self.looked)) {
             return;
         }
         self.looked = now;

@@ -20,6 +20,7 @@ mod across_gaps;
 mod alignment;
 mod answers;
 pub mod assemble;
+pub mod clock;
 pub mod correlator;
 mod directions;
 pub mod findings;

@@ -35,6 +35,10 @@ const AT_A_NODE: f64 = 0.8;
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
 const REORDERED: f64 = 0.95;
 
+/// Nothing says that this worker answers in order but that it did so whenever it showed, and how often that is enough.
+const KEPT_ORDER: f64 = 0.95;
+const ENOUGH_TOLD: usize = 10;
+
 /// One of several outstanding requests of a worker that may answer in any order.
 const ANY_ORDER: f64 = 0.5;
 
@@ -84,8 +88,10 @@ pub(super) fn turns(
         }
     }
     let mut turns = Vec::new();
+    let keeps_order = keep_order(scene, &exchanges);
     for messages in &exchanges {
-        exchange(scene, nodes, opaque, messages, &mut turns);
+        let keeps_order = keeps_order.contains(&scene.window.record(messages[0]).conn);
+        exchange(scene, nodes, opaque, messages, keeps_order, &mut turns);
     }
     for messages in in_order.values() {
         across_gaps(scene, nodes, opaque, messages, &mut turns);
@@ -124,7 +130,14 @@ fn most(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]) ->
 }
 
 /// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
+fn exchange(
+    scene: &Scene<'_>,
+    nodes: &Nodes,
+    opaque: &Opaque,
+    messages: &[Rank],
+    keeps_order: bool,
+    turns: &mut Vec<Turn>,
+) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
     let most = most(scene, nodes, opaque, messages);
@@ -143,14 +156,18 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]
     let mut queue = Queue::default();
     for &rank in messages {
         if scene.is_request[rank as usize] {
-            turns.extend(queue.ask(scene, rank));
+            // At a node, what was passed on is not here, so that what is next to each other need not belong together.
+            if most < CERTAIN && !scene.losses.is_empty() {
+                queue.early = None;
+            }
+            turns.extend(queue.ask(scene, rank).map(|turn| Turn { confidence: turn.confidence.min(most), ..turn }));
         } else {
             turns.extend(queue.answer(scene, rank, ordered, most));
         }
     }
     if queue.is_in_doubt {
         turns.truncate(first);
-        by_likeness(scene, nodes, messages, most, turns);
+        by_likeness(scene, nodes, messages, keeps_order, most, turns);
     }
 }
 
@@ -219,7 +236,14 @@ impl Queue {
 }
 
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
-fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
+fn by_likeness(
+    scene: &Scene<'_>,
+    nodes: &Nodes,
+    messages: &[Rank],
+    keeps_order: bool,
+    most: f64,
+    turns: &mut Vec<Turn>,
+) {
     // All have the envelope in common.
     let body = |rank: Rank| scene.window.head(rank, envelope_parts(scene, nodes, rank).end);
     let mut likeness = Likeness::default();
@@ -247,6 +271,7 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
         answered.clear();
         found.clear();
     }
+    let in_order = keeps_order && answered.is_empty();
     let mut queue = Queue::default();
     for &rank in messages {
         if scene.is_request[rank as usize] {
@@ -257,10 +282,48 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
             let confidence = if likeliest.is_clear { REPEATED } else { LIKELY };
             let confidence = confidence.min(most);
             turns.push(Turn { request: likeliest.request, reply: rank, evidence: Evidence::Content, confidence });
-        } else if let Some(turn) = queue.answer(scene, rank, false, most) {
-            turns.push(Turn { confidence: turn.confidence.min(LIKELY), ..turn });
+        } else if let Some(turn) = queue.answer(scene, rank, in_order, most) {
+            turns.push(Turn { confidence: turn.confidence.min(if in_order { KEPT_ORDER } else { LIKELY }), ..turn });
         }
     }
+}
+
+/// Connections on which replies kept the order of the requests of several requesters, though others waited, all along: by
+/// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell).
+fn keep_order(scene: &Scene<'_>, exchanges: &[Vec<Rank>]) -> FxHashSet<u32> {
+    let mut by_conn: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+    for (number, messages) in exchanges.iter().enumerate() {
+        let conn = scene.window.record(messages[0]).conn;
+        if !answers_in_order(scene, conn) && !scene.sockets.connection(conn).has_gaps() {
+            by_conn.entry(conn).or_default().push(number);
+        }
+    }
+    let mut found = FxHashSet::default();
+    for (conn, numbers) in by_conn.into_iter().filter(|(_, numbers)| numbers.len() > 1) {
+        let begins_in_gap = scene.sockets.connection(conn).is_incomplete();
+        let mut messages: Vec<(Rank, usize)> =
+            numbers.into_iter().flat_map(|number| exchanges[number].iter().map(move |&rank| (rank, number))).collect();
+        messages.sort_unstable();
+        let mut waiting: VecDeque<usize> = VecDeque::new();
+        let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
+        let mut told = 0;
+        let is_kept = messages.iter().all(|&(rank, number)| {
+            if scene.is_request[rank as usize] {
+                waiting.push_back(number);
+                *of_one.entry(number).or_default() += 1;
+                return true;
+            }
+            let Some(first) = waiting.pop_front() else { return begins_in_gap };
+            let count = of_one.entry(first).or_default();
+            told += usize::from(*count <= waiting.len());
+            *count -= 1;
+            first == number
+        });
+        if is_kept && told >= ENOUGH_TOLD {
+            found.insert(conn);
+        }
+    }
+    found
 }
 
 /// A REP answers one request at a time, a REQ asks one at a time (RFC 28).

@@ -1,5 +1,6 @@
 //! The messages under correlation: small records, in causal order as far as the capture shows it.
 
+use super::clock::Clock;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
@@ -71,6 +72,7 @@ pub struct Window {
     /// Octets of the parts that can be identities, by their hash.
     identities: FxHashMap<u64, Box<[u8]>>,
     heads: Vec<u8>,
+    clock: Clock,
 }
 
 impl Window {
@@ -113,6 +115,12 @@ impl Window {
             parts: first..self.parts.len() as u32,
             head: head..self.heads.len() as u32,
         });
+        let number = self.records.len() - 1;
+        if let Some((wrong, at)) = self.clock.pass(number, message.available.at, message.available.packet) {
+            for number in wrong {
+                self.records[number].available = at;
+            }
+        }
     }
 
     /// How many messages there are.
@@ -127,6 +135,7 @@ impl Window {
 
     /// Puts the records in the order of their capture: by time, ties by packet. Messages of one direction keep their order.
     pub fn sort(&mut self) {
+        self.clock.forget();
         self.records.sort_by_key(|r| (r.available, r.available_packet, r.conn, r.direction, r.ordinal));
     }
 
