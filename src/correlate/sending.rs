@@ -31,16 +31,13 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How far back in time the next in turn may have been captured, on average, for turns to be believed.
 const MEAN_BACKWARDS_NS: f64 = 500_000.0;
 
-/// The same where messages are missing, and how many is only known by their octets.
-const MEAN_BACKWARDS_WITH_GAPS_NS: f64 = 50_000.0;
-
 /// The places of messages in the order in which they were sent.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     places: FxHashMap<Rank, u64>,
     /// Those places in order. Some are left out where messages are missing.
     taken: Vec<u64>,
-    /// Nothing is missing, or the times of the capture agree well.
+    /// Nothing is missing: else turns are counted by the octets of gaps.
     is_sure: bool,
 }
 
@@ -83,8 +80,7 @@ impl Sending {
         if mean > MEAN_BACKWARDS_NS {
             return Self::default();
         }
-        let has_gaps = |rank: &Rank| scene.connection(*rank).has_gaps();
-        let is_sure = mean <= MEAN_BACKWARDS_WITH_GAPS_NS || !messages.iter().any(has_gaps);
+        let is_sure = !messages.iter().any(|&rank| scene.connection(rank).is_incomplete());
         let first = order[0].0;
         let taken: Vec<u64> = order.iter().map(|&(place, _)| (place - first) as u64).collect();
         Self { places: order.iter().map(|&(_, rank)| rank).zip(taken.iter().copied()).collect(), taken, is_sure }

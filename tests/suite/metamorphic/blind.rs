@@ -41,6 +41,23 @@ fn a_capture_that_begins_later_follows_what_it_saw_whole() {
     }
 }
 
+#[test]
+fn packets_lost_leave_doubts_where_nothing_differs() {
+    for name in NAMES {
+        for seed in 0..12 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let one_in = [100, 30, 15][seed as usize % 3];
+            let fixture = fixture::named(name);
+            let request_of = tokens(&fixture, &analyze(&fixture.packets()));
+            let left: Vec<_> = blinded(fixture.packets()).into_iter().filter(|_| random.u32(0..one_in) != 0).collect();
+            let what = format!("{name}, blind, one packet in {one_in} lost, seed {seed}");
+            for path in &analyze(&left).paths {
+                assert_no_sure_link_joins_two(path, &request_of, &what);
+            }
+        }
+    }
+}
+
 /// Asserts that every request is followed of which all messages are left, but for a few, and that nothing sure is wrong.
 fn assert_followed(name: &str, how: &str, few: usize, change: impl Fn(Vec<OwnedPacket>) -> Vec<OwnedPacket>) {
     let what = format!("{name}, {how}");
