@@ -30,7 +30,7 @@ impl TopologyView {
 
 impl Observer for TopologyView {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn path(&mut self, path: &Path) {
@@ -90,7 +90,7 @@ impl PathPictures {
 
 impl Observer for PathPictures {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn explains(&self) -> Option<u64> {

@@ -14,6 +14,7 @@
 //! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`memory`]: what hostile captures make an analysis hold, measured by its own accounts;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`jobs`]: any number of threads, and any batches;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
@@ -31,6 +32,7 @@ mod fixture;
 mod formats;
 mod hostile;
 mod hostile_peers;
+mod jobs;
 #[cfg(all(feature = "libpcap", target_os = "linux"))]
 mod keylog;
 #[cfg(feature = "libpcap")]
