@@ -148,7 +148,8 @@ fn rounds(scene: &Scene<'_>, lanes: &[Lane], messages: &[Rank]) -> Vec<i64> {
         let next = lane.messages.get(count).map(|&next| ordinal(scene, next));
         let last = count.checked_sub(1).map(|last| ordinal(scene, lane.messages[last]) + 1);
         let least = last.or(next).unwrap_or_default();
-        (least, next.unwrap_or(least))
+        // Messages whose times are wrong may stand in another order than they were sent in.
+        (least, next.map_or(least, |next| next.max(least)))
     };
     let ahead = |lane: &Lane| {
         let mut ahead: Vec<i64> = pauses
