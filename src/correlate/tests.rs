@@ -69,8 +69,12 @@ impl Stage {
             let peer = Peer { socket_type: Some(socket_type), introduced, ..Peer::default() };
             self.correlator.peer(conn, direction, &peer);
         };
-        conns.iter().for_each(|&conn| introduce(conn, C2s, S::REQ));
-        conns.iter().rev().for_each(|&conn| introduce(conn, S2c, S::ROUTER));
+        for &conn in &conns {
+            introduce(conn, C2s, S::REQ);
+        }
+        for &conn in conns.iter().rev() {
+            introduce(conn, S2c, S::ROUTER);
+        }
         conns
     }
 
