@@ -82,7 +82,7 @@ impl Sending {
         if mean > MEAN_BACKWARDS_NS {
             return Self::default();
         }
-        let is_sure = !messages.iter().any(|&rank| scene.connection(rank).is_incomplete());
+        let is_sure = !messages.iter().any(|&rank| scene.connection(rank).has_gaps());
         let first = order[0].0;
         let taken: Vec<u64> = order.iter().map(|&(place, _)| (place - first) as u64).collect();
         Self { places: order.iter().map(|&(_, rank)| rank).zip(taken.iter().copied()).collect(), taken, is_sure }
