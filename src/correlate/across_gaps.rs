@@ -69,7 +69,7 @@ pub(super) struct Front {
 
 impl Front {
     /// Of these connections.
-    pub(super) fn new(scene: &Scene<'_>, conns: &[u32], by_conn: &FxHashMap<u32, Vec<Rank>>) -> Self {
+    pub(super) fn new(scene: &Scene<'_>, conns: &[u32]) -> Self {
         if scene.losses.is_empty() {
             return Self::default();
         }
@@ -78,7 +78,7 @@ impl Front {
             conns.iter().map(move |&conn| (conn, if reply { asking(conn).reverse() } else { asking(conn) }))
         };
         let mut in_turn = FxHashMap::default();
-        for messages in conns.iter().filter_map(|conn| by_conn.get(conn)).filter(|list| takes_turns(scene, list)) {
+        for messages in conns.iter().map(|&conn| scene.messages_of(conn)).filter(|list| takes_turns(scene, list)) {
             for pair in messages.windows(2) {
                 if scene.is_request[pair[0] as usize] {
                     in_turn.insert(pair[0], pair[1]);
@@ -107,9 +107,9 @@ pub(super) fn holes_behind(scene: &Scene<'_>, backends: &[(SocketId, Backend)], 
     if scene.losses.is_empty() {
         return Holes::default();
     }
-    let conns = backends.iter().flat_map(|(socket, _)| &scene.sockets.socket(*socket).connections);
+    let conns = backends.iter().flat_map(|(socket, _)| scene.sockets.connections_of(*socket));
     let asking = |conn: u32| scene.sockets.connection(conn).requests;
-    scene.losses.together(conns.filter_map(|&conn| {
+    scene.losses.together(conns.filter_map(|conn| {
         let asking = asking(conn)?;
         Some((conn, if requests { asking } else { asking.reverse() }))
     }))

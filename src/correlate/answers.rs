@@ -98,7 +98,8 @@ fn likely(requests: &[Letter<'_>], replies: &[Letter<'_>]) -> FxHashMap<Rank, Ra
             likeness.add(request.rank, request.body);
             known += 1;
         }
-        if let Some(likeliest) = likeness.find(reply.body, reply.rank).filter(|likeliest| likeliest.is_clear) {
+        if let Some(likeliest) = likeness.find(reply.rank, reply.body, |_| false).filter(|likeliest| likeliest.is_clear)
+        {
             found.insert(reply.rank, likeliest.request);
         }
     }

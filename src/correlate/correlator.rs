@@ -30,6 +30,8 @@ pub struct Correlator {
     limit: usize,
     answer_time: Duration,
     paths: u64,
+    /// The path of which alternatives are told.
+    explained: Option<u64>,
     given_up: u64,
     /// When the window was last looked through for lack of packets.
     looked: Timestamp,
@@ -48,15 +50,22 @@ impl Correlator {
     /// Nothing seen yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            sockets: Sockets::default(),
+            sockets: Sockets::new(limits),
             nodes: Nodes::default(),
             window: Window::default(),
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
             paths: 0,
+            explained: None,
             given_up: 0,
             looked: Timestamp::default(),
         }
+    }
+
+    /// Tells alternatives of the path of this number.
+    #[must_use]
+    pub fn explaining(self, path: Option<u64>) -> Self {
+        Self { explained: path, ..self }
     }
 
     /// A connection got its number; they come in order, from 0.
@@ -78,6 +87,10 @@ impl Correlator {
     /// A connection is over.
     pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         self.sockets.disconnect(conn, at, by_server);
+        // Connections without a request or reply fill no window.
+        if self.sockets.are_many_ended() {
+            self.release(at);
+        }
     }
 
     /// A message is complete.
@@ -124,6 +137,19 @@ impl Correlator {
         }
     }
 
+    /// Forgets connections that are over and of which nothing is under correlation.
+    fn release(&mut self, now: Timestamp) {
+        if self.sockets.release(&self.window, now) {
+            self.nodes.forget(&self.sockets);
+        }
+    }
+
+    /// How many connections are known.
+    #[cfg(test)]
+    pub(super) fn known_connections(&self) -> usize {
+        self.sockets.known_connections()
+    }
+
     /// Correlates the window, reports what is to be reported, keeps the rest.
     fn resolve(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
         if self.window.is_empty() {
@@ -131,8 +157,8 @@ impl Correlator {
         }
         self.window.sort();
         let scene = Scene::new(&self.window, &mut self.sockets);
-        self.nodes.learn(&scene);
-        let links = Links::find(&scene, &self.nodes);
+        let passages = self.nodes.learn(&scene);
+        let links = Links::find(&scene, &self.nodes, &passages);
         let mut keep = vec![false; self.window.len()];
         for component in components(&scene, &self.nodes, &links) {
             let last = assemble::last_time(&scene, &component);
@@ -144,13 +170,20 @@ impl Correlator {
             if !reported {
                 component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);
             } else if component.is_path {
-                on(&assemble::path(&scene, &self.nodes, &links, &component, self.paths));
+                let mut path = assemble::path(&scene, &self.nodes, &links, &component, self.paths);
+                if self.explained == Some(self.paths) {
+                    assemble::explain(&scene, &self.nodes, &links, &component, &mut path);
+                }
+                on(&path);
                 self.paths += 1;
             }
         }
-        for conn in links.joined {
+        let newest = self.window.record(self.window.len() as Rank - 1).available;
+        let joined: Vec<u32> = links.joined(&scene).collect();
+        for conn in joined {
             self.sockets.set_joined(conn);
         }
         self.window.retain(&keep);
+        self.release(newest);
     }
 }

@@ -5,12 +5,16 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
+use super::carried::{Carried, Tagged, TaggedMessage};
+use super::handshakes::Order;
+use super::names::{Name, Names};
 use super::pairing::is_shortly_before;
-use super::scene::{Handshakes, Scene};
+use super::scene::{Front, Scene};
 use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -39,49 +43,14 @@ const FINALISTS: usize = 6;
 /// A name that is at least so sure is not looked for again.
 const SURE: f64 = 0.99;
 
+/// The longest identity that a ROUTER is known to assign itself: 0MQ 2.x does, a zero octet and a UUID.
+const LONGEST_ASSIGNED: usize = 17;
+
 /// A message without an explanation where that may be missing.
 const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
 const PREDICTION: f64 = 6.0;
-
-/// The messages tagged with one identity.
-#[derive(Clone, Debug, Default)]
-pub struct Tagged {
-    /// Requests that carry it, in order.
-    pub requests: Vec<TaggedMessage>,
-    /// Replies that carry it, in order.
-    pub replies: Vec<TaggedMessage>,
-    /// Others that carry it may have gone by other sockets: those of a DEALER that connects to several endpoints.
-    pub is_part: bool,
-}
-
-/// A message at the back end of a node.
-#[derive(Clone, Copy, Debug)]
-pub struct TaggedMessage {
-    /// Which.
-    pub rank: Rank,
-    /// Hash of the parts after the identity.
-    pub suffix: u64,
-    /// How many parts of its counterpart at the front end stand before these.
-    pub strip: usize,
-    /// Its number among all messages of this direction at the node's back ends.
-    pub place: u32,
-}
-
-/// What an identity names.
-#[derive(Clone, Debug)]
-pub struct Name {
-    /// The connections: one, or for an announced identity all that announced it, oldest first.
-    pub conns: Vec<u32>,
-    /// Whether it was announced.
-    pub announced: bool,
-    /// How sure, 0 to 1.
-    pub confidence: f64,
-}
-
-/// Names of the connections of one ROUTER, by hash of the identity. Ordered, so that results do not depend on hashing.
-pub type Names = BTreeMap<u64, Name>;
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -108,48 +77,54 @@ impl Fit {
     }
 }
 
-/// Finds what identities name on a ROUTER. What is known of assigned ones is kept; announced ones may have moved to
-/// another connection since.
-pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
-    let mut names = Names::new();
+/// Finds what identities name on a ROUTER, as far as that is not known. What is known of assigned ones is kept; announced
+/// ones may have moved to another connection since.
+pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Name)> {
+    let frontend = carried.frontend;
+    let mut found = Vec::new();
     let announced = announced(scene, frontend);
     let mut open = Vec::new();
-    for (&identity, messages) in tagged {
-        let before = known.get(&identity).filter(|name| name.confidence >= SURE);
-        let name = match announced.get(&identity) {
+    for (identity, messages) in carried.iter() {
+        let before = known.get(identity).filter(|name| name.confidence >= SURE);
+        match announced.get(&identity) {
             Some(now) => {
-                let mut conns = before.map_or_else(Vec::new, |name| name.conns.clone());
-                conns.extend(now.iter().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
-                Some(Name { conns, announced: true, confidence: 0.999 })
+                let is_new = |conn: &u32| before.is_none_or(|name| name.conns.binary_search(conn).is_err());
+                let mut conns: SmallVec<[u32; 2]> = now.iter().copied().filter(is_new).collect();
+                if !conns.is_empty() || before.is_some_and(|name| !name.announced) {
+                    conns.extend(before.iter().flat_map(|name| &name.conns).copied());
+                    conns.sort_unstable();
+                    found.push((identity, Name { conns, announced: true, confidence: 0.999 }));
+                }
             }
-            None => before.cloned(),
-        };
-        match name {
-            Some(name) => {
-                names.insert(identity, name);
-            }
-            None => open.push((identity, messages)),
+            None if before.is_some() => {}
+            None if can_be_assigned(scene, frontend, identity) => open.push((identity, messages)),
+            None => {}
         }
     }
     if open.is_empty() {
         // Once all are known, a window costs its own messages, not all names ever learned.
-        return names;
+        return found;
     }
-    let taken: FxHashSet<u32> =
-        known.values().chain(names.values()).flat_map(|name| name.conns.iter().copied()).collect();
-    let conns = scene.routers.get(&frontend).into_iter().flatten().copied();
-    let anonymous: Vec<u32> = conns.filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
+    // Whose turn it is must not depend on what happened to be captured first.
+    open.sort_unstable_by_key(|(identity, _)| *identity);
+    let named: FxHashSet<u32> = found.iter().flat_map(|(_, name)| name.conns.iter().copied()).collect();
+    let is_free = |conn: &u32| !known.has(*conn) && !named.contains(conn) && is_anonymous(scene, *conn);
+    let anonymous: Vec<u32> = scene.routers.get(&frontend).into_iter().flatten().copied().filter(is_free).collect();
     for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
-        names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
+        let conns = SmallVec::from_slice(&[choice.conn]);
+        found.push((identity, Name { conns, announced: false, confidence: choice.confidence() }));
     }
-    names
+    found
 }
 
-/// How well the connections that `names` gives explain all tagged messages.
-pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> Fit {
+/// How well the connections that names give explain all tagged messages.
+pub fn fit(scene: &Scene<'_>, carried: &Carried, known: &Names, found: &[(u64, Name)]) -> Fit {
     let mut fit = Fit::default();
-    for (identity, messages) in tagged {
-        let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
+    let found: FxHashMap<u64, &Name> = found.iter().map(|(identity, name)| (*identity, name)).collect();
+    let sure = |identity: u64| known.get(identity).filter(|name| name.confidence >= SURE);
+    for (identity, messages) in carried.iter() {
+        let name = found.get(&identity).copied().or_else(|| sure(identity));
+        let conns = name.map_or(&[][..], |name| &name.conns);
         fit.add(fit_of(scene, messages, conns, usize::MAX));
     }
     fit
@@ -169,6 +144,18 @@ fn announced(scene: &Scene<'_>, frontend: Frontend) -> FxHashMap<u64, Vec<u32>> 
 fn peer_identity(scene: &Scene<'_>, conn: u32) -> Option<u64> {
     let connection = scene.sockets.connection(conn);
     connection.peers[connection.requests?].identity
+}
+
+/// Whether an identity that nobody was seen to announce may be the name of a peer all the same: one that the ROUTER assigned, or
+/// that was announced before the capture. ROUTERs assign numbers and UUIDs, which are no text.
+fn can_be_assigned(scene: &Scene<'_>, frontend: Frontend, identity: u64) -> bool {
+    let is_unseen = |conn: &u32| {
+        let connection = scene.sockets.connection(*conn);
+        connection.requests.is_none_or(|asks| connection.peers[asks].introduced.is_none())
+    };
+    let is_text = |octets: &[u8]| octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    scene.window.identity(identity).is_some_and(|octets| octets.len() <= LONGEST_ASSIGNED && !is_text(octets))
+        || scene.routers.get(&frontend).into_iter().flatten().any(is_unseen)
 }
 
 fn is_anonymous(scene: &Scene<'_>, conn: u32) -> bool {
@@ -280,11 +267,12 @@ impl PartialEq for Waiting {
 impl Eq for Waiting {}
 
 /// Gives each identity a connection of its own.
-fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+    let free = anonymous.iter().copied().collect();
     let candidates: Vec<Candidates> = open
         .iter()
         .map(|(identity, messages)| {
-            let ranked = rank_candidates(scene, frontend, messages, anonymous);
+            let ranked = rank_candidates(scene, frontend, *messages, anonymous, &free);
             Candidates { identity: *identity, ranked }
         })
         .collect();
@@ -300,8 +288,15 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
+fn rank_candidates(
+    scene: &Scene<'_>,
+    frontend: Frontend,
+    messages: Tagged<'_>,
+    anonymous: &[u32],
+    free: &FxHashSet<u32>,
+) -> Vec<(u32, Fit)> {
+    let tried =
+        if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
     ranked.sort_by(by_cost);
@@ -320,16 +315,16 @@ fn by_cost(a: &(u32, Fit), b: &(u32, Fit)) -> Ordering {
 }
 
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
-fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32> {
+fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &FxHashSet<u32>) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        let arrivals = &scene.front(forward.strip).socket_arrivals;
+        let arrivals = scene.front(Front::SocketArrivals, forward.strip);
         let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
         let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
         for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
-            if is_anonymous(scene, conn) && seen.insert(conn) {
+            if free.contains(&conn) && seen.insert(conn) {
                 conns.push(conn);
             }
             if conns.len() >= CANDIDATES {
@@ -346,7 +341,7 @@ fn may_cause(scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
 }
 
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
@@ -358,7 +353,7 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
     let mut last = None;
     for forward in messages.requests.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *forward;
-        let arrivals = &scene.front(strip).arrivals;
+        let arrivals = scene.front(Front::Arrivals, strip);
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
             arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
@@ -374,14 +369,14 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         last = cause.or(last);
     }
     if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
-        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
+        let arrived = sum(&|conn| scene.front(Front::Arrivals, latest.strip).owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
     last = None;
     for reply in messages.replies.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *reply;
-        let departures = &scene.front(strip).departures;
+        let departures = scene.front(Front::Departures, strip);
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
             departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))
@@ -408,10 +403,10 @@ impl Fit {
 }
 
 /// Whether some of the messages tagged with an identity, or of the connection that it may name, may be missing.
-fn is_incomplete(scene: &Scene<'_>, messages: &Tagged, conn: u32) -> bool {
+fn is_incomplete(scene: &Scene<'_>, messages: Tagged<'_>, conn: u32) -> bool {
     let has_gaps = |message: &TaggedMessage| scene.connection(message.rank).has_gaps();
     scene.sockets.connection(conn).is_incomplete()
-        || !scene.losses.is_empty() && messages.requests.iter().chain(&messages.replies).any(has_gaps)
+        || !scene.losses.is_empty() && messages.requests.iter().chain(messages.replies).any(has_gaps)
 }
 
 /// Whether requests or replies of these connections may be missing between two ranks.
@@ -426,7 +421,7 @@ fn is_missing(scene: &Scene<'_>, conns: &[u32], requests: bool, after: Rank, bef
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
-fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
     let late = if delay.0 < 0 { LATE } else { 0.0 };
     (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
@@ -436,7 +431,7 @@ fn cost(scene: &Scene<'_>, messages: &Tagged, tagged: &TaggedMessage, delay: Dur
 struct HandshakeOrder<'a> {
     /// The number of the first connection in `order`.
     base: u32,
-    order: &'a [u32],
+    order: Order<'a>,
 }
 
 impl<'a> HandshakeOrder<'a> {
@@ -447,16 +442,20 @@ impl<'a> HandshakeOrder<'a> {
         candidates: &[Candidates],
         chosen: &BTreeMap<u64, Choice>,
     ) -> Option<Self> {
-        let Handshakes { order, place } = scene.handshakes(frontend)?;
+        let order = scene.sockets.handshakes(frontend);
+        let place = |conn: u32| {
+            let connection = scene.sockets.connection(conn);
+            order.place(frontend, connection.handshake?, conn)
+        };
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;
         for candidate in candidates {
             let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
             let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
             let number = number(scene, candidate.identity);
-            if let (Some(number), Some(at)) = (number, best.and_then(|conn| place.get(&conn))) {
+            if let (Some(number), Some(at)) = (number, best.and_then(place)) {
                 numbered += 1;
-                *votes.entry(number.wrapping_sub(*at)).or_default() += 1;
+                *votes.entry(number.wrapping_sub(at)).or_default() += 1;
             }
         }
         let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
@@ -465,7 +464,7 @@ impl<'a> HandshakeOrder<'a> {
 
     fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {
         let at = number(scene, identity)?.wrapping_sub(self.base);
-        self.order.get(at as usize).copied()
+        self.order.at(at)
     }
 }
 

@@ -18,17 +18,23 @@
 
 mod across_gaps;
 mod alignment;
+mod alternatives;
 mod answers;
 pub mod assemble;
+pub mod carried;
 pub mod clock;
+pub mod connection;
+mod connections;
 pub mod correlator;
 mod directions;
 pub mod findings;
+pub mod handshakes;
 pub mod hops;
 pub mod identities;
 pub mod index;
 mod likeness;
 pub mod losses;
+pub mod names;
 pub mod nodes;
 mod opaque;
 mod pairing;

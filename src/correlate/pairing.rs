@@ -12,16 +12,19 @@ use crate::base::time::Duration;
 pub(super) const CERTAIN: f64 = 0.999;
 
 /// Messages of equal content waited on several connections at once: any of them may have been read first.
-const SEVERAL_QUEUES: f64 = 0.6;
+const SEVERAL_QUEUES: f64 = 0.4;
 
 /// Messages of equal content left over several connections at once: which was first is only known from the capture.
 const OVERTAKING: f64 = 0.8;
+
+/// The same, and some of them may be missing.
+const OVERTAKING_UNSEEN: f64 = 0.2;
 
 /// Right after messages that may be missing.
 const AFTER_A_GAP: f64 = 0.8;
 
 /// Captured in the wrong order, but nothing else comes into question, or something does.
-const REORDERED: f64 = 0.95;
+const REORDERED: f64 = 0.99;
 const REORDERED_AMONG_MANY: f64 = 0.8;
 
 /// Aligned, and alternatives are much, somewhat, or hardly less likely.
@@ -87,10 +90,10 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
-    if of(&|rank| scene.connection(rank).has_gaps()) {
+    if of(&|rank| scene.has_gaps(rank)) {
         return None;
     }
-    let most_skipped = usize::from(of(&|rank| scene.connection(rank).is_incomplete()));
+    let most_skipped = usize::from(of(&|rank| scene.is_incomplete(rank)));
     for may_be_late in [false, true] {
         for skipped in 0..=most_skipped {
             let effects = effects.get(skipped..)?;
@@ -149,7 +152,7 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     }
     // Who had no more than one under way at any time had none from before the capture either.
     let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
-    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.connection(rank).has_gaps());
+    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.has_gaps(rank));
     if one_at_a_time && pairs.iter().all(begins_in_gap) {
         return;
     }
@@ -184,7 +187,14 @@ pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mu
             continue;
         }
         let way = |pair: &Pair| conn(if side == 0 { pair.cause } else { pair.effect });
-        let confidence = if side == 0 { SEVERAL_QUEUES } else { OVERTAKING };
+        let is_whole = |pair: &Pair| {
+            !scene.connection(pair.cause).is_incomplete() && !scene.connection(pair.effect).is_incomplete()
+        };
+        let confidence = match side {
+            0 => SEVERAL_QUEUES,
+            _ if pairs.iter().all(is_whole) => OVERTAKING,
+            _ => OVERTAKING_UNSEEN,
+        };
         // The latest pair that took another way than the one before.
         let mut other: Option<usize> = None;
         for next in 1..pairs.len() {
@@ -267,7 +277,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
         at = usize::from(alignment.from);
     }
     let first = pairs.len();
-    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.connection(rank).has_gaps());
+    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.has_gaps(rank));
     let mut is_free = vec![true; causes.len()];
     for cause in chosen.iter().flatten() {
         is_free[*cause] = false;

@@ -623,6 +623,50 @@ fn what_a_dealer_sent_in_a_burst_is_put_in_the_order_of_its_turns() {
 }
 
 #[test]
+fn connections_that_are_over_are_forgotten_once_nothing_of_them_is_pending() {
+    let limits = Limits { window_messages: 256, ended_connections: 32, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    let worker = stage.connect(9001, S::REP, S::DEALER, b"");
+    let stays = stage.connect(9000, S::REQ, S::ROUTER, b"");
+    let mut most = 0;
+    for number in 0..2000_u32 {
+        let comes = stage.connect(9000, S::REQ, S::ROUTER, b"");
+        let sender = stage.connect(9002, S::PUSH, S::PULL, b"");
+        for (client, name) in [(comes, number + 1), (stays, 0)] {
+            // As libzmq numbers its peers.
+            let [a, b, c, d] = (0x6b8b_4567 + name).to_be_bytes();
+            let id = &[0, a, b, c, d];
+            let body = &number.to_be_bytes();
+            stage.send(client, C2s, &[b"", body]);
+            stage.send(worker, S2c, &[id, b"", body]);
+            stage.send(worker, C2s, &[id, b"", body]);
+            stage.send(client, S2c, &[b"", body]);
+        }
+        stage.send(sender, C2s, &[b"one way"]);
+        stage.close(comes, false);
+        stage.close(sender, false);
+        most = most.max(stage.correlator.known_connections());
+    }
+    assert!(most < 400, "{most} connections were known at once");
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 4000);
+    assert!(paths.iter().all(|path| path.status == Status::Complete && path.hops().count() == 4));
+    assert!(paths.iter().all(|path| path.confidence > 0.9));
+}
+
+#[test]
+fn connections_without_requests_are_forgotten_too() {
+    let limits = Limits { ended_connections: 32, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    for _ in 0..1000 {
+        let sender = stage.connect(9002, S::PUSH, S::PULL, b"");
+        stage.send(sender, C2s, &[b"one way"]);
+        stage.close(sender, false);
+    }
+    assert!(stage.correlator.known_connections() <= 65);
+}
+
+#[test]
 fn a_packet_with_a_time_far_ahead_harms_none_after_it() {
     let mut stage = Stage::new(&Limits::default());
     let client = stage.connect(5555, S::DEALER, S::ROUTER, b"");

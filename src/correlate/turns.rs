@@ -11,9 +11,11 @@ use super::opaque::Opaque;
 use super::pairing::{Pair, in_turns, is_shortly_before};
 use super::path::Evidence;
 use super::scene::Scene;
+use super::sockets::SocketId;
 use super::window::{Rank, mix};
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
+use smallvec::SmallVec;
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
@@ -21,7 +23,7 @@ use std::ops::Range;
 const CERTAIN: f64 = 0.999;
 
 /// The reply repeats something that no other request has.
-const REPEATED: f64 = 0.98;
+const REPEATED: f64 = 0.995;
 
 /// Others have some of it too.
 const LIKELY: f64 = 0.8;
@@ -29,18 +31,23 @@ const LIKELY: f64 = 0.8;
 /// Requests may be missing between the two.
 const ACROSS_A_GAP: f64 = 0.7;
 
-/// A ROUTER that passes other requests on answered this one: it may have asked somebody all the same.
+/// Who passes other requests on, or asks in its own name, answered this one: it may have asked somebody all the same.
 const AT_A_NODE: f64 = 0.8;
 
+/// A broker asked somebody, nobody knows for whom, before it answered, and nothing tells its requests from one another.
+const ASKED_MEANWHILE: f64 = 0.05;
+
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
-const REORDERED: f64 = 0.95;
+const REORDERED: f64 = 0.99;
 
 /// Nothing says that this worker answers in order but that it did so whenever it showed, and how often that is enough.
 const KEPT_ORDER: f64 = 0.95;
 const ENOUGH_TOLD: usize = 10;
 
-/// One of several outstanding requests of a worker that may answer in any order.
-const ANY_ORDER: f64 = 0.5;
+/// The one that has waited longest of several outstanding requests of a worker that may answer in any order: of few, and by how
+/// many more it halves.
+const ANY_ORDER: f64 = 0.3;
+const ANY_ORDER_HALVES: f64 = 8.0;
 
 /// A request and a reply to it.
 #[derive(Clone, Copy, Debug)]
@@ -63,45 +70,65 @@ pub(super) fn turns(
     is_passed_on: impl Fn(Rank) -> bool,
     is_explained: impl Fn(Rank) -> bool,
 ) -> Vec<Turn> {
-    let mut numbers: FxHashMap<(u32, u64), usize> = FxHashMap::default();
-    let mut exchanges: Vec<Vec<Rank>> = Vec::new();
+    // Sorted and not hashed: peers choose envelopes.
+    let mut exchanges: Vec<(u32, u64, Rank)> = Vec::new();
     let mut in_order: BTreeMap<u32, Vec<Rank>> = BTreeMap::new();
-    for (rank, record) in scene.window.records().iter().enumerate() {
-        let rank = rank as Rank;
+    for rank in 0..scene.window.len() as Rank {
+        let conn = scene.conn_of(scene.line(rank));
         let takes_part = if scene.is_request[rank as usize] {
-            !is_passed_on(rank)
-                && (!nodes.is_frontend(scene.sockets.receiver(record)) || asks_one_at_a_time(scene, record.conn))
+            !is_passed_on(rank) && (!nodes.is_frontend(scene.asked(rank)) || asks_one_at_a_time(scene, conn))
         } else {
             !is_explained(rank)
         };
-        if takes_part && scene.sockets.is_request_reply(record.conn) && !nodes.is_about_work(scene, rank) {
-            if answers_in_order(scene, record.conn) && scene.sockets.connection(record.conn).has_gaps() {
-                in_order.entry(record.conn).or_default().push(rank);
+        if takes_part && scene.sockets.is_request_reply(conn) && !nodes.is_about_work(scene, rank) {
+            if answers_in_order(scene, conn) && scene.sockets.connection(conn).has_gaps() {
+                in_order.entry(conn).or_default().push(rank);
                 continue;
             }
-            let next = exchanges.len();
-            let number = *numbers.entry((record.conn, envelope(scene, nodes, rank))).or_insert(next);
-            if number == next {
-                exchanges.push(Vec::new());
-            }
-            exchanges[number].push(rank);
+            exchanges.push((scene.line(rank), envelope(scene, nodes, rank), rank));
         }
     }
-    let mut turns = Vec::new();
+    exchanges.sort_unstable();
     let keeps_order = keep_order(scene, &exchanges);
-    for messages in &exchanges {
-        let keeps_order = keeps_order.contains(&scene.window.record(messages[0]).conn);
-        exchange(scene, nodes, opaque, messages, keeps_order, &mut turns);
+    let mut turns = Vec::new();
+    let mut messages: Vec<Rank> = Vec::new();
+    for same in exchanges.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+        messages.clear();
+        messages.extend(same.iter().map(|(.., rank)| *rank));
+        exchange(scene, nodes, &messages, keeps_order.contains(&same[0].0), &mut turns);
     }
     for messages in in_order.values() {
-        across_gaps(scene, nodes, opaque, messages, &mut turns);
+        across_gaps(scene, nodes, messages, &mut turns);
     }
+    doubt_at_brokers(scene, opaque, &mut turns);
     turns
 }
 
+/// Who asks others in its own name may have asked them before it answered.
+fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
+    let asked = |turn: &Turn| scene.connection(turn.request).sockets.s2c;
+    let meanwhile: Vec<bool> =
+        turns.iter().map(|turn| opaque.may_have_asked(scene, turn.request, turn.reply)).collect();
+    // For each socket: how many turns there were, and with how many of them it may have asked.
+    let mut counts: FxHashMap<SocketId, (usize, usize)> = FxHashMap::default();
+    for (turn, &meanwhile) in turns.iter().zip(&meanwhile) {
+        let (all, may_have_asked) = counts.entry(asked(turn)).or_default();
+        (*all, *may_have_asked) = (*all + 1, *may_have_asked + usize::from(meanwhile));
+    }
+    for (turn, meanwhile) in turns.iter_mut().zip(meanwhile) {
+        let (all, may_have_asked) = counts[&asked(turn)];
+        // What a reply repeats speaks for its request, but not against others in between.
+        if meanwhile && turn.evidence != Evidence::Content {
+            turn.confidence = turn.confidence.min(ASKED_MEANWHILE);
+        } else if meanwhile || opaque.is_asked(asked(turn)) || may_have_asked * 2 > all {
+            turn.confidence = turn.confidence.min(AT_A_NODE);
+        }
+    }
+}
+
 /// What was sent both ways on one connection of a socket that answers in order, where some of it is missing.
-fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank], turns: &mut Vec<Turn>) {
-    let most = most(scene, nodes, opaque, messages).min(REPEATED);
+fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = most(scene, nodes, messages).min(REPEATED);
     let letter = |&rank: &Rank| Letter {
         rank,
         envelope: envelope(scene, nodes, rank),
@@ -125,29 +152,21 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Ra
 }
 
 /// How sure a turn can be where these messages were answered.
-fn most(scene: &Scene<'_>, nodes: &Nodes, opaque: &Opaque, messages: &[Rank]) -> f64 {
-    let conn = scene.window.record(messages[0]).conn;
+fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
     let at_node = messages
         .iter()
         .find(|&&rank| scene.is_request[rank as usize])
-        .is_some_and(|&rank| nodes.is_frontend(scene.sockets.receiver(scene.window.record(rank))));
-    if at_node || opaque.may_ask(scene, conn) { AT_A_NODE } else { CERTAIN }
+        .is_some_and(|&rank| nodes.is_frontend(scene.asked(rank)));
+    if at_node { AT_A_NODE } else { CERTAIN }
 }
 
 /// What was sent both ways under one envelope on one connection.
-fn exchange(
-    scene: &Scene<'_>,
-    nodes: &Nodes,
-    opaque: &Opaque,
-    messages: &[Rank],
-    keeps_order: bool,
-    turns: &mut Vec<Turn>,
-) {
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bool, turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = answers_in_order(scene, conn);
-    let most = most(scene, nodes, opaque, messages);
-    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
-        messages.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    let most = most(scene, nodes, messages);
+    let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
+        messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
         turns.extend(pairs.into_iter().map(|Pair { cause, effect, confidence }| Turn {
             request: cause,
@@ -229,7 +248,7 @@ impl Queue {
         self.is_in_doubt |= self.disordered;
         let requests_missing = gaps(request).requests != gaps(reply).requests || gaps(reply).ahead;
         let confidence = if self.disordered {
-            ANY_ORDER
+            ANY_ORDER / (1.0 + (self.waiting.len() + 1) as f64 / ANY_ORDER_HALVES)
         } else if requests_missing {
             ACROSS_A_GAP
         } else {
@@ -263,7 +282,8 @@ fn by_likeness(
             likeness.add(request, body(request));
             known += 1;
         }
-        if let Some(likeliest) = likeness.find(body(reply), reply) {
+        let likeliest = likeness.find(reply, body(reply), |request| answered.contains(&request));
+        if let Some(likeliest) = likeliest {
             answered.insert(likeliest.request);
             found.insert(reply, likeliest);
         }
@@ -295,19 +315,18 @@ fn by_likeness(
 
 /// Connections on which replies kept the order of the requests of several requesters, though others waited, all along: by
 /// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell).
-fn keep_order(scene: &Scene<'_>, exchanges: &[Vec<Rank>]) -> FxHashSet<u32> {
-    let mut by_conn: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
-    for (number, messages) in exchanges.iter().enumerate() {
-        let conn = scene.window.record(messages[0]).conn;
-        if !answers_in_order(scene, conn) && !scene.sockets.connection(conn).has_gaps() {
-            by_conn.entry(conn).or_default().push(number);
-        }
-    }
+fn keep_order(scene: &Scene<'_>, exchanges: &[(u32, u64, Rank)]) -> FxHashSet<u32> {
     let mut found = FxHashSet::default();
-    for (conn, numbers) in by_conn.into_iter().filter(|(_, numbers)| numbers.len() > 1) {
+    for of_line in exchanges.chunk_by(|a, b| a.0 == b.0) {
+        let ((line, one, _), (_, other, _)) = (of_line[0], of_line[of_line.len() - 1]);
+        let conn = scene.conn_of(line);
+        if one == other || answers_in_order(scene, conn) || scene.sockets.connection(conn).has_gaps() {
+            continue;
+        }
         let begins_in_gap = scene.sockets.connection(conn).is_incomplete();
+        let numbered = of_line.chunk_by(|a, b| a.1 == b.1).zip(0_usize..);
         let mut messages: Vec<(Rank, usize)> =
-            numbers.into_iter().flat_map(|number| exchanges[number].iter().map(move |&rank| (rank, number))).collect();
+            numbered.flat_map(|(same, number)| same.iter().map(move |&(.., rank)| (rank, number))).collect();
         messages.sort_unstable();
         let mut waiting: VecDeque<usize> = VecDeque::new();
         let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
@@ -325,7 +344,7 @@ fn keep_order(scene: &Scene<'_>, exchanges: &[Vec<Rank>]) -> FxHashSet<u32> {
             first == number
         });
         if is_kept && told >= ENOUGH_TOLD {
-            found.insert(conn);
+            found.insert(line);
         }
     }
     found
@@ -351,17 +370,14 @@ fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
 
 /// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that
 /// the node put in.
-fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
+pub(super) fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
     let Range { start, end } = envelope_parts(scene, nodes, rank);
     scene.parts(rank)[start..end].iter().fold(0, |hash, part| mix(hash, part.hash))
 }
 
 fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
     let parts = scene.parts(rank);
-    let record = scene.window.record(rank);
-    let node =
-        if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
-    let identity = nodes.backend(node).map(|backend| backend.shape.depth);
+    let identity = nodes.backend(scene.asking(rank)).map(|backend| backend.shape.depth);
     let after_identity = identity.map_or(0, |depth| depth + 1);
     let delimiter = parts.iter().skip(after_identity).position(|part| part.length == 0).map(|at| at + after_identity);
     let end = delimiter.filter(|at| at + 1 < parts.len()).map_or(after_identity, |at| at + 1).min(parts.len());
