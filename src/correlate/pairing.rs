@@ -95,10 +95,6 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     }
     let most_skipped = usize::from(of(&|rank| scene.is_incomplete(rank)));
     for may_be_late in [false, true] {
-        // Where the beginning is missing, some of it is likelier than a wrong order.
-        if may_be_late && most_skipped > 0 {
-            break;
-        }
         for skipped in 0..=most_skipped {
             let effects = effects.get(skipped..)?;
             let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last() < Some(next));

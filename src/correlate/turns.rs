@@ -138,11 +138,16 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut 
         messages.iter().map(letter).partition(|letter| scene.is_request[letter.rank as usize]);
     let conn = scene.window.record(messages[0]).conn;
     let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
-    turns.extend(found.into_iter().map(|answer| Turn {
-        request: answer.request,
-        reply: answer.reply,
-        evidence: if answer.is_alike { Evidence::Content } else { Evidence::Order },
-        confidence: answer.likelihood.min(most),
+    turns.extend(found.into_iter().map(|answer| {
+        let (asked, answered) = (scene.gaps[answer.request as usize], scene.gaps[answer.reply as usize]);
+        // A request that is missing between the two may be the one that was answered.
+        let is_doubtful = !answer.is_alike && (asked.requests != answered.requests || answered.ahead);
+        Turn {
+            request: answer.request,
+            reply: answer.reply,
+            evidence: if answer.is_alike { Evidence::Content } else { Evidence::Order },
+            confidence: answer.likelihood.min(if is_doubtful { ACROSS_A_GAP } else { most }),
+        }
     }));
 }
 
