@@ -643,8 +643,8 @@ fn connections_that_are_over_are_forgotten_once_nothing_of_them_is_pending() {
             stage.send(client, S2c, &[b"", body]);
         }
         stage.send(sender, C2s, &[b"one way"]);
-        stage.close(comes);
-        stage.close(sender);
+        stage.close(comes, false);
+        stage.close(sender, false);
         most = most.max(stage.correlator.known_connections());
     }
     assert!(most < 400, "{most} connections were known at once");
@@ -661,7 +661,7 @@ fn connections_without_requests_are_forgotten_too() {
     for _ in 0..1000 {
         let sender = stage.connect(9002, S::PUSH, S::PULL, b"");
         stage.send(sender, C2s, &[b"one way"]);
-        stage.close(sender);
+        stage.close(sender, false);
     }
     assert!(stage.correlator.known_connections() <= 65);
 }
