@@ -1,6 +1,7 @@
 //! The correlator's front: takes what sessions tell, gives paths, keeps its memory bounded.
 
 use super::assemble::{self, components};
+use super::forwarding::Forwarding;
 use super::hops::Links;
 use super::nodes::Nodes;
 use super::path::{Path, Status};
@@ -27,6 +28,7 @@ pub struct Correlator {
     sockets: Sockets,
     nodes: Nodes,
     window: Window,
+    forwarding: Forwarding,
     limit: usize,
     answer_time: Duration,
     paths: u64,
@@ -37,7 +39,7 @@ pub struct Correlator {
 
 /// Which paths a look at the window reports.
 #[derive(Clone, Copy, Debug)]
-enum Report {
+pub(super) enum Report {
     /// All.
     Everything,
     /// Complete ones whose last message is before this time, others if they had time enough to be answered.
@@ -51,6 +53,7 @@ impl Correlator {
             sockets: Sockets::default(),
             nodes: Nodes::default(),
             window: Window::default(),
+            forwarding: Forwarding::new(limits),
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
             paths: 0,
@@ -68,6 +71,7 @@ impl Correlator {
     pub fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
         let identity = peer.identity.as_ref().filter(|identity| !identity.is_empty());
         self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
+        self.forwarding.introduced(&self.sockets, conn);
     }
 
     /// Messages of a direction may be missing, from here to its next one.
@@ -82,7 +86,15 @@ impl Correlator {
 
     /// A message is complete.
     pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
-        if !self.sockets.takes_part(conn, message.direction) {
+        let takes_part = self.sockets.takes_part(conn, message.direction);
+        if self.forwarding.message(&self.sockets, conn, key, message) {
+            let report = self.forwarding.newest();
+            for path in self.forwarding.resolve(&self.sockets, report) {
+                on(&Path { number: self.paths, ..path });
+                self.paths += 1;
+            }
+        }
+        if !takes_part {
             return;
         }
         let after_gap = self.sockets.pass_gap(conn, message.direction);
@@ -102,17 +114,40 @@ impl Correlator {
             return;
         }
         self.looked = now;
-        self.resolve(Report::Before(now + Duration(-SETTLED.0)), on);
+        self.resolve_all(Report::Before(now + Duration(-SETTLED.0)), on);
     }
 
     /// No more messages.
     pub fn finish(&mut self, on: &mut impl FnMut(&Path)) {
-        self.resolve(Report::Everything, on);
+        self.resolve_all(Report::Everything, on);
     }
 
     /// Messages whose path was cut short because too many others waited.
     pub fn given_up(&self) -> u64 {
-        self.given_up
+        self.given_up + self.forwarding.given_up()
+    }
+
+    /// Looks through both windows; what they report is given in the order in which it begins.
+    fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+        let one_way = self.forwarding.resolve(&self.sockets, report);
+        if one_way.is_empty() {
+            return self.resolve(report, on);
+        }
+        let mut number = self.paths;
+        let mut give = |path: Path| {
+            on(&Path { number, ..path });
+            number += 1;
+        };
+        let begins = |path: &Path| path.hops().next().map(|hop| hop.position.at);
+        let mut one_way = one_way.into_iter().peekable();
+        self.resolve(report, &mut |path| {
+            while let Some(earlier) = one_way.next_if(|earlier| begins(earlier) < begins(path)) {
+                give(earlier);
+            }
+            give(path.clone());
+        });
+        one_way.for_each(give);
+        self.paths = number;
     }
 
     /// The window is still more than half full of what waits: everything in it is reported as it stands.

@@ -20,6 +20,7 @@ pub mod assemble;
 pub mod correlator;
 mod directions;
 pub mod findings;
+mod forwarding;
 pub mod hops;
 pub mod identities;
 pub mod index;

@@ -21,7 +21,10 @@ pub fn explained(path: &Path) -> Vec<String> {
         );
         match before {
             None => text.push_str(first(reply)),
-            Some((cause, was_reply)) => joined(&mut text, cause, hop, reply && !was_reply),
+            Some((before, was_reply)) => {
+                let cause = hop.after.and_then(|after| path.request.get(after)).unwrap_or(before);
+                joined(&mut text, cause, hop, reply && !was_reply);
+            }
         }
         paragraphs.push(text);
         before = Some((hop, reply));
@@ -43,6 +46,7 @@ fn summary(path: &Path) -> String {
         Status::Unanswered => "was not answered in this capture",
         Status::Unrequested => "is a reply without its request",
         Status::Broken => "entered a node and was not seen to leave it",
+        Status::Delivered => "was passed on",
     };
     let latency = path.latency.map(|latency| format!(" after {latency}")).unwrap_or_default();
     let sure = if path.confidence >= 0.9 { "" } else { "; it is in doubt where the text says so" };
@@ -57,6 +61,8 @@ fn joined(text: &mut String, cause: &Hop, hop: &Hop, turned: bool) {
     // Writing to a String cannot fail.
     let _ = if turned {
         write!(text, " The worker turned the request round: this is its reply, {delay} later.")
+    } else if let Some(after) = hop.after {
+        write!(text, " It left the node where hop {} came in, {delay} later.", after + 1)
     } else {
         write!(text, " It left the node where the message before came in, {delay} later.")
     };
