@@ -86,15 +86,15 @@ impl Correlator {
 
     /// A message is complete.
     pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
-        let takes_part = self.sockets.takes_part(conn, message.direction);
-        if self.forwarding.message(&self.sockets, conn, key, message) {
+        let taken = self.forwarding.message(&self.sockets, conn, key, message);
+        if taken.is_full {
             let report = self.forwarding.newest();
             for path in self.forwarding.resolve(&self.sockets, report) {
                 on(&Path { number: self.paths, ..path });
                 self.paths += 1;
             }
         }
-        if !takes_part {
+        if taken.is_one_way || !self.sockets.takes_part(conn, message.direction) {
             return;
         }
         let after_gap = self.sockets.pass_gap(conn, message.direction);

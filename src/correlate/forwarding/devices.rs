@@ -182,10 +182,12 @@ fn choose(
         (candidate.is_made_to_pass_on, candidate.never_violated, !used.contains(&candidate.socket))
     };
     candidates.sort_by_key(|candidate| (Reverse(merit(candidate)), candidate.median, candidate.socket));
-    let mut wins = vec![0_u32; candidates.len()];
+    let (mut wins, mut chances) = (vec![0_u32; candidates.len()], vec![0_u32; candidates.len()]);
     let mut confidence: Vec<f64> = candidates.iter().map(|candidate| candidate.confidence).collect();
     for (_, received) in sighted.choices.iter().filter(|(socket, _)| *socket == sending) {
-        let mut present = (0..candidates.len()).filter(|&at| received.contains(&candidates[at].socket));
+        let present = || (0..candidates.len()).filter(|&at| received.contains(&candidates[at].socket));
+        present().for_each(|at| chances[at] += 1);
+        let mut present = present();
         let Some(best) = present.next() else { continue };
         wins[best] += 1;
         if let Some(second) = present.next() {
@@ -200,8 +202,8 @@ fn choose(
             confidence[best] = confidence[best].min(doubt);
         }
     }
-    let most = wins.iter().copied().max().unwrap_or_default();
-    let won = |at: &usize| wins[*at] * 20 >= most.max(1);
+    // One that is mostly second is what is left where the first was not captured.
+    let won = |at: &usize| wins[*at] > 0 && wins[*at] * 2 >= chances[*at];
     (0..candidates.len())
         .filter(won)
         .map(|at| Source { socket: candidates[at].socket, confidence: confidence[at] })
@@ -325,7 +327,11 @@ impl Sighted {
         // The publisher itself may have sent the same over another of its endpoints or connections.
         let opened = |rank: Rank| sockets.connection(traffic.record(rank).conn).opened;
         let apart = opened(evidence.example.1) - opened(evidence.example.0);
-        let is_one_process = left.direction == Direction::ClientToServer && apart.0.abs() <= AT_ONCE.0;
+        let was_seen = |rank: Rank| !sockets.connection(traffic.record(rank).conn).is_incomplete();
+        let is_one_process = left.direction == Direction::ClientToServer
+            && apart.0.abs() <= AT_ONCE.0
+            && was_seen(evidence.example.0)
+            && was_seen(evidence.example.1);
         let mut delays = evidence.delays.clone();
         delays.sort_unstable();
         let is_prompt = delays.get(delays.len() / 10).is_some_and(|&delay| delay <= NEAR);

@@ -33,8 +33,6 @@ pub(super) struct Lane {
     /// The hosts of both.
     pub(super) sender_host: HostId,
     pub(super) receiver_host: HostId,
-    /// Neither type is known: one message the other way shows that it is none.
-    is_guessed: bool,
 }
 
 /// Number of a host.
@@ -67,7 +65,25 @@ enum Way {
     /// Both ways.
     Both,
     /// One way: a lane.
-    One(u32),
+    One {
+        /// Its number.
+        lane: u32,
+        /// By its types it will stay so.
+        is_certain: bool,
+        /// A device may hold its messages before anything shows that there is one.
+        may_be_held: bool,
+    },
+}
+
+/// What is to be done with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Nothing. It may be a request or a reply.
+    Other,
+    /// Nothing. It is none.
+    OneWay,
+    /// It is kept, with its lane. `is_certain` if it is no request or reply.
+    Keep { lane: u32, is_certain: bool },
 }
 
 /// All lanes, by connection.
@@ -78,6 +94,7 @@ pub(super) struct Lanes {
     hosts: Vec<Host>,
     host_numbers: FxHashMap<IpAddr, HostId>,
     early: usize,
+    any_watched: bool,
     /// A lane came up on a host where something may pass messages on.
     news: bool,
 }
@@ -117,32 +134,36 @@ impl Ends {
 }
 
 impl Lanes {
-    /// Whether a message may be one that a device passes on, or has passed on: its lane.
+    /// Whether a message may be one that a device passes on, or has passed on.
     #[inline]
-    pub(super) fn watch(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Option<u32> {
+    pub(super) fn watch(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Watch {
         match self.ways.get(conn as usize) {
-            Some(Way::Both) => None,
-            Some(&Way::One(number)) => self.pass(number, conn, message),
+            Some(Way::Both) => Watch::Other,
+            Some(&Way::One { is_certain: true, may_be_held, .. })
+                if !self.any_watched && !(may_be_held && self.early < EARLY) =>
+            {
+                Watch::OneWay
+            }
+            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
             Some(Way::Undecided) | None => self.decide(sockets, conn, message),
         }
     }
 
-    fn pass(&mut self, number: u32, conn: u32, message: &Message<'_>) -> Option<u32> {
+    fn pass(&mut self, number: u32, is_certain: bool, conn: u32, message: &Message<'_>) -> Watch {
+        let nothing = if is_certain { Watch::OneWay } else { Watch::Other };
         let lane = &self.known[number as usize];
         if message.direction != lane.direction {
-            if lane.is_guessed && !is_subscription(message) {
+            if !is_certain && !is_subscription(message) {
                 self.ways[conn as usize] = Way::Both;
             }
-            return None;
+            return nothing;
         }
         let [entered, left] = [lane.receiver_host, lane.sender_host].map(|host| self.hosts[host as usize].is_watched);
-        if entered || left {
-            return Some(number);
-        }
-        let may_be_held = lane.is_guessed || matches!(lane.receiver_type, Some(S::PULL | S::GATHER));
-        let is_early = self.early < EARLY && may_be_held;
+        let is_early = !(entered || left)
+            && self.early < EARLY
+            && matches!(self.ways[conn as usize], Way::One { may_be_held: true, .. });
         self.early += usize::from(is_early);
-        is_early.then_some(number)
+        if entered || left || is_early { Watch::Keep { lane: number, is_certain } } else { nothing }
     }
 
     /// A peer introduced itself. Where both did, it is known what flows on their connection before anything does.
@@ -154,7 +175,7 @@ impl Lanes {
     }
 
     #[cold]
-    fn decide(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Option<u32> {
+    fn decide(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Watch {
         let peers = &sockets.connection(conn).peers;
         if peers.iter().any(|(_, peer)| peer.socket_type.is_some()) {
             self.decide_by_types(sockets, conn);
@@ -162,8 +183,8 @@ impl Lanes {
             self.add(sockets, conn, message.direction, true);
         }
         match self.ways.get(conn as usize) {
-            Some(&Way::One(number)) => self.pass(number, conn, message),
-            _ => None,
+            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
+            _ => Watch::Other,
         }
     }
 
@@ -174,7 +195,7 @@ impl Lanes {
                 || peers[direction.reverse()].socket_type.is_some_and(receives)
         };
         match Direction::BOTH.into_iter().find(is_way) {
-            _ if matches!(self.ways.get(conn as usize), Some(Way::One(_))) => {}
+            _ if matches!(self.ways.get(conn as usize), Some(Way::One { .. })) => {}
             Some(direction) => self.add(sockets, conn, direction, false),
             None => *self.way(conn) = Way::Both,
         }
@@ -203,17 +224,19 @@ impl Lanes {
             receiver_type: socket_type(direction.reverse()),
             sender_host: self.host(from.ip),
             receiver_host: self.host(to.ip),
-            is_guessed,
         };
         let number = self.known.len() as u32;
-        *self.way(conn) = Way::One(number);
+        let may_be_held = is_guessed || matches!(lane.receiver_type, Some(S::PULL | S::GATHER));
+        *self.way(conn) = Way::One { lane: number, is_certain: !is_guessed, may_be_held };
         self.known.push(lane);
         let [receives_here, sends_here] = [lane.receiver_host, lane.sender_host].map(|host| host as usize);
         self.hosts[receives_here].is_watched |= self.hosts[receives_here].leaving.has_other_than(&lane);
         self.hosts[sends_here].is_watched |= self.hosts[sends_here].entering.has_other_than(&lane);
         self.hosts[receives_here].entering.add(&lane);
         self.hosts[sends_here].leaving.add(&lane);
-        self.news |= self.hosts[receives_here].is_watched || self.hosts[sends_here].is_watched;
+        let is_watched = self.hosts[receives_here].is_watched || self.hosts[sends_here].is_watched;
+        self.any_watched |= is_watched;
+        self.news |= is_watched;
     }
 
     fn host(&mut self, ip: IpAddr) -> HostId {
@@ -229,7 +252,7 @@ impl Lanes {
 
     /// Whether there is a host on which messages may be passed on.
     pub(super) fn any_watched(&self) -> bool {
-        self.hosts.iter().any(|host| host.is_watched)
+        self.any_watched
     }
 
     /// Whether a lane came up on such a host since this was last asked.
@@ -244,7 +267,7 @@ impl Lanes {
 
     /// Whether a connection still counts as one that carries messages one way.
     pub(super) fn is_one_way(&self, conn: u32) -> bool {
-        matches!(self.ways.get(conn as usize), Some(Way::One(_)))
+        matches!(self.ways.get(conn as usize), Some(Way::One { .. }))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
 use devices::Devices;
-use lanes::{Lane, Lanes};
+use lanes::{Lane, Lanes, Watch};
 
 /// In vain so many times, so many windows are passed over: two to the power of it, at most.
 const MOST_PATIENCE: u32 = 6;
@@ -65,6 +65,15 @@ pub(super) struct Forwarding {
     in_vain: u32,
     pass_over: usize,
     given_up: u64,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    /// The window is full.
+    pub(super) is_full: bool,
+    /// By the types of its sockets it is no request or reply.
+    pub(super) is_one_way: bool,
 }
 
 /// A sorted window and the lanes of its messages.
@@ -117,15 +126,19 @@ impl Forwarding {
         self.lanes.introduced(sockets, conn);
     }
 
-    /// A message. Says whether the window is full.
+    /// A message.
     #[inline]
-    pub(super) fn message(&mut self, sockets: &Sockets, conn: u32, key: u64, message: &Message<'_>) -> bool {
+    pub(super) fn message(&mut self, sockets: &Sockets, conn: u32, key: u64, message: &Message<'_>) -> Taken {
         match self.lanes.watch(sockets, conn, message) {
-            Some(lane) => self.keep(conn, lane, key, message),
-            None => false,
+            Watch::Other => Taken { is_full: false, is_one_way: false },
+            Watch::OneWay => Taken { is_full: false, is_one_way: true },
+            Watch::Keep { lane, is_certain } => {
+                Taken { is_full: self.keep(conn, lane, key, message), is_one_way: is_certain }
+            }
         }
     }
 
+    /// Says whether the window is full.
     fn keep(&mut self, conn: u32, lane: u32, key: u64, message: &Message<'_>) -> bool {
         if self.lanes.take_news() {
             (self.in_vain, self.pass_over) = (0, 0);
