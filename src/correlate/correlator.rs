@@ -127,6 +127,12 @@ impl Correlator {
         self.given_up + self.forwarding.given_up()
     }
 
+    /// One-way messages that wait to be joined to others.
+    #[cfg(test)]
+    pub(super) fn forwarded_waiting(&self) -> usize {
+        self.forwarding.waiting()
+    }
+
     /// Looks through both windows; what they report is given in the order in which it begins.
     fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
         let one_way = self.forwarding.resolve(&self.sockets, report);

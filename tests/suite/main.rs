@@ -25,6 +25,7 @@ mod curve;
 mod datagrams;
 mod fixture;
 mod formats;
+mod forwarding;
 mod hostile;
 mod hostile_peers;
 #[cfg(all(feature = "libpcap", target_os = "linux"))]

@@ -103,15 +103,17 @@ fn every_request_is_followed_to_its_worker_and_back() {
         let closed = fixture.truth.connections.iter().filter(|c| c.mechanism.as_deref() == Some("CURVE"));
         let closed = closed.filter(|_| fixture.truth.keylog.is_none());
         let asked_closed: u64 = closed.map(|connection| connection.client_side.messages).sum();
-        assert_eq!(found.paths.len() as u64, expected.len() as u64 + asked_closed, "{name}: paths");
-        for (number, (path, request)) in found.paths.iter().zip(expected).enumerate() {
+        // What is sent one way has tests of its own.
+        let paths: Vec<&Path> = found.paths.iter().filter(|path| !path.is_one_way()).collect();
+        assert_eq!(paths.len() as u64, expected.len() as u64 + asked_closed, "{name}: paths");
+        for (number, (path, request)) in paths.iter().zip(expected).enumerate() {
             assert_eq!(path.number, number as u64, "{name}: numbers count up");
             // RFC 7: Majordomo puts an empty frame, `MDPW01` and a command before the client's identity.
             let before_identity = if name == "majordomo" { 3 } else { 0 };
             assert_path(path, request, before_identity, &found, &format!("{name}: request {}", request.token));
             followed += 1;
         }
-        for path in &found.paths {
+        for path in paths {
             assert_eq!(path.status, Status::Complete, "{name}: path {}", path.number);
         }
     }

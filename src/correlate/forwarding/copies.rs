@@ -38,21 +38,23 @@ pub(super) struct Link {
 pub(super) fn find(traffic: Traffic<'_>, devices: &Devices, by_content: &[(u64, Rank)]) -> Vec<Option<Link>> {
     let mut links = vec![None; traffic.records.len()];
     let pools = Pools::new(traffic, devices);
+    let (mut ways, mut departures, mut arrivals, mut pairs) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for group in by_content.chunk_by(|a, b| a.0 == b.0).filter(|group| group.len() > 1) {
-        let mut departures: Vec<(Way, Rank)> =
-            group.iter().filter_map(|&(_, rank)| Some((pools.way(traffic, rank)?, rank))).collect();
-        departures.sort_unstable();
-        for departures in departures.chunk_by(|a, b| a.0 == b.0) {
-            let way = departures[0].0;
-            let first = departures[0].1;
-            let departures: Vec<Rank> = departures.iter().map(|(_, rank)| *rank).collect();
-            let arrivals: Vec<Rank> = group
-                .iter()
-                .map(|(_, rank)| *rank)
-                .filter(|&rank| pools.enters(way.pool, traffic.lane(rank).receiver) && can_pass(traffic, rank, first))
-                .collect();
+        ways.clear();
+        ways.extend(group.iter().filter_map(|&(_, rank)| Some((pools.way(traffic, rank)?, rank))));
+        ways.sort_unstable();
+        for left in ways.chunk_by(|a, b| a.0 == b.0) {
+            let (way, first) = left[0];
+            departures.clear();
+            departures.extend(left.iter().map(|(_, rank)| *rank));
+            let enters =
+                |rank: &Rank| pools.enters(way.pool, traffic.lane(*rank).receiver) && can_pass(traffic, *rank, first);
+            arrivals.clear();
+            arrivals.extend(group.iter().map(|(_, rank)| *rank).filter(enters));
             let patience = way.conn.map(|_| devices.patience(traffic.lane(first).sender));
-            for (departure, arrival, confidence) in pair(traffic, &arrivals, &departures, patience) {
+            pairs.clear();
+            pair(traffic, &arrivals, &departures, patience, &mut pairs);
+            for &(departure, arrival, confidence) in &pairs {
                 let (entered, left) = (traffic.lane(arrival).receiver, traffic.lane(departure).sender);
                 let source = devices.sources(left).iter().find(|source| source.socket == entered);
                 let evidence = if arrivals.len() == 1 { Evidence::Content } else { Evidence::Order };
@@ -123,9 +125,12 @@ fn pair(
     arrivals: &[Rank],
     departures: &[Rank],
     patience: Option<Duration>,
-) -> Vec<(Rank, Rank, f64)> {
-    if let ([arrival], [departure, ..]) = (arrivals, departures) {
-        return if arrival < departure { vec![(*departure, *arrival, CERTAIN)] } else { Vec::new() };
+    pairs: &mut Vec<(Rank, Rank, f64)>,
+) {
+    if let [arrival] = arrivals {
+        let after = departures.iter().find(|departure| *departure > arrival);
+        pairs.extend(after.map(|&departure| (departure, *arrival, CERTAIN)));
+        return;
     }
     let earliest = earliest(traffic, arrivals, departures, patience);
     let latest = latest(arrivals, departures);
@@ -154,10 +159,10 @@ fn pair(
         at = end;
     }
     doubt_queues(traffic, arrivals, departures, &mut chosen);
-    let pairs = departures.iter().zip(chosen);
-    pairs
-        .filter_map(|(&departure, chosen)| chosen.map(|(at, confidence)| (departure, arrivals[at], confidence)))
-        .collect()
+    let chosen = departures.iter().zip(chosen);
+    pairs.extend(
+        chosen.filter_map(|(&departure, chosen)| chosen.map(|(at, confidence)| (departure, arrivals[at], confidence))),
+    );
 }
 
 /// Each departure is the earliest arrival that it can be. What waited longer than `patience` was not passed on.

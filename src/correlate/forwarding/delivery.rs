@@ -37,7 +37,7 @@ pub(super) fn paths(
         }
     }
     let mut by_root: Vec<(Rank, Rank)> = roots.into_iter().zip(0..).collect();
-    by_root.sort_unstable();
+    by_root.sort_unstable_by_key(|&(root, rank)| u64::from(root) << 32 | u64::from(rank));
     let mut found = Found { paths: Vec::new(), keep: vec![false; count] };
     // A task that came into a device and is not seen to leave it.
     let is_stuck = |rank: Rank| {

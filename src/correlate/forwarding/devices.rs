@@ -38,6 +38,9 @@ const MOST_COVERED: f64 = 0.3;
 /// Of so many contents that came in first, one may have been captured the other way round.
 const REORDERED: u32 = 50;
 
+/// A device that is not held up passes on within this time.
+const PROMPT: Duration = Duration::from_millis(20);
+
 /// Sockets of one process connect at once.
 const AT_ONCE: Duration = Duration::from_millis(10);
 
@@ -50,6 +53,9 @@ const BY_MANY: f64 = 0.99;
 const BY_SOME: f64 = 0.95;
 const BY_TIME: f64 = 0.92;
 const BY_TIME_ALONE: f64 = 0.8;
+
+/// No message left promptly: two programs that count are alike too.
+const NEVER_PROMPT: f64 = 0.8;
 
 /// Another socket received the same, but it passes it on elsewhere, or is of a type that does not pass on; or nothing tells.
 const CONTESTED: f64 = 0.95;
@@ -156,18 +162,28 @@ impl Devices {
         order.sort_by_key(|(sending, candidates)| (candidates.len(), *sending));
         let mut used = BTreeSet::new();
         for (sending, candidates) in order {
-            let sources = choose(&sighted, sending, candidates, &used);
+            let mut sources = choose(&sighted, sending, candidates, &used);
+            for source in &mut sources {
+                // What was plain before does not become doubtful because the device is held up now.
+                let known = self.sources(sending).iter().find(|known| known.socket == source.socket);
+                source.confidence = known.map_or(source.confidence, |known| known.confidence.max(source.confidence));
+            }
             used.extend(sources.iter().map(|source| source.socket));
             self.sources.insert(sending, sources);
         }
+        // Of a PUSH that connects to several workers each sends a share.
+        let mut passed: BTreeMap<SocketId, u32> = BTreeMap::new();
         for (&(receiving, sending), evidence) in &sighted.pairs {
-            let received = sighted.received.get(&receiving).copied().unwrap_or_default();
-            if self.sources(sending).iter().any(|source| source.socket == receiving)
-                && evidence.before * 10 >= received * 9
-            {
-                self.complete.insert(receiving);
+            if self.sources(sending).iter().any(|source| source.socket == receiving) {
+                let passed = passed.entry(receiving).or_default();
+                let is_share = traffic.lane(evidence.example.1).is_exclusive();
+                *passed = if is_share { *passed + evidence.before } else { evidence.before.max(*passed) };
             }
         }
+        let is_nearly_all = |(receiving, passed): &(SocketId, u32)| {
+            sighted.received.get(receiving).is_some_and(|received| passed * 10 >= received * 9)
+        };
+        self.complete.extend(passed.into_iter().filter(is_nearly_all).map(|(receiving, _)| receiving));
     }
 }
 
@@ -321,6 +337,11 @@ impl Sighted {
         } else {
             return None;
         };
+        let mut delays = evidence.delays.clone();
+        delays.sort_unstable();
+        let shortest = delays.get(delays.len() / 10).copied().unwrap_or_default();
+        // Others may count as well, and begin later.
+        let confidence = if shortest <= PROMPT { confidence } else { confidence.min(NEVER_PROMPT) };
         if !may_be_twins(entered, left) {
             return Some(confidence);
         }
@@ -332,10 +353,7 @@ impl Sighted {
             && apart.0.abs() <= AT_ONCE.0
             && was_seen(evidence.example.0)
             && was_seen(evidence.example.1);
-        let mut delays = evidence.delays.clone();
-        delays.sort_unstable();
-        let is_prompt = delays.get(delays.len() / 10).is_some_and(|&delay| delay <= NEAR);
-        (is_prompt && !is_one_process).then_some(confidence.min(UNDECIDED))
+        (shortest <= NEAR && !is_one_process).then_some(confidence.min(UNDECIDED))
     }
 
     /// Whether half of what a socket sent had been received by others that may pass it on.

@@ -101,7 +101,8 @@ impl Traffic<'_> {
     fn by_content(&self) -> Vec<(u64, Rank)> {
         let mut by_content: Vec<_> =
             self.records.iter().zip(0..).map(|(record, rank)| (record.content, rank)).collect();
-        by_content.sort_unstable();
+        // One number is compared faster than two.
+        by_content.sort_unstable_by_key(|&(content, rank)| u128::from(content) << 32 | u128::from(rank));
         by_content
     }
 }
@@ -225,6 +226,12 @@ impl Forwarding {
     fn retain(&mut self, keep: &[bool]) {
         let mut keep = keep.iter();
         self.records.retain(|_| keep.next().copied().unwrap_or(false));
+    }
+
+    /// Messages in the window.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.records.len()
     }
 
     /// Messages that were not followed because too many others waited.
