@@ -6,6 +6,7 @@ use super::output::data;
 use super::resolve;
 use crate::capture::interfaces::{Interface, list};
 use crate::report::model::interface::InterfaceModel;
+use crate::report::output::Output;
 use crate::report::record::RecordWriter;
 use crate::report::settings::{Settings, ViewKind};
 use crate::report::table;
@@ -28,9 +29,10 @@ fn write(interfaces: &[Interface], format: FormatArg, settings: &Settings) -> io
         out.write_all(table::interfaces::list(interfaces, settings).as_bytes())?;
         return out.flush();
     }
-    let mut writer = RecordWriter::new(out, format.into(), "interfaces");
+    let mut writer = RecordWriter::new(Output::new(out, None), format.into(), "interfaces");
     for interface in interfaces {
-        writer.write(&InterfaceModel::new(interface))?;
+        writer.write(&InterfaceModel::new(interface));
     }
-    writer.finish::<InterfaceModel<'_>>()
+    writer.finish::<InterfaceModel<'_>>();
+    writer.output().flush()
 }

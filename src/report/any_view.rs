@@ -48,7 +48,7 @@ impl AnyView {
     }
 
     /// See [`View::is_done`].
-    pub fn is_done(&self) -> bool {
+    pub fn is_done(&mut self) -> bool {
         self.view.is_done()
     }
 

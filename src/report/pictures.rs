@@ -3,7 +3,7 @@
 use super::diagram::{dot, mermaid, sequence::sequence};
 use super::explain::explained;
 use super::facts::CaptureFacts;
-use super::gauge::Gauge;
+use super::output::Output;
 use super::settings::{Format, Settings};
 use super::table;
 use super::table::lines::wrapped;
@@ -12,19 +12,19 @@ use super::view::{View, selects_path};
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{Interest, Observer};
 use crate::correlate::path::Path;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Shows the topology, when everything is known.
 pub struct TopologyView {
     settings: Settings,
-    out: Box<dyn Write>,
+    output: Output,
     topology: Topology,
 }
 
 impl TopologyView {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        Self { settings, out, topology: Topology::default() }
+        Self { settings, output: Output::new(out, None), topology: Topology::default() }
     }
 }
 
@@ -47,41 +47,33 @@ impl Observer for TopologyView {
 }
 
 impl View for TopologyView {
-    fn is_done(&self) -> bool {
-        false
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
+    fn conclude(&mut self, _capture: &CaptureFacts) {
         let graph = std::mem::take(&mut self.topology).finish();
-        let text = match self.settings.format {
+        self.output.write(match self.settings.format {
             Format::Dot => dot::topology(&graph),
             Format::Mermaid => mermaid::topology(&graph),
             _ => table::topology::topology(&graph, &self.settings),
-        };
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
+        });
     }
 }
 
 /// Shows paths one by one: as sequence diagrams, or in words.
 pub struct PathPictures {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
+    output: Output,
     /// More than one is wanted: Markdown.
     several: bool,
-    any: bool,
 }
 
 impl PathPictures {
     /// Writes to `out`: one path, unless the settings ask for more.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
         let limit = settings.limit.unwrap_or(1);
-        Self { gauge: Gauge::new(Some(limit)), several: limit > 1, settings, out, any: false }
+        Self { output: Output::new(out, Some(limit)), several: limit > 1, settings }
     }
 
     fn text(&self, path: &Path) -> String {
@@ -102,31 +94,20 @@ impl Observer for PathPictures {
     }
 
     fn path(&mut self, path: &Path) {
-        if !selects_path(&self.settings, path) || self.gauge.is_done() {
-            return;
+        if selects_path(&self.settings, path) && !self.output.is_done() {
+            self.output.row(self.text(path));
         }
-        self.any = true;
-        let text = self.text(path);
-        let result = self.out.write_all(text.as_bytes());
-        self.gauge.row(result);
     }
 }
 
 impl View for PathPictures {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
-        self.gauge.check()?;
-        if !self.any && self.settings.format != Format::Mermaid {
-            self.out.write_all(b"no such path\n")?;
+    fn conclude(&mut self, _capture: &CaptureFacts) {
+        if self.output.rows() == 0 && self.settings.format != Format::Mermaid {
+            self.output.write("no such path\n");
         }
-        self.out.flush()
     }
 }

@@ -1,7 +1,6 @@
 //! The views for programs: every result becomes a row of the contract.
 
 use super::facts::CaptureFacts;
-use super::gauge::Gauge;
 use super::model::connection::Connection;
 use super::model::finding::FindingModel;
 use super::model::frame::FrameModel;
@@ -9,24 +8,24 @@ use super::model::message::MessageModel;
 use super::model::overview::{Capture, ConnectionGroup, FindingGroupModel, RouteModel};
 use super::model::path::PathModel;
 use super::model::topology::{self, TopologyLine};
+use super::output::Output;
 use super::record::RecordWriter;
 use super::settings::{Settings, ViewKind};
 use super::summary::Summary;
 use super::topology::Topology;
-use super::view::{View, selects_path};
+use super::view::{View, selects_finding, selects_path};
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::zmtp::event::{Frame, Message};
-use std::io::{self, Write};
+use std::io::Write;
 
 /// A view in jsonl, json or csv.
 pub struct Records {
     kind: ViewKind,
     settings: Settings,
     writer: RecordWriter,
-    gauge: Gauge,
     /// The overview has no rows before the end.
     summary: Option<Summary>,
     topology: Option<Topology>,
@@ -35,6 +34,8 @@ pub struct Records {
 impl Records {
     /// A view of this kind, writing to `out`.
     pub fn new(kind: ViewKind, settings: Settings, out: Box<dyn Write>) -> Self {
+        // The overview is one, and a topology too: neither is cut.
+        let limit = settings.limit.filter(|_| !matches!(kind, ViewKind::Analyze | ViewKind::Topology));
         let plural = match kind {
             ViewKind::Analyze => "overview",
             ViewKind::Connections => "connections",
@@ -46,16 +47,15 @@ impl Records {
         };
         Self {
             kind,
-            writer: RecordWriter::new(out, settings.format, plural),
-            gauge: Gauge::new(settings.limit),
+            writer: RecordWriter::new(Output::new(out, limit), settings.format, plural),
             topology: (kind == ViewKind::Topology).then(Topology::default),
             summary: (kind == ViewKind::Analyze).then(Summary::default),
             settings,
         }
     }
 
-    fn wants(&self, kind: ViewKind, conn: u32) -> bool {
-        self.kind == kind && self.settings.selects(conn) && !self.gauge.is_done()
+    fn wants(&mut self, kind: ViewKind, conn: u32) -> bool {
+        self.kind == kind && self.settings.selects(conn) && !self.writer.output().is_done()
     }
 }
 
@@ -66,13 +66,13 @@ impl Observer for Records {
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
         if self.wants(ViewKind::Frames, connection.conn) {
-            self.gauge.row(self.writer.write(&FrameModel::new(connection, frame, &self.settings)));
+            self.writer.write(&FrameModel::new(connection, frame, &self.settings));
         }
     }
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
         if self.wants(ViewKind::Messages, connection.conn) {
-            self.gauge.row(self.writer.write(&MessageModel::new(connection, message, key, &self.settings)));
+            self.writer.write(&MessageModel::new(connection, message, key, &self.settings));
         }
     }
 
@@ -84,8 +84,8 @@ impl Observer for Records {
             summary.path(path);
         } else if let Some(topology) = &mut self.topology {
             topology.path(path);
-        } else if self.kind == ViewKind::Paths && !self.gauge.is_done() {
-            self.gauge.row(self.writer.write(&PathModel::new(path, self.settings.several_files)));
+        } else if self.kind == ViewKind::Paths && !self.writer.output().is_done() {
+            self.writer.write(&PathModel::new(path, self.settings.several_files));
         }
     }
 
@@ -99,38 +99,32 @@ impl Observer for Records {
                 topology.connection(connection);
             }
         } else if self.wants(ViewKind::Connections, connection.conn) {
-            self.gauge.row(self.writer.write(&Connection::new(connection, self.settings.several_files)));
+            self.writer.write(&Connection::new(connection, self.settings.several_files));
         }
     }
 
     fn finding(&mut self, finding: &Finding) {
-        if self.settings.conns.is_some() && !finding.conns.iter().any(|&conn| self.settings.selects(conn)) {
+        if !selects_finding(&self.settings, finding) {
             return;
         }
         if let Some(summary) = &mut self.summary {
             summary.finding(finding);
-        } else if self.kind == ViewKind::Findings && !self.gauge.is_done() {
-            self.gauge.row(self.writer.write(&FindingModel::new(finding, self.settings.several_files)));
+        } else if self.kind == ViewKind::Findings && !self.writer.output().is_done() {
+            self.writer.write(&FindingModel::new(finding, self.settings.several_files));
         }
     }
 }
 
 impl View for Records {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        self.writer.output()
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.writer.flush()
-    }
-
-    fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()> {
-        self.gauge.check()?;
+    fn conclude(&mut self, capture: &CaptureFacts) {
         match self.kind {
             ViewKind::Analyze => {
                 let summary = self.summary.take().unwrap_or_default();
-                write_overview(summary, capture, &mut self.writer)
+                write_overview(summary, capture, &mut self.writer);
             }
             ViewKind::Connections => self.writer.finish::<Connection<'_>>(),
             ViewKind::Frames => self.writer.finish::<FrameModel<'_>>(),
@@ -139,26 +133,26 @@ impl View for Records {
             ViewKind::Topology => {
                 let graph = self.topology.take().unwrap_or_default().finish();
                 for line in topology::lines(&graph) {
-                    self.writer.write(&line)?;
+                    self.writer.write(&line);
                 }
-                self.writer.finish::<TopologyLine<'_>>()
+                self.writer.finish::<TopologyLine<'_>>();
             }
             ViewKind::Findings => self.writer.finish::<FindingModel<'_>>(),
         }
     }
 }
 
-fn write_overview(mut summary: Summary, capture: &CaptureFacts, writer: &mut RecordWriter) -> io::Result<()> {
-    writer.write(&Capture::new(capture, summary.connections))?;
+fn write_overview(mut summary: Summary, capture: &CaptureFacts, writer: &mut RecordWriter) {
+    writer.write(&Capture::new(capture, summary.connections));
     for (key, group) in &summary.groups {
-        writer.write(&ConnectionGroup::new(key, group))?;
+        writer.write(&ConnectionGroup::new(key, group));
     }
     let (routes, _) = summary.routes();
     for (route, client, worker) in &routes {
-        writer.write(&RouteModel::new(route, client.as_deref(), worker.as_deref()))?;
+        writer.write(&RouteModel::new(route, client.as_deref(), worker.as_deref()));
     }
     for group in summary.findings() {
-        writer.write(&FindingGroupModel::new(group))?;
+        writer.write(&FindingGroupModel::new(group));
     }
-    writer.finish::<Capture<'_>>()
+    writer.finish::<Capture<'_>>();
 }

@@ -7,8 +7,8 @@ use crate::base::direction::PerDirection;
 use crate::base::transport::Transport;
 use crate::flow::table::EndReason;
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
 use crate::report::model::connection::{end_reason, handshake, side, socket_type};
+use crate::report::output::Output;
 use crate::report::settings::Settings;
 use crate::report::view::View;
 use crate::zmtp::peer::Peer;
@@ -16,7 +16,7 @@ use crate::zmtp::session::Traffic;
 use crate::zmtp::wire::greeting::{MechanismName, Version};
 use comfy_table::{Cell, Color};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Rows of one table; a capture with more connections gets another one.
 const BATCH: usize = 10_000;
@@ -29,50 +29,43 @@ const ENDPOINTS: [usize; 2] = [1, 2];
 /// Shows connections.
 pub struct ConnectionsTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
+    output: Output,
     table: comfy_table::Table,
 }
 
 impl ConnectionsTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        let gauge = Gauge::new(settings.limit);
-        Self { table: table(&TITLES, &settings), settings, out, gauge }
+        let output = Output::new(out, settings.limit);
+        Self { table: table(&TITLES, &settings), settings, output }
     }
 
-    fn print(&mut self) -> io::Result<()> {
+    fn print(&mut self) {
         let full = std::mem::replace(&mut self.table, table(&TITLES, &self.settings));
-        self.out.write_all(rendered(full, &ENDPOINTS, &self.settings).as_bytes())
+        self.output.write(rendered(full, &ENDPOINTS, &self.settings));
     }
 }
 
 impl Observer for ConnectionsTable {
     fn connection(&mut self, connection: &ConnectionSummary) {
-        if !self.settings.selects(connection.conn) || self.gauge.is_done() {
+        if !self.settings.selects(connection.conn) || self.output.is_done() {
             return;
         }
         self.table.add_row(row(connection));
-        let full = self.table.row_count() >= BATCH;
-        let result = if full { self.print() } else { Ok(()) };
-        self.gauge.row(result);
+        self.output.count_row();
+        if self.table.row_count() >= BATCH {
+            self.print();
+        }
     }
 }
 
 impl View for ConnectionsTable {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
-        self.gauge.check()?;
-        self.print()?;
-        self.out.flush()
+    fn conclude(&mut self, _capture: &CaptureFacts) {
+        self.print();
     }
 }
 

@@ -5,26 +5,24 @@ use crate::analyze::observer::{Interest, Observer};
 use crate::base::chunk::PacketId;
 use crate::correlate::findings::Finding;
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
+use crate::report::output::Output;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
-use crate::report::view::View;
+use crate::report::view::{View, selects_finding};
 use crate::zmtp::anomaly::Severity;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Shows findings, one paragraph each.
 pub struct FindingsTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
-    any: bool,
+    output: Output,
 }
 
 impl FindingsTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        Self { gauge: Gauge::new(settings.limit), settings, out, any: false }
+        Self { output: Output::new(out, settings.limit), settings }
     }
 }
 
@@ -34,33 +32,21 @@ impl Observer for FindingsTable {
     }
 
     fn finding(&mut self, finding: &Finding) {
-        let selected = self.settings.conns.is_none() || finding.conns.iter().any(|&conn| self.settings.selects(conn));
-        if !selected || self.gauge.is_done() {
-            return;
+        if selects_finding(&self.settings, finding) && !self.output.is_done() {
+            self.output.row(paragraph(finding, &self.settings));
         }
-        self.any = true;
-        let text = paragraph(finding, &self.settings);
-        let result = self.out.write_all(text.as_bytes());
-        self.gauge.row(result);
     }
 }
 
 impl View for FindingsTable {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
-        self.gauge.check()?;
-        if !self.any {
-            self.out.write_all(b"nothing found\n")?;
+    fn conclude(&mut self, _capture: &CaptureFacts) {
+        if self.output.rows() == 0 {
+            self.output.write("nothing found\n");
         }
-        self.out.flush()
     }
 }
 

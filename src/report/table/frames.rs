@@ -15,10 +15,10 @@ use crate::base::endpoint::Endpoint;
 use crate::base::text::preview;
 use crate::base::time::Timestamp;
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
 use crate::report::model::fields::{Fields, Value};
 use crate::report::model::frame::{command_name, known_fields, shown_body};
 use crate::report::model::message::envelope_length;
+use crate::report::output::Output;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
 use crate::report::view::View;
@@ -26,7 +26,7 @@ use crate::zmtp::event::{Frame, FrameKind, Message};
 use crate::zmtp::wire::greeting::Version;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Rows collected at once, of all connections together: some ten MiB.
 const COLLECTED: usize = 100_000;
@@ -58,8 +58,7 @@ const LIVE_COLUMNS: [Column; 9] = [
 /// Shows frames.
 pub struct FramesTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
+    output: Output,
     conversations: BTreeMap<u32, Conversation>,
     collected: usize,
     any: bool,
@@ -101,10 +100,9 @@ impl FramesTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
         Self {
-            gauge: Gauge::new(settings.limit),
+            output: Output::new(out, settings.limit),
             live: settings.live.then(|| Lines::new(&LIVE_COLUMNS, settings.width, settings.color)),
             settings,
-            out,
             conversations: BTreeMap::new(),
             collected: 0,
             any: false,
@@ -130,8 +128,7 @@ impl FramesTable {
             let cells = [time, packet, conn.to_string().into(), route.into(), kind, flags, length, what, content];
             lines.row(&cells, &mut text);
         }
-        let result = self.out.write_all(text.as_bytes());
-        self.gauge.note(result);
+        self.output.write(text);
     }
 
     /// Writes what was collected of one connection as its table.
@@ -160,8 +157,7 @@ impl FramesTable {
             lines.row(cells, &mut text);
         }
         conversation.continued = true;
-        let result = self.out.write_all(text.as_bytes());
-        self.gauge.note(result);
+        self.output.write(text);
     }
 
     fn print_all(&mut self) {
@@ -174,7 +170,7 @@ impl FramesTable {
 
 impl Observer for FramesTable {
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
-        if !self.settings.selects(connection.conn) || self.gauge.is_done() {
+        if !self.settings.selects(connection.conn) || self.output.is_done() {
             return;
         }
         let conversation = self.conversations.entry(connection.conn).or_insert_with(|| Conversation {
@@ -186,7 +182,7 @@ impl Observer for FramesTable {
         });
         conversation.rows.push(row(connection, frame, &self.settings));
         self.collected += 1;
-        self.gauge.row(Ok(()));
+        self.output.count_row();
         let whole = !matches!(frame.kind, FrameKind::Part { .. });
         if self.settings.live && whole {
             self.print_live(connection.conn);
@@ -217,18 +213,12 @@ impl Observer for FramesTable {
 }
 
 impl View for FramesTable {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
+    fn conclude(&mut self, _capture: &CaptureFacts) {
         self.print_all();
-        self.flush()
     }
 }
 

@@ -5,14 +5,14 @@ use super::stream::RowStream;
 use crate::analyze::observer::{ConnectionRef, Observer};
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
-use crate::report::facts::CaptureFacts;
 use crate::report::model::message::{envelope_length, role_name};
+use crate::report::output::Output;
 use crate::report::paint::Tone;
 use crate::report::settings::{Payload, Settings};
 use crate::report::view::View;
 use crate::zmtp::event::{Message, Part};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 const COLUMNS: [Column; 8] = [
     Column::right("time", 9),
@@ -67,16 +67,8 @@ impl Observer for MessagesTable {
 }
 
 impl View for MessagesTable {
-    fn is_done(&self) -> bool {
-        self.stream.is_done()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
-        self.flush()
+    fn output(&mut self) -> &mut Output {
+        self.stream.output()
     }
 }
 

@@ -13,15 +13,15 @@ use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
 use crate::correlate::path::{Path, Status};
 use crate::report::facts::CaptureFacts;
-use crate::report::gauge::Gauge;
+use crate::report::output::Output;
 use crate::report::paint::{Tone, painted};
 use crate::report::route::{Route, quantile};
 use crate::report::settings::Settings;
 use crate::report::summary::{LISTED, Summary};
-use crate::report::view::{View, selects_path};
+use crate::report::view::{View, selects_finding, selects_path};
 use comfy_table::{Cell, Color};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Routes shown with an example path.
 const EXAMPLES: usize = 3;
@@ -29,15 +29,14 @@ const EXAMPLES: usize = 3;
 /// Shows the overview.
 pub struct OverviewTable {
     settings: Settings,
-    out: Box<dyn Write>,
-    gauge: Gauge,
+    output: Output,
     summary: Summary,
 }
 
 impl OverviewTable {
     /// Writes to `out`.
     pub fn new(settings: Settings, out: Box<dyn Write>) -> Self {
-        Self { settings, out, gauge: Gauge::default(), summary: Summary::default() }
+        Self { settings, output: Output::new(out, None), summary: Summary::default() }
     }
 }
 
@@ -59,26 +58,20 @@ impl Observer for OverviewTable {
     }
 
     fn finding(&mut self, finding: &Finding) {
-        if self.settings.conns.is_none() || finding.conns.iter().any(|&conn| self.settings.selects(conn)) {
+        if selects_finding(&self.settings, finding) {
             self.summary.finding(finding);
         }
     }
 }
 
 impl View for OverviewTable {
-    fn is_done(&self) -> bool {
-        self.gauge.is_done()
+    fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.flush()
-    }
-
-    fn finish(&mut self, capture: &CaptureFacts) -> io::Result<()> {
+    fn conclude(&mut self, capture: &CaptureFacts) {
         let mut summary = std::mem::take(&mut self.summary);
-        let text = render(&mut summary, capture, &self.settings);
-        self.out.write_all(text.as_bytes())?;
-        self.out.flush()
+        self.output.write(render(&mut summary, capture, &self.settings));
     }
 }
 

@@ -5,12 +5,12 @@ use super::lines::{Cell, Column};
 use super::stream::RowStream;
 use crate::analyze::observer::{Interest, Observer};
 use crate::correlate::path::{Hop, Path, Status};
-use crate::report::facts::CaptureFacts;
+use crate::report::output::Output;
 use crate::report::paint::Tone;
 use crate::report::settings::Settings;
 use crate::report::view::{View, selects_path};
 use std::fmt::Write as _;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// Legs of a route that are shown: a publication may have thousands of ends.
 const LEGS: usize = 16;
@@ -65,16 +65,8 @@ impl Observer for PathsTable {
 }
 
 impl View for PathsTable {
-    fn is_done(&self) -> bool {
-        self.stream.is_done()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-
-    fn finish(&mut self, _capture: &CaptureFacts) -> io::Result<()> {
-        self.flush()
+    fn output(&mut self) -> &mut Output {
+        self.stream.output()
     }
 }
 

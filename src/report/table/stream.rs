@@ -2,14 +2,13 @@
 
 use super::lines::{Cell, Column, Lines};
 use crate::base::time::Timestamp;
-use crate::report::gauge::Gauge;
+use crate::report::output::Output;
 use crate::report::settings::Settings;
-use std::io::{self, Write};
+use std::io::Write;
 
 /// A table under way: its header comes with the first row, times count from there.
 pub struct RowStream {
-    out: Box<dyn Write>,
-    gauge: Gauge,
+    output: Output,
     lines: Lines,
     /// Live, times are those of the day.
     live: bool,
@@ -21,13 +20,18 @@ impl RowStream {
     /// Writes to `out`.
     pub fn new(columns: &'static [Column], settings: &Settings, out: Box<dyn Write>) -> Self {
         let lines = Lines::new(columns, settings.width, settings.color);
-        let gauge = Gauge::new(settings.limit);
-        Self { out, gauge, lines, live: settings.live, start: None, text: String::new() }
+        let output = Output::new(out, settings.limit);
+        Self { output, lines, live: settings.live, start: None, text: String::new() }
+    }
+
+    /// Where rows go.
+    pub fn output(&mut self) -> &mut Output {
+        &mut self.output
     }
 
     /// Whether no further row will be written.
     pub fn is_done(&self) -> bool {
-        self.gauge.is_done()
+        self.output.is_done()
     }
 
     /// The most characters that the last column can show.
@@ -45,17 +49,7 @@ impl RowStream {
         let start = *self.start.get_or_insert(start);
         let time = if self.live { at.time_of_day() } else { since(start, at) };
         self.lines.row(&cells(time), &mut self.text);
-        let result = self.out.write_all(self.text.as_bytes());
-        self.gauge.row(result);
-    }
-
-    /// What was written reaches its reader now.
-    ///
-    /// # Errors
-    /// The first that writing met with.
-    pub fn flush(&mut self) -> io::Result<()> {
-        self.gauge.check()?;
-        self.out.flush()
+        self.output.row(&self.text);
     }
 }
 
