@@ -33,7 +33,9 @@ fn received(fixture: &Fixture) -> BTreeMap<&str, Vec<&str>> {
             received.entry(token).or_default().push(&sink.from);
         }
     }
-    received.values_mut().for_each(|from| from.sort_unstable());
+    for from in received.values_mut() {
+        from.sort_unstable();
+    }
     received
 }
 

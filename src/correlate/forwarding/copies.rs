@@ -9,7 +9,7 @@ use super::{Rank, Traffic};
 use crate::base::time::Duration;
 use crate::correlate::path::Evidence;
 use crate::correlate::sockets::SocketId;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// There is no other way to count.
 const CERTAIN: f64 = 0.999;
@@ -43,14 +43,16 @@ pub(super) fn find(traffic: Traffic<'_>, devices: &Devices, by_content: &[(u64, 
         ways.clear();
         ways.extend(group.iter().filter_map(|&(_, rank)| Some((pools.way(traffic, rank)?, rank))));
         ways.sort_unstable();
+        let mut of_pool = None;
         for left in ways.chunk_by(|a, b| a.0 == b.0) {
             let (way, first) = left[0];
             departures.clear();
             departures.extend(left.iter().map(|(_, rank)| *rank));
-            let enters =
-                |rank: &Rank| pools.enters(way.pool, traffic.lane(*rank).receiver) && can_pass(traffic, *rank, first);
-            arrivals.clear();
-            arrivals.extend(group.iter().map(|(_, rank)| *rank).filter(enters));
+            if of_pool.replace(way.pool) != Some(way.pool) {
+                let enters = |rank: &Rank| pools.enters(way.pool, traffic.lane(*rank).receiver);
+                arrivals.clear();
+                arrivals.extend(group.iter().map(|(_, rank)| *rank).filter(enters));
+            }
             let patience = way.conn.map(|_| devices.patience(traffic.lane(first).sender));
             pairs.clear();
             pair(traffic, &arrivals, &departures, patience, &mut pairs);
@@ -58,6 +60,7 @@ pub(super) fn find(traffic: Traffic<'_>, devices: &Devices, by_content: &[(u64, 
                 let (entered, left) = (traffic.lane(arrival).receiver, traffic.lane(departure).sender);
                 let source = devices.sources(left).iter().find(|source| source.socket == entered);
                 let evidence = if arrivals.len() == 1 { Evidence::Content } else { Evidence::Order };
+                let source = source.filter(|_| can_pass(traffic, arrival, departure));
                 links[departure as usize] =
                     source.map(|source| Link { cause: arrival, evidence, confidence: confidence * source.confidence });
             }
@@ -76,12 +79,13 @@ struct Way {
 /// Sockets that send the same, and where it comes from.
 struct Pools {
     of_sender: FxHashMap<SocketId, u32>,
-    entries: Vec<Vec<SocketId>>,
+    entries: FxHashSet<(u32, SocketId)>,
 }
 
 impl Pools {
     fn new(traffic: Traffic<'_>, devices: &Devices) -> Self {
-        let mut pools = Self { of_sender: FxHashMap::default(), entries: Vec::new() };
+        let mut pools = Self { of_sender: FxHashMap::default(), entries: FxHashSet::default() };
+        let mut count = 0;
         let mut exclusive: FxHashMap<SocketId, u32> = FxHashMap::default();
         for rank in 0..traffic.records.len() as Rank {
             let lane = traffic.lane(rank);
@@ -94,14 +98,12 @@ impl Pools {
             }
             // A PUSH that connects to several workers is several sockets here.
             let shared = sources.iter().find_map(|source| exclusive.get(source)).filter(|_| lane.is_exclusive());
-            let pool = shared.copied().unwrap_or(pools.entries.len() as u32);
-            if pool as usize == pools.entries.len() {
-                pools.entries.push(Vec::new());
-            }
+            let pool = shared.copied().unwrap_or(count);
+            count = count.max(pool + 1);
             if lane.is_exclusive() {
                 exclusive.extend(sources.iter().map(|&source| (source, pool)));
             }
-            pools.entries[pool as usize].extend(sources);
+            pools.entries.extend(sources.into_iter().map(|source| (pool, source)));
             pools.of_sender.insert(lane.sender, pool);
         }
         pools
@@ -115,7 +117,7 @@ impl Pools {
     }
 
     fn enters(&self, pool: u32, receiver: SocketId) -> bool {
-        self.entries[pool as usize].contains(&receiver)
+        self.entries.contains(&(pool, receiver))
     }
 }
 
@@ -176,10 +178,9 @@ fn earliest(
     departures
         .iter()
         .map(|&departure| {
-            let is_over =
-                |&arrival: &Rank| patience.is_some_and(|patience| traffic.delay(arrival, departure) > patience);
-            while arrivals.get(next).is_some_and(is_over) {
-                next += 1;
+            if let Some(patience) = patience {
+                let is_over = |&arrival: &Rank| traffic.delay(arrival, departure) > patience;
+                next = next.max(arrivals.partition_point(is_over));
             }
             let found = arrivals.get(next).is_some_and(|&arrival| arrival < departure).then_some(next);
             next += usize::from(found.is_some());

@@ -21,6 +21,9 @@ const SAMPLE: usize = 512;
 /// Messages of one content looked at, where it is repeated.
 const REPEATED: usize = 256;
 
+/// Messages compared with each other in a window: many sockets may have received the same.
+const MOST_COMPARED: usize = 1 << 19;
+
 /// Delays kept of two sockets.
 const DELAYS: usize = 256;
 
@@ -103,8 +106,12 @@ struct Sighted {
     /// Contents that each socket received, or sent.
     received: FxHashMap<SocketId, u32>,
     sent: FxHashMap<SocketId, u32>,
-    /// A socket that sent a content, and those that had received it.
-    choices: Vec<(SocketId, Vec<SocketId>)>,
+    /// For each socket that sent a content that others had received: those, each time.
+    choices: FxHashMap<SocketId, Vec<Vec<SocketId>>>,
+    /// How often what a socket sent had been received by others.
+    explained: FxHashMap<SocketId, u32>,
+    /// Comparisons so far.
+    compared: usize,
 }
 
 /// A socket that may be the source of another one.
@@ -141,6 +148,7 @@ impl Devices {
     /// Learns from a window.
     pub(super) fn learn(&mut self, sockets: &Sockets, traffic: Traffic<'_>, by_content: &[(u64, Rank)]) {
         let sighted = Sighted::look(traffic, by_content);
+        self.patience.retain(|sending, _| !sighted.sent.contains_key(sending));
         let mut candidates: BTreeMap<SocketId, Vec<Candidate>> = BTreeMap::new();
         for (&(receiving, sending), evidence) in &sighted.pairs {
             if let Some(confidence) = sighted.confidence(sockets, traffic, (receiving, sending), evidence) {
@@ -155,20 +163,29 @@ impl Devices {
                 });
                 let patience =
                     delays.get(delays.len() * 99 / 100).map_or(LEAST_PATIENCE, |&Duration(delay)| Duration(4 * delay));
-                self.patience.insert(sending, patience.max(LEAST_PATIENCE));
+                let longest = self.patience.entry(sending).or_insert(LEAST_PATIENCE);
+                *longest = patience.max(*longest);
             }
         }
         let mut order: Vec<_> = candidates.into_iter().collect();
         order.sort_by_key(|(sending, candidates)| (candidates.len(), *sending));
-        let mut used = BTreeSet::new();
+        let decided: BTreeSet<SocketId> = order.iter().map(|(sending, _)| *sending).collect();
+        let earlier = self.sources.iter().filter(|(sending, _)| !decided.contains(sending));
+        let mut used: BTreeSet<SocketId> =
+            earlier.flat_map(|(_, sources)| sources).map(|source| source.socket).collect();
         for (sending, candidates) in order {
+            let asked: Vec<SocketId> = candidates.iter().map(|candidate| candidate.socket).collect();
             let mut sources = choose(&sighted, sending, candidates, &used);
-            for source in &mut sources {
-                // What was plain before does not become doubtful because the device is held up now.
-                let known = self.sources(sending).iter().find(|known| known.socket == source.socket);
-                source.confidence = known.map_or(source.confidence, |known| known.confidence.max(source.confidence));
-            }
             used.extend(sources.iter().map(|source| source.socket));
+            for known in self.sources(sending) {
+                match sources.iter_mut().find(|source| source.socket == known.socket) {
+                    // What was plain before does not become doubtful because the device is held up now.
+                    Some(source) => source.confidence = source.confidence.max(known.confidence),
+                    None if asked.contains(&known.socket) => {}
+                    // It was silent.
+                    None => sources.push(*known),
+                }
+            }
             self.sources.insert(sending, sources);
         }
         // Of a PUSH that connects to several workers each sends a share.
@@ -200,7 +217,7 @@ fn choose(
     candidates.sort_by_key(|candidate| (Reverse(merit(candidate)), candidate.median, candidate.socket));
     let (mut wins, mut chances) = (vec![0_u32; candidates.len()], vec![0_u32; candidates.len()]);
     let mut confidence: Vec<f64> = candidates.iter().map(|candidate| candidate.confidence).collect();
-    for (_, received) in sighted.choices.iter().filter(|(socket, _)| *socket == sending) {
+    for received in sighted.choices.get(&sending).into_iter().flatten() {
         let present = || (0..candidates.len()).filter(|&at| received.contains(&candidates[at].socket));
         present().for_each(|at| chances[at] += 1);
         let mut present = present();
@@ -231,6 +248,9 @@ impl Sighted {
         let mut sighted = Self::default();
         let contents = by_content.chunk_by(|a, b| a.0 == b.0).count();
         for group in by_content.chunk_by(|a, b| a.0 == b.0).step_by((contents / SAMPLE).max(1)) {
+            if sighted.compared > MOST_COMPARED {
+                break;
+            }
             let ends = |end: fn(&Lane) -> SocketId| {
                 let mut ends: Vec<(SocketId, Rank)> =
                     group.iter().map(|&(_, rank)| (end(traffic.lane(rank)), rank)).collect();
@@ -245,6 +265,9 @@ impl Sighted {
             } else {
                 sighted.once(traffic, arrivals, departures);
             }
+        }
+        for (&(_, sending), evidence) in &sighted.pairs {
+            *sighted.explained.entry(sending).or_default() += evidence.before;
         }
         sighted
     }
@@ -263,6 +286,10 @@ impl Sighted {
         }
         for &(sending, departure) in &departures {
             *self.sent.entry(sending).or_default() += 1;
+            self.compared += arrivals.len();
+            if self.compared > MOST_COMPARED {
+                return;
+            }
             let mut had_received = Vec::new();
             for &(receiving, arrival) in &arrivals {
                 if !can_pass(traffic, arrival, departure) {
@@ -278,7 +305,7 @@ impl Sighted {
                 }
             }
             if !had_received.is_empty() {
-                self.choices.push((sending, had_received));
+                self.choices.entry(sending).or_default().push(had_received);
             }
         }
     }
@@ -291,6 +318,10 @@ impl Sighted {
             let mut followed: Vec<Vec<SocketId>> = vec![Vec::new(); departures.len()];
             for arrivals in arrivals.chunk_by(|a, b| a.0 == b.0) {
                 let receiving = arrivals[0].0;
+                self.compared += arrivals.len() + departures.len();
+                if self.compared > MOST_COMPARED {
+                    return;
+                }
                 let Some(follows) = follow(traffic, arrivals, departures) else { continue };
                 let evidence = self.evidence((receiving, sending), (arrivals[0].1, departures[0].1));
                 for (at, delay) in follows.into_iter().enumerate() {
@@ -303,7 +334,8 @@ impl Sighted {
                     followed[at].push(receiving);
                 }
             }
-            self.choices.extend(followed.into_iter().filter(|followed| !followed.is_empty()).map(|to| (sending, to)));
+            followed.retain(|followed| !followed.is_empty());
+            self.choices.entry(sending).or_default().append(&mut followed);
         }
     }
 
@@ -329,7 +361,8 @@ impl Sighted {
         let (entered, left) = (traffic.lane(evidence.example.0), traffic.lane(evidence.example.1));
         let by_content = evidence.before >= LEAST_CONTENTS
             && evidence.violated * REORDERED <= evidence.before
-            && (evidence.before * 2 >= self.received[&receiving] || self.is_explained(sending));
+            && (evidence.before * 2 >= self.received.get(&receiving).copied().unwrap_or_default()
+                || self.is_explained(sending));
         let confidence = if by_content {
             if evidence.before >= MANY_CONTENTS { BY_MANY } else { BY_SOME }
         } else if evidence.before == 0 && evidence.near >= LEAST_NEAR && evidence.far * 5 <= evidence.near {
@@ -358,9 +391,8 @@ impl Sighted {
 
     /// Whether half of what a socket sent had been received by others that may pass it on.
     fn is_explained(&self, sending: SocketId) -> bool {
-        let before: u32 =
-            self.pairs.iter().filter(|((_, socket), _)| *socket == sending).map(|(_, evidence)| evidence.before).sum();
-        before * 2 >= self.sent[&sending]
+        let count = |of: &FxHashMap<SocketId, u32>| of.get(&sending).copied().unwrap_or_default();
+        count(&self.explained) * 2 >= count(&self.sent)
     }
 }
 

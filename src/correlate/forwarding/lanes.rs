@@ -140,7 +140,7 @@ impl Lanes {
         match self.ways.get(conn as usize) {
             Some(Way::Both) => Watch::Other,
             Some(&Way::One { is_certain: true, may_be_held, .. })
-                if !self.any_watched && !(may_be_held && self.early < EARLY) =>
+                if !(self.any_watched || may_be_held && self.early < EARLY) =>
             {
                 Watch::OneWay
             }

@@ -61,6 +61,8 @@ pub(super) struct Forwarding {
     records: Vec<Record>,
     limit: usize,
     answer_time: Duration,
+    /// Live: so many messages are worth another look.
+    look_again: usize,
     /// Looks in vain so far, and messages to pass over for that.
     in_vain: u32,
     pass_over: usize,
@@ -116,6 +118,7 @@ impl Forwarding {
             records: Vec::new(),
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
+            look_again: 0,
             in_vain: 0,
             pass_over: 0,
             given_up: 0,
@@ -188,6 +191,9 @@ impl Forwarding {
         records.retain(|record| lanes.is_one_way(record.conn));
         self.sort();
         let is_full = self.records.len() >= self.limit;
+        if !is_full && self.records.len() < self.look_again && matches!(report, Report::Before(_)) {
+            return Vec::new();
+        }
         let traffic = Traffic { records: &self.records, lanes: &self.lanes };
         let by_content = traffic.by_content();
         self.devices.learn(sockets, traffic, &by_content);
@@ -195,14 +201,15 @@ impl Forwarding {
             self.look_elsewhere(is_full, report);
             return Vec::new();
         }
-        self.in_vain = 0;
+        (self.in_vain, self.look_again) = (0, 0);
         let links = copies::find(traffic, &self.devices, &by_content);
         let delivery::Found { paths, keep } =
             delivery::paths(sockets, traffic, &self.devices, &links, report, self.answer_time);
+        let mut paths = paths;
         self.retain(&keep);
         if is_full && self.records.len() > self.limit / 2 {
             self.given_up += self.records.len() as u64;
-            self.records.clear();
+            paths.append(&mut self.resolve(sockets, Report::Everything));
         }
         paths
     }
@@ -214,6 +221,7 @@ impl Forwarding {
                 // Live: not enough may have been seen yet.
                 let since = now + Duration(-self.answer_time.0);
                 self.records.retain(|record| record.available >= since);
+                self.look_again = 2 * self.records.len();
             }
             _ => {
                 self.records.clear();

@@ -179,6 +179,51 @@ fn a_task_goes_to_one_worker_and_one_that_does_not_leave_is_told() {
 }
 
 #[test]
+fn live_a_path_is_told_a_second_after_its_last_end_and_none_is_lost() {
+    let mut stage = Stage::new();
+    let (entered, left) = forwarder(&mut stage, S::XSUB, S::XPUB);
+    for number in 0..20 {
+        let content = format!("publication {number}");
+        stage.send(entered, &content);
+        for lane in left {
+            stage.send(lane, &content);
+        }
+        for _ in 0..4 {
+            stage.pause(MICROS(300_000));
+            let Stage { correlator, paths, now, .. } = &mut stage;
+            correlator.tick(Timestamp(*now), &mut |path| paths.push(path.clone()));
+        }
+        // Of the first few nobody can tell.
+        assert!(number < 3 || stage.paths.len() == number + 1, "{} of {}", stage.paths.len(), number + 1);
+    }
+    assert_eq!(stage.correlator.forwarded_waiting(), 0);
+    assert!(stage.finish().iter().all(|path| path.request.len() == 3));
+}
+
+/// Two publishers: while the one is silent, what is known of it is not forgotten.
+#[test]
+fn a_silent_publisher_is_not_forgotten() {
+    let mut stage = Stage::new();
+    let publishers = [1, 4].map(|host| (stage.connect(9, (host, 5555), Some((S::SUB, S::PUB))), S2c));
+    let left = (stage.connect(2, (9, 5556), Some((S::SUB, S::PUB))), S2c);
+    let mut number = 0;
+    for speaking in [0, 1, 0, 1] {
+        for _ in 0..10 {
+            number += 1;
+            let content = format!("publication {number}");
+            stage.send(publishers[speaking], &content);
+            stage.send(left, &content);
+        }
+        stage.pause(Duration::from_secs(5));
+        let Stage { correlator, paths, now, .. } = &mut stage;
+        correlator.tick(Timestamp(*now), &mut |path| paths.push(path.clone()));
+        assert_eq!(stage.paths.len(), number);
+    }
+    let one_more = vec![stage.send(publishers[0], "one more"), stage.send(left, "one more")];
+    assert_eq!(keys(&stage.finish()).last(), Some(&one_more));
+}
+
+#[test]
 fn what_a_streamer_held_before_its_first_worker_came_is_followed() {
     let mut stage = Stage::new();
     let entered = (stage.connect(1, (9, 5555), Some((S::PUSH, S::PULL))), C2s);
