@@ -111,6 +111,11 @@ impl ConnectionSummary {
         }
     }
 
+    /// Octets that it takes.
+    pub fn memory(&self) -> usize {
+        size_of::<Self>() + self.peers.c2s.held() + self.peers.s2c.held()
+    }
+
     /// The same of datagrams, which have no handshake that could fail.
     pub fn of_datagrams(conn: u32, flow: &FlowInfo, end: End, session: &DatagramSession) -> Self {
         let peers = session.peers().clone();

@@ -15,6 +15,7 @@ use super::connection::ConnectionSummary;
 use super::engine::Engine;
 use super::observer::Observer;
 use super::sink::endpoints_hash;
+use crate::base::budget::Budget;
 use crate::base::chunk::Position;
 use crate::base::direction::PerDirection;
 use crate::base::endpoint::Endpoint;
@@ -28,7 +29,8 @@ use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::datagrams::{Datagram, DatagramSession};
 use crate::zmtp::wire::radio::group;
 use content::{Content, Open, Parts, Piece, State};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// So many datagrams in a row must be of joined groups.
@@ -47,12 +49,14 @@ enum Key {
 
 /// The groups that were joined on TCP connections, each with the address of who publishes.
 #[derive(Debug, Default)]
-pub(super) struct Joins(FxHashSet<(IpAddr, Box<[u8]>)>);
+pub(super) struct Joins(HashSet<(IpAddr, Box<[u8]>)>);
 
 impl Joins {
     /// A DISH joined a group of the RADIO at this address.
     pub(super) fn join(&mut self, radio: IpAddr, group: &[u8], limit: usize) {
-        if group.len() >= TELLING_GROUP && self.0.len() < limit {
+        // No datagram can be of a longer one (RFC 48: its length has one octet).
+        let fits = (TELLING_GROUP..=usize::from(u8::MAX)).contains(&group.len());
+        if fits && self.0.len() < limit {
             self.0.insert((radio, group.into()));
         }
     }
@@ -63,14 +67,14 @@ impl Joins {
 }
 
 /// All flows of datagrams that are, or may be, ZMTP.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Datagrams {
-    flows: FxHashMap<Key, Flow>,
+    flows: HashMap<Key, Flow>,
     /// Flows with a number of the gate's, by that.
     keys: FxHashMap<u64, Key>,
     joins: Joins,
-    /// Bytes that wait for repairs, of all flows.
-    waiting: usize,
+    /// Octets of memory that all flows hold.
+    held: Budget,
 }
 
 #[derive(Debug)]
@@ -78,9 +82,27 @@ struct Flow {
     sequence: Sequence,
     content: Content,
     last: Position,
+    /// The count of packets at the latest one of it, and the octets of memory that it is counted with.
+    heard: u64,
+    counted: usize,
 }
 
 impl Datagrams {
+    /// None yet.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self {
+            flows: HashMap::new(),
+            keys: FxHashMap::default(),
+            joins: Joins::default(),
+            held: Budget::new(limits.held_total_bytes),
+        }
+    }
+
+    /// Octets of memory that all flows hold.
+    pub(super) fn held(&self) -> usize {
+        self.held.held()
+    }
+
     /// The groups that were joined.
     pub(super) fn joins(&mut self) -> &mut Joins {
         &mut self.joins
@@ -99,7 +121,12 @@ impl Flow {
             packets: 0,
             offset: 0,
         };
-        Self { sequence: Sequence::default(), content, last: position }
+        Self { sequence: Sequence::default(), content, last: position, heard: 0, counted: 0 }
+    }
+
+    /// Octets of memory that it holds, nearly.
+    fn memory(&self) -> usize {
+        self.sequence.held() + self.content.memory()
     }
 }
 
@@ -148,7 +175,7 @@ impl<O: Observer> Engine<O> {
             self.datagrams.flows.insert(key, Flow::new(told, position));
         }
         let Some(flow) = self.datagrams.flows.get_mut(&key) else { return false };
-        flow.last = position;
+        (flow.last, flow.heard) = (position, self.health.packets);
         let content = &mut flow.content;
         if matches!(content.state, State::Other) {
             return false;
@@ -197,7 +224,7 @@ impl<O: Observer> Engine<O> {
             self.datagrams.flows.insert(key, Flow::new(told, position));
         }
         let Some(flow) = self.datagrams.flows.get_mut(&key) else { return false };
-        flow.last = position;
+        (flow.last, flow.heard) = (position, self.health.packets);
         if matches!(flow.content.state, State::Other) {
             return false;
         }
@@ -232,30 +259,63 @@ impl<O: Observer> Engine<O> {
         true
     }
 
-    /// Gives a flow what it needs to go on; then says to the gate what it turned out to be.
+    /// Gives a flow what it needs to go on, and counts what it holds then.
     fn with_flow(
         &mut self,
         key: Key,
         position: Position,
         give: impl FnOnce(&mut Sequence, &mut Content, &Limits, &mut Parts<'_, O>),
     ) {
+        self.give(key, position, give);
+        let Datagrams { flows, held, .. } = &mut self.datagrams;
+        let Some(flow) = flows.get_mut(&key) else { return };
+        let memory = flow.memory();
+        held.change(std::mem::replace(&mut flow.counted, memory), memory);
+        if held.is_exceeded() {
+            self.relieve_datagrams(position);
+        }
+    }
+
+    /// All flows together hold too much: those silent longest give up what they wait for, and what is under way.
+    #[cold]
+    fn relieve_datagrams(&mut self, position: Position) {
+        let holders = self.datagrams.flows.iter().filter(|(_, flow)| flow.counted > 0);
+        let holders: Vec<_> = holders.map(|(key, flow)| (flow.heard, *key)).collect();
+        let mut held = self.datagrams.held;
+        self.health.released_connections += held.relieve(
+            holders,
+            |(heard, _)| *heard,
+            |(_, key)| {
+                self.give(key, position, |sequence, content, limits, parts| {
+                    sequence.give_up(position, &mut |ordered| content.take(piece_of(&ordered), limits, parts));
+                    content.release();
+                });
+                let Some(flow) = self.datagrams.flows.get_mut(&key) else { return (0, 0) };
+                let memory = flow.memory();
+                (std::mem::replace(&mut flow.counted, memory), memory)
+            },
+        );
+        self.datagrams.held = held;
+    }
+
+    /// Gives a flow what it needs to go on; then says to the gate what it turned out to be.
+    fn give(
+        &mut self,
+        key: Key,
+        position: Position,
+        give: impl FnOnce(&mut Sequence, &mut Content, &Limits, &mut Parts<'_, O>),
+    ) {
         let Self { datagrams, observer, correlator, findings, health, options, gate, .. } = self;
-        let Datagrams { flows, joins, waiting, .. } = datagrams;
+        let Datagrams { flows, joins, .. } = datagrams;
         let Some(Flow { sequence, content, .. }) = flows.get_mut(&key) else { return };
         let limits = &options.limits;
-        let (held_before, waited) = (content.held_bytes, sequence.held());
+        let held_before = content.held_bytes;
         if let Some(info) = &mut content.info {
             info.last = position;
         }
         let was_undecided = matches!(content.state, State::Undecided);
         let mut parts = Parts { observer, correlator: correlator.as_mut(), joins, findings, health };
         give(sequence, content, limits, &mut parts);
-        *waiting = *waiting - waited + sequence.held();
-        if *waiting > limits.held_total_bytes {
-            let waits = sequence.held();
-            sequence.give_up(position, &mut |ordered| content.take(piece_of(&ordered), limits, &mut parts));
-            *waiting -= waits;
-        }
         let Some(info) = content.info else { return };
         match content.state {
             State::Undecided if content.held_bytes > limits.held_bytes => content.state = State::Other,
@@ -269,7 +329,7 @@ impl<O: Observer> Engine<O> {
             State::Other => {
                 gate.decide(&info, false);
                 *health.skipped.entry(Skip::NotTcp).or_default() += std::mem::take(&mut content.packets);
-                content.held = Vec::new();
+                (content.held, content.held_bytes) = (Vec::new(), 0);
             }
             _ => return,
         }
@@ -362,7 +422,8 @@ impl<O: Observer> Engine<O> {
         if let Some(correlator) = &mut self.correlator {
             correlator.ended(open.conn, info.last.at, false);
         }
-        self.ended.push(ConnectionSummary::of_datagrams(open.conn, info, End { reason, by: None }, &open.session));
+        let end = End { reason, by: None };
+        self.tell_ended(ConnectionSummary::of_datagrams(open.conn, info, end, &open.session));
     }
 
     /// Makes room for one more flow: an eighth of all go, those idle longest.
@@ -377,6 +438,7 @@ impl<O: Observer> Engine<O> {
         for (last, _, key) in by_age.into_iter().take((limit / 8).max(1)) {
             self.end_flow(key);
             let Some(flow) = self.datagrams.flows.remove(&key) else { continue };
+            self.datagrams.held.change(flow.counted, 0);
             if let Some(info) = flow.content.info {
                 self.datagrams.keys.remove(&info.id);
             }

@@ -1,14 +1,17 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
 
+use super::accounts::Accounts;
 use super::connection::ConnectionSummary;
 use super::datagrams::Datagrams;
 use super::diagnosis::diagnose;
+use super::ended::Ended;
 use super::gate::{Decision, Gate};
 use super::health::Health;
 use super::observer::Observer;
 use super::refused::Refused;
 use super::sink::{Sink, add, endpoints_hash};
 use super::stray;
+use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
@@ -57,16 +60,15 @@ impl<O: Observer> Analyzer<O> {
             engine: Engine {
                 observer,
                 correlator,
-                gate: Gate::default(),
-                datagrams: Datagrams::default(),
+                gate: Gate::new(&options.limits),
+                datagrams: Datagrams::new(&options.limits),
                 open: FxHashMap::default(),
-                ended: Vec::new(),
+                ended: Ended::new(&options.limits),
                 findings: Vec::new(),
                 refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
-                held: 0,
-                not_released: 0,
+                held: Budget::new(options.limits.session_total_bytes),
                 now: Timestamp(i64::MIN),
                 options,
             },
@@ -121,6 +123,18 @@ impl<O: Observer> Analyzer<O> {
         &self.engine.health
     }
 
+    /// What it holds now.
+    pub fn accounts(&self) -> Accounts {
+        let Engine { gate, datagrams, held, ended, .. } = &self.engine;
+        Accounts {
+            pending: self.table.pending(),
+            undecided: gate.undecided(),
+            datagrams: datagrams.held(),
+            sessions: held.held(),
+            summaries: ended.held(),
+        }
+    }
+
     /// No more packets: everything that is still open ends.
     pub fn finish(mut self) -> (O, Health) {
         let engine = &mut self.engine;
@@ -134,11 +148,8 @@ impl<O: Observer> Analyzer<O> {
             correlator.finish(&mut |path| engine.observer.path(path));
             given_up = correlator.given_up();
         }
-        engine.ended.sort_unstable_by_key(|summary| summary.conn);
-        for summary in &engine.ended {
-            engine.observer.connection(summary);
-        }
-        let servers = engine.ended.iter().map(|summary| summary.server).collect();
+        let servers = self.engine.ended.finish(&mut self.engine.observer);
+        let engine = &mut self.engine;
         for finding in engine.findings.iter().chain(&engine.refused.findings(&servers)) {
             engine.observer.finding(finding);
         }
@@ -151,29 +162,43 @@ impl<O: Observer> Analyzer<O> {
         health.given_up_messages = given_up;
         health.tcp_connections = stats.flows;
         health.evicted += stats.evicted;
+        health.half_open_evicted = stats.half_open_evicted;
+        health.judged_early = engine.gate.judged_early();
         health.late_segments = stats.late_segments;
         (self.engine.observer, self.engine.health)
     }
 }
 
 /// The stream handler of every connection: what it carries is with the engine, under the connection's number.
-struct Stream<O>(PhantomData<O>);
+struct Stream<O> {
+    /// It carried nothing yet, and only its seat at the gate is kept.
+    silent: bool,
+    engine: PhantomData<O>,
+}
 
 impl<O: Observer> StreamHandler for Stream<O> {
     type Context = Engine<O>;
 
     fn open(flow: &FlowInfo, engine: &mut Engine<O>) -> Self {
         let ports = &engine.options.ports;
-        engine.gate.open(flow, ports.contains(&flow.server.port) || ports.contains(&flow.client.port));
-        Self(PhantomData)
+        let is_zmtp = ports.contains(&flow.server.port) || ports.contains(&flow.client.port);
+        engine.gate.open(flow, is_zmtp);
+        Self { silent: !is_zmtp, engine: PhantomData }
     }
 
     fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: Chunk<'_>, engine: &mut Engine<O>) {
+        if std::mem::take(&mut self.silent) {
+            engine.gate.seat(flow);
+        }
         engine.chunk(flow, direction, &chunk);
     }
 
     fn end(self, flow: &FlowInfo, end: End, engine: &mut Engine<O>) {
-        engine.end(flow, end);
+        if self.silent {
+            engine.end_silent(flow, end);
+        } else {
+            engine.end(flow, end);
+        }
     }
 }
 
@@ -185,9 +210,9 @@ struct OpenConnection {
     endpoints_hash: PerDirection<u64>,
     /// How often each kind of anomaly was reported.
     told: FxHashMap<&'static str, usize>,
-    /// Octets that its session held after its latest piece, and when that was.
+    /// Octets that its session held after its latest piece, and the count of packets then.
     held: usize,
-    last: Timestamp,
+    heard: u64,
 }
 
 /// A session that holds no more than so many octets is left alone: a first part, and buffers.
@@ -201,16 +226,15 @@ pub(super) struct Engine<O> {
     pub(super) gate: Gate,
     pub(super) datagrams: Datagrams,
     /// By number of the TCP connection.
-    open: FxHashMap<u64, OpenConnection>,
-    pub(super) ended: Vec<ConnectionSummary>,
+    open: FxHashMap<u64, Box<OpenConnection>>,
+    pub(super) ended: Ended,
     pub(super) findings: Vec<Finding>,
     refused: Refused,
     pub(super) health: Health,
     /// How many connections have a number.
     pub(super) conns: u32,
-    /// Octets that all sessions hold, and how many of them too many were left when last some were given up.
-    held: usize,
-    not_released: usize,
+    /// Octets that all sessions hold.
+    held: Budget,
     /// The latest time that any packet had.
     pub(super) now: Timestamp,
 }
@@ -241,6 +265,14 @@ impl<O: Observer> Engine<O> {
             self.gate.end(flow, end, &self.options.limits);
             self.pass_gate();
         }
+    }
+
+    /// A connection is over that carried nothing.
+    fn end_silent(&mut self, flow: &FlowInfo, end: End) {
+        self.gate.leave(flow.id);
+        self.health.other_connections += 1;
+        self.end(flow, end);
+        self.pass_gate();
     }
 
     /// Numbers and opens the connections whose turn it is.
@@ -276,14 +308,14 @@ impl<O: Observer> Engine<O> {
             let session = Session::new(beginning, self.options.keys.as_ref());
             self.open.insert(
                 flow.id,
-                OpenConnection {
+                Box::new(OpenConnection {
                     conn,
                     session,
                     endpoints_hash,
                     told: FxHashMap::default(),
                     held: 0,
-                    last: flow.first.at,
-                },
+                    heard: self.health.packets,
+                }),
             );
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
@@ -308,6 +340,7 @@ impl<O: Observer> Engine<O> {
 
     fn dissect(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>) {
         let Some(connection) = self.open.get_mut(&flow.id) else { return };
+        connection.heard = self.health.packets;
         let mut sink = Sink {
             conn: connection.conn,
             flow,
@@ -323,52 +356,47 @@ impl<O: Observer> Engine<O> {
         let session = &mut connection.session;
         session.chunk(direction, chunk, &self.options.limits, &mut sink);
         let held = session.held();
-        self.held += held;
-        self.held -= std::mem::replace(&mut connection.held, held);
-        connection.last = chunk.position.at;
-        if self.held > self.options.limits.session_total_bytes + self.not_released {
+        self.held.change(std::mem::replace(&mut connection.held, held), held);
+        if self.held.is_exceeded() {
             self.release();
         }
     }
 
-    /// All connections together hold too much: those silent longest give up theirs, until an eighth is free.
+    /// All sessions together hold too much.
     #[cold]
     fn release(&mut self) {
-        let limit = self.options.limits.session_total_bytes;
-        let mut by_age: Vec<_> =
-            self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
-        by_age.sort_unstable_by_key(|connection| (connection.last, connection.conn));
-        for connection in by_age {
-            if self.held <= limit / 8 * 7 {
-                break;
-            }
-            connection.session.release();
-            let held = connection.session.held();
-            self.held = self.held + held - std::mem::replace(&mut connection.held, held);
-            self.health.released_connections += 1;
-        }
-        // What even that leaves counts from now on as if there were more room: the next look must be worth its cost.
-        self.not_released = self.held.saturating_sub(limit / 8 * 7);
+        let limits = &self.options.limits;
+        let worth: Vec<_> = self.open.values_mut().filter(|connection| connection.held > WORTH_RELEASING).collect();
+        self.health.released_connections += self.held.relieve(
+            worth,
+            |connection| (connection.heard, connection.conn),
+            |connection| {
+                connection.session.release(limits);
+                let held = connection.session.held();
+                (std::mem::replace(&mut connection.held, held), held)
+            },
+        );
     }
 
-    fn close(&mut self, mut connection: OpenConnection, flow: &FlowInfo, end: End) {
-        self.held -= connection.held;
+    fn close(&mut self, mut connection: Box<OpenConnection>, flow: &FlowInfo, end: End) {
+        self.held.change(connection.held, 0);
         let all_seen = flow.syn
             && flow.only().is_none()
             && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
+        let mut sink = Sink {
+            conn: connection.conn,
+            flow,
+            endpoints_hash: &connection.endpoints_hash,
+            told: &mut connection.told,
+            observer: &mut self.observer,
+            correlator: self.correlator.as_mut(),
+            joins: self.datagrams.joins(),
+            findings: &mut self.findings,
+            health: &mut self.health,
+            limits: &self.options.limits,
+        };
+        connection.session.finish(&self.options.limits, &mut sink);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
-            let mut sink = Sink {
-                conn: connection.conn,
-                flow,
-                endpoints_hash: &connection.endpoints_hash,
-                told: &mut connection.told,
-                observer: &mut self.observer,
-                correlator: self.correlator.as_mut(),
-                joins: self.datagrams.joins(),
-                findings: &mut self.findings,
-                health: &mut self.health,
-                limits: &self.options.limits,
-            };
             connection.session.closed(flow.last, &mut sink);
         }
         let by_server = end.by == Some(Direction::ServerToClient);
@@ -383,6 +411,11 @@ impl<O: Observer> Engine<O> {
         for finding in diagnose(&summary, limits) {
             add(finding, &mut self.findings, &mut self.health, limits);
         }
-        self.ended.push(summary);
+        self.tell_ended(summary);
+    }
+
+    /// A connection is over: it is told at the end, or sooner.
+    pub(super) fn tell_ended(&mut self, summary: ConnectionSummary) {
+        self.health.connections_told_early += self.ended.push(summary, &mut self.observer);
     }
 }

@@ -3,11 +3,15 @@
 //! A connection is recognised by its first bytes, some packets after its first one, and others may be recognised in
 //! between; numbers go by the *first* packet all the same. So the bytes of a connection wait here until it is known
 //! what it speaks, and until all earlier connections are either numbered, left alone, or silent for too long.
+//!
+//! Of a connection that carried nothing yet, only its place in the order is kept.
 
+use crate::base::budget::Budget;
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
+use crate::base::transport::Transport;
 use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::carrier::Beginning;
@@ -54,56 +58,96 @@ pub struct Held {
     http_chunks: usize,
     /// How many octets there were when its middle was last looked at.
     looked: usize,
+    /// Octets of memory that it is counted with while it is undecided, and when it was last heard.
+    counted: usize,
+    heard: u64,
+}
+
+/// A place in the order.
+#[derive(Debug)]
+enum Seat {
+    /// Of a connection that began then, and carried nothing yet.
+    Silent(Timestamp),
+    Taken(Box<Held>),
 }
 
 /// The connections that wait.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Gate {
     /// By number of the TCP connection: undecided ones, and ZMTP ones behind them.
-    queue: BTreeMap<u64, Held>,
+    queue: BTreeMap<u64, Seat>,
     /// Undecided for too long to keep others waiting.
-    late: FxHashMap<u64, Held>,
+    late: FxHashMap<u64, Box<Held>>,
     /// Those of `late` that were decided since.
     ready: VecDeque<u64>,
     /// Octets held in `queue`.
     bytes: usize,
-    /// Octets held in `late`.
-    late_bytes: usize,
+    /// Octets of memory of all that are undecided, but for datagrams.
+    undecided: Budget,
+    judged_early: u64,
+    /// Pieces and ends so far: what tells how long a connection is silent.
+    clock: u64,
 }
 
 /// What became of a connection.
 #[derive(Debug)]
 pub enum Decision {
     /// It speaks ZMTP, and begins so: number it and replay what was held.
-    Open(Held, Beginning),
+    Open(Box<Held>, Beginning),
     /// It is ZMTP in datagrams, which wait elsewhere: number it.
-    Datagrams(Held),
+    Datagrams(Box<Held>),
     /// It does not.
-    Leave(Held),
+    Leave(Box<Held>),
 }
 
 impl Gate {
-    /// A TCP connection appeared. `is_zmtp`: the user says that it speaks ZMTP.
-    pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
-        let (chunks, heads, verdict) = (Vec::new(), PerDirection::default(), Verdict::NeedMore);
-        let held = Held {
-            flow: *flow,
-            end: None,
-            chunks,
-            heads,
+    /// Nothing waits yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            queue: BTreeMap::new(),
+            late: FxHashMap::default(),
+            ready: VecDeque::new(),
             bytes: 0,
-            verdict,
-            by_request: is_zmtp,
-            http: None,
-            http_chunks: 0,
-            looked: 0,
-        };
-        self.queue.insert(flow.id, held);
+            undecided: Budget::new(limits.held_total_bytes),
+            judged_early: 0,
+            clock: 0,
+        }
+    }
+
+    /// A TCP connection appeared, and needs a [`Self::seat`] once it carries something. `is_zmtp`: the user says that it
+    /// speaks ZMTP; such a one is told even if it carries nothing, and has its seat at once.
+    pub fn open(&mut self, flow: &FlowInfo, is_zmtp: bool) {
+        let seat = if is_zmtp { Seat::Taken(Held::new(flow, true)) } else { Seat::Silent(flow.first.at) };
+        self.queue.insert(flow.id, seat);
+    }
+
+    /// A connection that was silent until now begins to carry something.
+    pub fn seat(&mut self, flow: &FlowInfo) {
+        let held = Held::new(flow, false);
+        match self.queue.get_mut(&flow.id) {
+            Some(seat) => *seat = Seat::Taken(held),
+            None => _ = self.late.insert(flow.id, held),
+        }
+    }
+
+    /// A connection that carried nothing is over.
+    pub fn leave(&mut self, flow: u64) {
+        self.queue.remove(&flow);
     }
 
     /// ZMTP in datagrams may have begun: its number is kept until [`Self::decide`]. The datagrams wait elsewhere.
     pub fn reserve(&mut self, flow: &FlowInfo) {
-        self.open(flow, false);
+        self.queue.insert(flow.id, Seat::Taken(Held::new(flow, false)));
+    }
+
+    /// Octets of memory of all that are undecided.
+    pub fn undecided(&self) -> usize {
+        self.undecided.held()
+    }
+
+    /// How often a connection was judged by what it had sent so far, for want of room.
+    pub fn judged_early(&self) -> u64 {
+        self.judged_early
     }
 
     /// What was reserved is ZMTP, or is not.
@@ -123,11 +167,35 @@ impl Gate {
 
     /// A piece of a connection that waits.
     pub fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>, limits: &Limits) {
-        let crowded = self.bytes + self.late_bytes > limits.held_total_bytes;
         self.change(flow, |held| {
             held.add(direction, chunk);
-            held.judge(crowded || held.bytes > limits.held_bytes, limits);
+            held.judge(held.bytes > limits.held_bytes || held.chunks.len() > limits.held_pieces, limits);
         });
+        if self.undecided.is_exceeded() {
+            self.judge_silent(limits);
+        }
+    }
+
+    /// What is undecided holds too much: connections that were silent longest are judged by what there is of them.
+    #[cold]
+    fn judge_silent(&mut self, limits: &Limits) {
+        let Self { queue, late, ready, undecided, .. } = self;
+        let taken = queue.iter_mut().filter_map(|(&id, seat)| match seat {
+            Seat::Taken(held) => Some((id, held, false)),
+            Seat::Silent(_) => None,
+        });
+        let waiting = taken.chain(late.iter_mut().map(|(&id, held)| (id, held, true)));
+        self.judged_early += undecided.relieve(
+            waiting.filter(|(_, held, _)| held.counted > 0).collect(),
+            |(_, held, _)| held.heard,
+            |(id, held, is_late)| {
+                held.judge(true, limits);
+                if is_late {
+                    ready.push_back(id);
+                }
+                (std::mem::take(&mut held.counted), 0)
+            },
+        );
     }
 
     /// A connection that waits is over.
@@ -139,49 +207,81 @@ impl Gate {
     }
 
     fn change(&mut self, flow: &FlowInfo, change: impl FnOnce(&mut Held)) {
-        if let Some(held) = self.queue.get_mut(&flow.id) {
-            let before = held.bytes;
-            held.flow = *flow;
-            change(held);
+        self.clock += 1;
+        let (held, is_late) = match self.queue.get_mut(&flow.id) {
+            Some(Seat::Taken(held)) => (held, false),
+            Some(Seat::Silent(_)) => return,
+            None => match self.late.get_mut(&flow.id) {
+                Some(held) => (held, true),
+                None => return,
+            },
+        };
+        let (was_undecided, before) = (held.verdict == Verdict::NeedMore, held.bytes);
+        (held.flow, held.heard) = (*flow, self.clock);
+        change(held);
+        let is_undecided = held.verdict == Verdict::NeedMore;
+        let memory = if is_undecided { held.memory() } else { 0 };
+        self.undecided.change(std::mem::replace(&mut held.counted, memory), memory);
+        if !is_late {
             self.bytes += held.bytes - before;
-        } else if let Some(held) = self.late.get_mut(&flow.id) {
-            let (undecided, before) = (held.verdict == Verdict::NeedMore, held.bytes);
-            held.flow = *flow;
-            change(held);
-            self.late_bytes += held.bytes - before;
-            if undecided && held.verdict != Verdict::NeedMore {
-                self.ready.push_back(flow.id);
-            }
+        } else if was_undecided && !is_undecided {
+            self.ready.push_back(flow.id);
         }
     }
 
     /// The next connection whose turn it is, if any. `now` is the time of the capture.
     pub fn next(&mut self, now: Timestamp, limits: &Limits) -> Option<Decision> {
         if let Some(held) = self.ready.pop_front().and_then(|id| self.late.remove(&id)) {
-            self.late_bytes -= held.bytes;
             return Some(held.decide());
         }
         loop {
             let first = self.queue.first_entry()?;
-            let held = first.get();
-            if held.verdict != Verdict::NeedMore {
-                let held = first.remove();
-                self.bytes -= held.bytes;
-                return Some(held.decide());
-            }
-            let silent = now - held.flow.first.at > limits.held_time;
-            if !silent && self.bytes <= limits.held_bytes {
+            let (began, undecided) = match first.get() {
+                Seat::Silent(began) => (*began, true),
+                Seat::Taken(held) => (held.flow.first.at, held.verdict == Verdict::NeedMore),
+            };
+            if undecided && now - began <= limits.held_time && self.bytes <= limits.held_bytes {
                 return None;
             }
-            let (id, held) = first.remove_entry();
+            let (id, seat) = first.remove_entry();
+            let Seat::Taken(held) = seat else { continue };
             self.bytes -= held.bytes;
-            self.late_bytes += held.bytes;
+            if !undecided {
+                return Some(held.decide());
+            }
             self.late.insert(id, held);
         }
     }
 }
 
 impl Held {
+    fn new(flow: &FlowInfo, by_request: bool) -> Box<Self> {
+        Box::new(Self {
+            flow: *flow,
+            end: None,
+            chunks: Vec::new(),
+            heads: PerDirection::default(),
+            bytes: 0,
+            verdict: Verdict::NeedMore,
+            by_request,
+            http: None,
+            http_chunks: 0,
+            looked: 0,
+            counted: 0,
+            heard: 0,
+        })
+    }
+
+    /// Octets of memory that it takes, nearly. Datagrams wait elsewhere.
+    fn memory(&self) -> usize {
+        if self.flow.transport != Transport::Tcp {
+            return 0;
+        }
+        let heads: usize = self.heads.iter().map(|(_, head)| head.capacity()).sum();
+        let http = self.http.as_ref().map_or(0, |http| http.memory());
+        size_of::<Self>() + self.chunks.capacity() * size_of::<HeldChunk>() + self.bytes + heads + http
+    }
+
     /// Octets and gaps held.
     pub fn bytes(&self) -> u64 {
         self.chunks.iter().map(|chunk| chunk.piece.data().length()).sum()
@@ -217,6 +317,9 @@ impl Held {
                 verdict if self.begins_here() || self.has_signature() && verdict != Verdict::NotZmtp => verdict,
                 _ => self.judge_middle(is_final),
             };
+            if is_final && self.verdict == Verdict::NeedMore {
+                self.verdict = Verdict::NotZmtp;
+            }
             if self.verdict == Verdict::NotZmtp && self.by_request {
                 self.verdict = self.websocket_middle().map_or_else(|| requested(&self.heads), Verdict::WebSocket);
             }
@@ -285,7 +388,7 @@ impl Held {
         excerpts
     }
 
-    fn decide(self) -> Decision {
+    fn decide(self: Box<Self>) -> Decision {
         match self.verdict {
             Verdict::Zmtp(preambles) => Decision::Open(self, Beginning::Own(preambles)),
             Verdict::WebSocket(upgrade) => Decision::Open(self, Beginning::WebSocket(upgrade)),

@@ -28,8 +28,15 @@ pub struct Health {
     pub late_segments: u64,
     /// Connections given up because there were too many at once.
     pub evicted: u64,
-    /// Times that a connection gave up what it held of messages under way, because all together held too much.
+    /// Attempts to connect that were given up unanswered, because there were too many at once.
+    pub half_open_evicted: u64,
+    /// Times that a connection was judged by what it had sent so far, because all that were undecided held too much.
+    pub judged_early: u64,
+    /// Times that a connection gave up what it held of messages under way and of metadata, because all together held too
+    /// much.
     pub released_connections: u64,
+    /// Connections told before the end, and so maybe out of their order, because all summaries together held too much.
+    pub connections_told_early: u64,
     /// Sums over all connections.
     pub reassembly: ReassemblyStats,
     /// Anomalies beyond those reported one by one.

@@ -1,9 +1,11 @@
 //! The engine: wires capture, decapsulation, flows, sessions and correlation together. Knows no format, no terminal.
 
+pub mod accounts;
 pub mod clocks;
 pub mod connection;
 mod datagrams;
 pub mod diagnosis;
+mod ended;
 pub mod engine;
 pub mod gate;
 pub mod health;

@@ -27,7 +27,8 @@ pub struct Interest {
 }
 
 /// Receives results. Frames and messages come in the order in which the capture completes them within a connection;
-/// paths in the order in which they began; connections and findings when the analysis is over.
+/// paths in the order in which they began; connections and findings when the analysis is over, but for connections of
+/// which there are too many to keep ([`crate::base::limits::Limits::summary_total_bytes`]).
 pub trait Observer {
     /// What is wanted.
     fn interest(&self) -> Interest {
@@ -39,7 +40,7 @@ pub trait Observer {
     fn message(&mut self, _connection: &ConnectionRef<'_>, _message: &Message<'_>, _key: u64) {}
     /// A path.
     fn path(&mut self, _path: &Path) {}
-    /// A connection; in the order of their numbers.
+    /// A connection; in the order of their numbers, if memory sufficed.
     fn connection(&mut self, _connection: &ConnectionSummary) {}
     /// A finding.
     fn finding(&mut self, _finding: &Finding) {}

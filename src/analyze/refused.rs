@@ -12,7 +12,7 @@ use crate::base::time::Duration;
 use crate::correlate::findings::Finding;
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::zmtp::anomaly::Severity;
-use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 /// So many attempts on an endpoint that speaks ZMTP are told of.
@@ -27,7 +27,7 @@ const QUICK: i64 = 250_000_000;
 /// The refused attempts of a capture, by who tried and where.
 #[derive(Debug, Default)]
 pub struct Refused {
-    attempts: FxHashMap<(IpAddr, Endpoint), Attempts>,
+    attempts: HashMap<(IpAddr, Endpoint), Attempts>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +57,7 @@ impl Refused {
     }
 
     /// What there is to be said, in order of time. `zmtp` are the endpoints that did speak ZMTP.
-    pub fn findings(&self, zmtp: &FxHashSet<Endpoint>) -> Vec<Finding> {
+    pub fn findings(&self, zmtp: &HashSet<Endpoint>) -> Vec<Finding> {
         let mut told: Vec<_> = self.attempts.iter().filter(|((_, server), one)| one.is_telling(zmtp, server)).collect();
         told.sort_unstable_by_key(|(_, attempts)| (attempts.first.at, attempts.first.packet));
         told.into_iter().map(|((client, server), attempts)| attempts.finding(*client, *server)).collect()
@@ -69,7 +69,7 @@ impl Attempts {
         self.last.at - self.first.at
     }
 
-    fn is_telling(self, zmtp: &FxHashSet<Endpoint>, server: &Endpoint) -> bool {
+    fn is_telling(self, zmtp: &HashSet<Endpoint>, server: &Endpoint) -> bool {
         let quick = self.lasted().0 <= QUICK.saturating_mul(self.count as i64);
         self.count >= TOLD && zmtp.contains(server) || self.count >= TELLING && quick
     }

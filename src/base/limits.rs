@@ -8,7 +8,8 @@ pub struct Limits {
     /// Bytes of one direction kept out of order while an earlier segment is awaited. TCP windows scale to 1 GiB, but a
     /// capture that lost a segment learns so from the peer's next acknowledgement, well within 4 MiB.
     pub pending_bytes: usize,
-    /// Bytes kept so of all connections together; beyond, those that were silent longest give up what they wait for.
+    /// Bytes of memory that this takes of all connections together; beyond, those that were silent longest give up what
+    /// they wait for.
     pub pending_total_bytes: usize,
     /// Segments of one direction kept out of order: bounds the cost of streams cut into single bytes.
     pub pending_segments: usize,
@@ -35,14 +36,21 @@ pub struct Limits {
     pub repair_bytes: usize,
     /// Groups joined on TCP connections that are remembered, to recognise their messages in UDP.
     pub joined_groups: usize,
-    /// TCP connections tracked at once; the one idle longest is given up first.
+    /// TCP connections tracked at once; beyond, the eighth that was silent longest is given up. As many that are over are
+    /// remembered, so that late packets of theirs open nothing.
     pub connections: usize,
+    /// Attempts to connect, of which nothing but a SYN was seen, tracked at once beside those; beyond, the eighth that was
+    /// silent longest is given up.
+    pub half_open: usize,
     /// A connection without a packet for so long is given up when its place is needed, and a new packet of it starts
     /// a new one only with a SYN.
     pub idle: Duration,
     /// Bytes of a connection held back until it is known whether it speaks ZMTP and which number it gets.
     pub held_bytes: usize,
-    /// Bytes of all connections held back together; beyond, each is decided by what there is of it.
+    /// Pieces of a connection held back so: where packets were captured without content, gaps are all there is.
+    pub held_pieces: usize,
+    /// Bytes of memory that all of them take together; beyond, those that were silent longest are decided by what there is
+    /// of them. As much again is for what datagrams of ZMTP wait for.
     pub held_total_bytes: usize,
     /// How long an undecided connection may keep later ones from being numbered.
     pub held_time: Duration,
@@ -51,9 +59,12 @@ pub struct Limits {
     /// Bytes of one direction kept while looking for the next frame after a loss. A frame that is longer than this can
     /// only be passed over.
     pub resync_bytes: usize,
-    /// Bytes that all ZMTP connections together hold of messages under way and of searches for the next frame; beyond,
-    /// those that were silent longest give up theirs.
+    /// Bytes of memory that all ZMTP connections together take for messages and sealed frames under way, for searches for the
+    /// next frame, and for metadata; beyond, those that were silent longest give up theirs, but for some 1 KiB each.
     pub session_total_bytes: usize,
+    /// Bytes of memory that the summaries of connections that ended take until the analysis is over; beyond, those with the
+    /// lowest numbers are told at once.
+    pub summary_total_bytes: usize,
     /// Bytes of a command kept for decoding. READY with metadata is some hundred bytes; libzmq sets no bound.
     pub command_bytes: usize,
     /// Leading bytes of each message part kept; length and hash always cover all of it. At least 255, so that every
@@ -97,13 +108,16 @@ impl Default for Limits {
             repair_bytes: 4 << 20,
             joined_groups: 4096,
             connections: 200_000,
+            half_open: 1 << 16,
             idle: Duration::from_secs(3600),
             held_bytes: 64 << 10,
+            held_pieces: 8192,
             held_total_bytes: 32 << 20,
             held_time: Duration::from_secs(1),
             http_head_bytes: 32 << 10,
             resync_bytes: 64 << 10,
             session_total_bytes: 128 << 20,
+            summary_total_bytes: 256 << 20,
             command_bytes: 64 << 10,
             head_bytes: 256,
             parts: 4096,

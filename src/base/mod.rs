@@ -1,5 +1,6 @@
 //! Words that every layer may use. Nothing in here knows what a packet, a stream or a frame is.
 
+pub mod budget;
 pub mod chunk;
 pub mod direction;
 pub mod endpoint;

@@ -15,8 +15,8 @@ use super::{find, ip};
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::capture::packet::Packet;
-use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// The longest payload of a datagram, in both versions.
 const LONGEST: usize = 65_535;
@@ -61,7 +61,7 @@ pub struct FragmentStats {
 
 /// The datagrams that wait for fragments.
 pub struct Fragments {
-    datagrams: FxHashMap<Datagram, Partial>,
+    datagrams: HashMap<Datagram, Partial>,
     /// The same in the order in which they began.
     order: BTreeMap<u64, Datagram>,
     /// Number of the next to begin.
@@ -121,7 +121,7 @@ impl Fragments {
         let nowhere = std::net::Ipv4Addr::UNSPECIFIED.into();
         let datagram = Datagram { addresses: [nowhere; 2], identification: 0, protocol: None, depth: 0 };
         Self {
-            datagrams: FxHashMap::default(),
+            datagrams: HashMap::default(),
             order: BTreeMap::new(),
             next: 0,
             bytes: 0,

@@ -14,3 +14,4 @@ pub mod sequence;
 pub mod table;
 #[cfg(test)]
 mod tests;
+mod tracked;

@@ -5,6 +5,9 @@
 use crate::base::chunk::{Data, Position};
 use std::collections::BTreeMap;
 
+/// Bytes of memory that a piece takes beyond its own: its place in the order, its position, an allocation.
+pub const OVERHEAD: usize = 96;
+
 /// Content kept until its turn comes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Piece {

@@ -3,7 +3,7 @@
 //! Sequence numbers are 32 bits and wrap (RFC 9293 section 3.4); inside, a byte has a 64-bit offset from the first
 //! byte of the stream. A segment's offset is the one nearest to what is expected next.
 
-use super::pending::{Pending, split};
+use super::pending::{OVERHEAD, Pending, split};
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
@@ -228,9 +228,9 @@ impl Reassembler {
         self.give_up_before(end, position, on);
     }
 
-    /// Bytes that wait for earlier ones.
-    pub fn pending_bytes(&self) -> usize {
-        self.pending.bytes()
+    /// Bytes of memory of what waits for earlier bytes, nearly.
+    pub fn pending(&self) -> usize {
+        self.pending.bytes() + self.pending.len() * OVERHEAD
     }
 
     /// Memory is short: what waits is handed on, with gaps where bytes did not come in time.

@@ -5,19 +5,19 @@
 
 use crate::base::endpoint::Endpoint;
 use crate::decap::segment::Segment;
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
 
 /// The endpoints that were seen to accept connections.
 #[derive(Debug, Default)]
 pub struct Listeners {
-    endpoints: FxHashSet<Endpoint>,
+    endpoints: HashSet<Endpoint>,
     limit: usize,
 }
 
 impl Listeners {
     /// Remembers at most `limit` endpoints.
     pub fn new(limit: usize) -> Self {
-        Self { endpoints: FxHashSet::default(), limit }
+        Self { endpoints: HashSet::default(), limit }
     }
 
     /// Whether the source of `segment`, the first of its connection, is the client.

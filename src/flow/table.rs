@@ -1,15 +1,17 @@
 //! All TCP connections of a capture: created, fed, closed, given up.
 
 use super::key::FlowKey;
-use super::reassembly::{Payload, Reassembler, ReassemblyStats};
+use super::reassembly::ReassemblyStats;
 use super::roles::Listeners;
+use super::tracked::{Flow, HalfOpen, is_attempt};
+use crate::base::budget::Budget;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
 use crate::decap::segment::Segment;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,15 +111,6 @@ pub trait StreamHandler {
     fn end(self, flow: &FlowInfo, end: End, context: &mut Self::Context);
 }
 
-struct Flow<H> {
-    info: FlowInfo,
-    reassemblers: PerDirection<Reassembler>,
-    /// Who sent the first FIN.
-    fin_by: Option<Direction>,
-    /// `None` once the connection is over: late packets of it are then recognised and ignored.
-    handler: Option<H>,
-}
-
 /// Counts of the table itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TableStats {
@@ -125,32 +118,44 @@ pub struct TableStats {
     pub flows: u64,
     /// Given up because there were too many at once.
     pub evicted: u64,
+    /// Attempts to connect that were given up unanswered, because there were too many at once.
+    pub half_open_evicted: u64,
     /// Segments with data of connections that were over: late retransmissions.
     pub late_segments: u64,
 }
 
-/// The connections of one analysis.
+/// The connections of one analysis. Each is kept as what its state needs: an attempt to connect is some hundred octets
+/// until it is answered, and one that is over is its key.
 pub struct FlowTable<H: StreamHandler> {
-    flows: FxHashMap<FlowKey, Flow<H>>,
+    open: FxHashMap<FlowKey, Box<Flow<H>>>,
+    /// Nothing but a SYN was seen of them.
+    half_open: FxHashMap<FlowKey, HalfOpen<H>>,
+    /// Late packets of these are recognised and ignored.
+    over: FxHashSet<FlowKey>,
     listeners: Listeners,
     limits: Limits,
     stats: TableStats,
     /// Number of the next connection.
     next_id: u64,
-    /// Bytes that wait in all reassemblers.
-    pending_bytes: usize,
+    /// Segments so far: what tells how long a connection is silent.
+    clock: u64,
+    /// Bytes of memory that wait in all reassemblers.
+    pending: Budget,
 }
 
 impl<H: StreamHandler> FlowTable<H> {
     /// An empty table.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            flows: FxHashMap::default(),
+            open: FxHashMap::default(),
+            half_open: FxHashMap::default(),
+            over: FxHashSet::default(),
             listeners: Listeners::new(limits.connections),
             limits: limits.clone(),
             stats: TableStats::default(),
             next_id: 0,
-            pending_bytes: 0,
+            clock: 0,
+            pending: Budget::new(limits.pending_total_bytes),
         }
     }
 
@@ -165,84 +170,159 @@ impl<H: StreamHandler> FlowTable<H> {
         self.stats
     }
 
+    /// Octets of memory of what waits for earlier bytes.
+    pub fn pending(&self) -> usize {
+        self.pending.held()
+    }
+
     /// One segment, in the order of the capture.
     pub fn segment(&mut self, segment: &Segment<'_>, position: Position, context: &mut H::Context) {
         let key = FlowKey::of(segment);
-        if self.flows.get(&key).is_some_and(|flow| flow.is_replaced_by(segment)) {
-            let old = self.flows.remove(&key).expect("it was just looked up");
-            self.pending_bytes -= old.pending_bytes();
-            old.close(End { reason: EndReason::Open, by: None }, context);
-        }
-        if !self.flows.contains_key(&key) {
-            self.make_room(position, context);
-        }
-        let flow = self.flows.entry(key).or_insert_with(|| {
-            let info = first_sight(segment, position, self.next_id, &mut self.listeners);
-            self.next_id += 1;
-            self.stats.flows += 1;
-            let handler = H::open(&info, context);
-            Flow { info, reassemblers: PerDirection::default(), fin_by: None, handler: Some(handler) }
-        });
-        if flow.handler.is_none() {
-            self.stats.late_segments += u64::from(!segment.payload.is_empty());
+        self.clock += 1;
+        if let Some(flow) = self.open.get_mut(&key)
+            && !flow.is_replaced_by(segment)
+        {
+            let before = flow.pending();
+            flow.segment(segment, position, self.clock, &self.limits, context);
+            self.pending.change(before, flow.pending());
+            if flow.is_over() {
+                self.open.remove(&key);
+                self.bury(key);
+            } else if self.pending.is_exceeded() {
+                self.relieve(position, context);
+            }
             return;
         }
-        let before = flow.pending_bytes();
-        flow.segment(segment, position, &self.limits, context);
-        self.pending_bytes = self.pending_bytes - before + flow.pending_bytes();
-        if self.pending_bytes > self.limits.pending_total_bytes {
-            self.relieve(position, context);
+        self.rare(key, segment, position, context);
+    }
+
+    /// A segment that is not of an open connection: it begins one, answers an attempt to, or comes too late.
+    fn rare(&mut self, key: FlowKey, segment: &Segment<'_>, position: Position, context: &mut H::Context) {
+        if let Some(old) = self.open.remove(&key) {
+            self.pending.change(old.pending(), 0);
+            old.close(End { reason: EndReason::Open, by: None }, context);
+        }
+        let begins = segment.flags.syn && !segment.flags.ack;
+        if self.over.contains(&key) {
+            if !begins {
+                self.stats.late_segments += u64::from(!segment.payload.is_empty());
+                return;
+            }
+            self.over.remove(&key);
+        }
+        if let Some(attempt) = self.half_open.get_mut(&key)
+            && attempt.is_repeated_by(key, segment)
+        {
+            attempt.repeated(position, self.clock);
+            return;
+        }
+        let flow = match self.half_open.remove(&key) {
+            Some(attempt) if !(begins && attempt.is_replaced_by(key, segment)) => {
+                attempt.answered(key, &self.limits, context)
+            }
+            replaced => {
+                if let Some(old) = replaced {
+                    old.close(key, EndReason::Open, context);
+                }
+                let info = first_sight(segment, position, self.next_id, &mut self.listeners);
+                self.next_id += 1;
+                self.stats.flows += 1;
+                if is_attempt(segment) {
+                    self.make_room_for_attempt(position, context);
+                    let handler = H::open(&info, context);
+                    self.half_open.insert(key, HalfOpen::new(key, &info, segment.sequence, self.clock, handler));
+                    return;
+                }
+                Flow::new(&info, H::open(&info, context))
+            }
+        };
+        self.make_room(position, context);
+        let flow = self.open.entry(key).insert_entry(Box::new(flow)).into_mut();
+        flow.segment(segment, position, self.clock, &self.limits, context);
+        self.pending.change(0, flow.pending());
+        if flow.is_over() {
+            self.open.remove(&key);
+            self.bury(key);
         }
     }
 
-    /// Too much waits in all connections together: those silent longest give up what they wait for, until an eighth is
-    /// free, so that the cost per byte stays constant.
+    /// A connection is over. All that are remembered as such are forgotten at once when they are too many.
+    fn bury(&mut self, key: FlowKey) {
+        if self.over.len() >= self.limits.connections {
+            self.over.clear();
+        }
+        self.over.insert(key);
+    }
+
+    /// Too much waits in all connections together.
     #[cold]
     fn relieve(&mut self, position: Position, context: &mut H::Context) {
-        let waiting = self.flows.values_mut().filter(|flow| flow.pending_bytes() > 0);
-        let mut by_age: Vec<_> = waiting.collect();
-        by_age.sort_unstable_by_key(|flow| (flow.info.last.at, flow.info.id));
-        for flow in by_age {
-            if self.pending_bytes <= self.limits.pending_total_bytes / 8 * 7 {
-                break;
-            }
-            self.pending_bytes -= flow.pending_bytes();
-            flow.give_up(position, context);
-        }
+        let waiting: Vec<_> = self.open.values_mut().filter(|flow| flow.pending() > 0).collect();
+        self.pending.relieve(
+            waiting,
+            |flow| flow.heard(),
+            |flow| {
+                let before = flow.pending();
+                flow.give_up(position, context);
+                (before, flow.pending())
+            },
+        );
     }
 
     /// The capture is over: every open connection ends, in the order in which they began.
     pub fn finish(&mut self, context: &mut H::Context) {
-        let mut open: Vec<_> = self.flows.drain().map(|(_, flow)| flow).filter(|flow| flow.handler.is_some()).collect();
-        open.sort_unstable_by_key(|flow| flow.info.id);
+        let mut attempts: Vec<_> = self.half_open.drain().collect();
+        attempts.sort_unstable_by_key(|(_, attempt)| attempt.id());
+        let mut open: Vec<_> = self.open.drain().map(|(_, flow)| flow).collect();
+        open.sort_unstable_by_key(|flow| flow.info().id);
+        let mut attempts = attempts.into_iter().peekable();
         for flow in open {
-            let by = flow.fin_by;
+            while let Some((key, attempt)) = attempts.next_if(|(_, attempt)| attempt.id() < flow.info().id) {
+                attempt.close(key, EndReason::Open, context);
+            }
+            let by = flow.fin_by();
             flow.close(End { reason: EndReason::Open, by }, context);
         }
+        attempts.for_each(|(key, attempt)| attempt.close(key, EndReason::Open, context));
     }
 
-    /// Makes room for one more connection: those that are over go first, then those idle longest, an eighth of all at
-    /// a time, so that the cost per connection stays constant.
+    /// Makes room for one more connection: those silent longest go, an eighth of all at a time, so that the cost per
+    /// connection stays constant.
     fn make_room(&mut self, position: Position, context: &mut H::Context) {
-        if self.flows.len() < self.limits.connections {
-            return;
-        }
-        self.flows.retain(|_, flow| flow.handler.is_some());
-        let excess = (self.flows.len() + (self.limits.connections / 8).max(1)).saturating_sub(self.limits.connections);
-        if excess == 0 {
-            return;
-        }
-        let mut by_age: Vec<_> = self.flows.iter().map(|(key, flow)| (flow.info.last.at, flow.info.id, *key)).collect();
-        by_age.sort_unstable_by_key(|(at, id, _)| (*at, *id));
-        for (last, _, key) in by_age.into_iter().take(excess) {
-            let flow = self.flows.remove(&key).expect("the key was listed from the map");
-            self.pending_bytes -= flow.pending_bytes();
-            let idle = position.at - last > self.limits.idle;
+        for (_, key) in
+            silent_longest(self.open.iter().map(|(key, flow)| (flow.heard(), *key)), self.limits.connections)
+        {
+            let Some(flow) = self.open.remove(&key) else { continue };
+            self.pending.change(flow.pending(), 0);
+            let idle = position.at - flow.info().last.at > self.limits.idle;
             self.stats.evicted += u64::from(!idle);
             let reason = if idle { EndReason::Idle } else { EndReason::Evicted };
             flow.close(End { reason, by: None }, context);
         }
     }
+
+    /// The same for one more attempt to connect: a flood of them pushes out no connection.
+    fn make_room_for_attempt(&mut self, position: Position, context: &mut H::Context) {
+        let attempts = self.half_open.iter().map(|(key, attempt)| (attempt.heard(), *key));
+        for (_, key) in silent_longest(attempts, self.limits.half_open) {
+            let Some(attempt) = self.half_open.remove(&key) else { continue };
+            let idle = position.at - attempt.last().at > self.limits.idle;
+            self.stats.half_open_evicted += u64::from(!idle);
+            attempt.close(key, if idle { EndReason::Idle } else { EndReason::Evicted }, context);
+        }
+    }
+}
+
+/// Those that have to go if there is to be one more: none, or an eighth.
+fn silent_longest(all: impl ExactSizeIterator<Item = (u64, FlowKey)>, limit: usize) -> Vec<(u64, FlowKey)> {
+    if all.len() < limit {
+        return Vec::new();
+    }
+    let excess = (all.len() + (limit / 8).max(1)).saturating_sub(limit);
+    let mut by_age: Vec<_> = all.collect();
+    by_age.sort_unstable_by_key(|(heard, _)| *heard);
+    by_age.truncate(excess);
+    by_age
 }
 
 fn first_sight(segment: &Segment<'_>, position: Position, id: u64, listeners: &mut Listeners) -> FlowInfo {
@@ -262,104 +342,5 @@ fn first_sight(segment: &Segment<'_>, position: Position, id: u64, listeners: &m
         acknowledged: PerDirection::default(),
         base: PerDirection::default(),
         stats: PerDirection::default(),
-    }
-}
-
-impl<H: StreamHandler> Flow<H> {
-    /// Whether `segment` is the SYN of a new connection between the same endpoints.
-    fn is_replaced_by(&self, segment: &Segment<'_>) -> bool {
-        if !segment.flags.syn || segment.flags.ack {
-            return false;
-        }
-        let direction = self.direction(segment);
-        let first_byte = segment.sequence.wrapping_add(1);
-        match self.reassemblers[direction].base() {
-            Some(base) => base != first_byte,
-            // The other side was seen first: its SYN-ACK, of the same connection, or an old connection's packets.
-            None => self.handler.is_none() || direction == Direction::ServerToClient,
-        }
-    }
-
-    fn pending_bytes(&self) -> usize {
-        self.reassemblers.c2s.pending_bytes() + self.reassemblers.s2c.pending_bytes()
-    }
-
-    fn give_up(&mut self, position: Position, context: &mut H::Context) {
-        let Self { info, reassemblers, handler: Some(handler), .. } = self else { return };
-        for direction in Direction::BOTH {
-            let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
-            reassemblers[direction].give_up(position, &mut on);
-        }
-    }
-
-    fn direction(&self, segment: &Segment<'_>) -> Direction {
-        if segment.source == self.info.client { Direction::ClientToServer } else { Direction::ServerToClient }
-    }
-
-    fn segment(&mut self, segment: &Segment<'_>, position: Position, limits: &Limits, context: &mut H::Context) {
-        let direction = self.direction(segment);
-        self.info.last = position;
-        self.info.heard[direction] = true;
-        let Self { info, reassemblers, handler: Some(handler), .. } = self else { return };
-        let mut sequence = segment.sequence;
-        if segment.flags.syn {
-            reassemblers[direction].start(sequence);
-            info.syn |= !segment.flags.ack;
-            // Where the SYN of the other side is not in the capture, its acknowledgement tells its number.
-            if let Some(acknowledgement) = segment.acknowledgement {
-                reassemblers[direction.reverse()].start(acknowledgement.wrapping_sub(1));
-            }
-            sequence = sequence.wrapping_add(1);
-        }
-        if let Some(acknowledgement) = segment.acknowledgement {
-            let other = direction.reverse();
-            let range = info.acknowledged[other].get_or_insert((acknowledgement, acknowledgement));
-            if acknowledgement.wrapping_sub(range.1).cast_signed() > 0 {
-                range.1 = acknowledgement;
-            }
-            let mut on = |chunk: Chunk<'_>| handler.chunk(info, other, chunk, context);
-            reassemblers[other].acknowledgement(position, acknowledgement, limits, &mut on);
-        }
-        // A reset may carry a reason as text, which is not part of the stream (RFC 9293 section 3.5.3).
-        if !segment.flags.rst {
-            let carries = !segment.payload.is_empty() || segment.cut > 0 || segment.flags.fin;
-            if carries && info.base[direction].is_none() {
-                reassemblers[direction].start(sequence.wrapping_sub(1));
-            }
-            info.base[direction] = reassemblers[direction].base();
-            let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
-            let payload = Payload { sequence, bytes: segment.payload, cut: segment.cut, fin: segment.flags.fin };
-            reassemblers[direction].segment(position, payload, limits, &mut on);
-        }
-        if segment.flags.fin {
-            self.fin_by.get_or_insert(direction);
-        }
-        if segment.flags.rst {
-            let by = self.fin_by.or(Some(direction));
-            self.end(End { reason: EndReason::Reset, by }, context);
-        } else if reassemblers.iter().all(|(_, r)| r.is_finished()) {
-            let end = End { reason: EndReason::Fin, by: self.fin_by };
-            self.end(end, context);
-        }
-    }
-
-    fn end(&mut self, end: End, context: &mut H::Context) {
-        let Some(mut handler) = self.handler.take() else { return };
-        let Self { info, reassemblers, .. } = self;
-        for direction in Direction::BOTH {
-            let position = info.last;
-            let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
-            reassemblers[direction].finish(position, &mut on);
-        }
-        info.stats = PerDirection::from_fn(|direction| reassemblers[direction].stats());
-        handler.end(info, end, context);
-        self.reassemblers = PerDirection::default();
-    }
-
-    /// Nothing more comes. Where both sides sent FIN it ended so, although bytes before a FIN are missing.
-    fn close(mut self, end: End, context: &mut H::Context) {
-        let closed = self.reassemblers.iter().all(|(_, r)| r.fin_seen());
-        let end = if closed { End { reason: EndReason::Fin, by: self.fin_by } } else { end };
-        self.end(end, context);
     }
 }

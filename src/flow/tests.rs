@@ -381,16 +381,67 @@ fn only_the_syn_ack_was_captured() {
 fn too_many_connections_push_out_those_idle_longest() {
     let mut capture = Capture::new(&Limits { connections: 8, ..Limits::default() });
     for client in 0..9 {
-        capture.segment(40000 + client, 5555, "S", 1, 0, b"");
+        capture.handshake(40000 + client, 5555, 1);
     }
     assert!(capture.log.contains(&"0 end Evicted None".to_owned()), "{:?}", capture.log);
     assert_eq!(capture.table.stats().evicted, 1);
-    assert_eq!(capture.log.last().map(String::as_str), Some("8 open 40008 5555"));
+    assert!(!capture.log.contains(&"1 end Evicted None".to_owned()), "{:?}", capture.log);
+}
+
+#[test]
+fn a_flood_of_attempts_to_connect_pushes_out_no_connection() {
+    let mut capture = Capture::new(&Limits { connections: 8, half_open: 16, ..Limits::default() });
+    capture.handshake(1000, 5555, 100);
+    for client in 0..100 {
+        capture.segment(40000 + client, 5555, "S", 1, 0, b"");
+    }
+    capture.segment(1000, 5555, ".", 101, 5001, b"alive");
+    assert_eq!(capture.log.last().map(String::as_str), Some("0 c2s alive"));
+    let stats = capture.table.stats();
+    assert_eq!((stats.flows, stats.evicted, stats.half_open_evicted), (101, 0, 84));
+    assert!(capture.log.contains(&"1 end Evicted None".to_owned()), "the attempt that was silent longest");
+    let mut log = std::mem::take(&mut capture.log);
+    capture.table.finish(&mut log);
+    assert_eq!(log.iter().filter(|line| line.contains("end")).count(), 101, "each is told of once");
+}
+
+#[test]
+fn an_attempt_to_connect_is_told_from_another_one() {
+    let mut capture = Capture::new(&Limits::default());
+    capture.segment(40000, 5555, "S", 100, 0, b"");
+    capture.segment(40000, 5555, "S", 100, 0, b"");
+    assert_eq!(capture.log, ["0 open 40000 5555"], "sent again");
+    capture.segment(40000, 5555, "S", 900, 0, b"");
+    assert_eq!(capture.log[1..], ["0 end Open None", "1 open 40000 5555"], "another number, another attempt");
+    capture.segment(5555, 40000, "R.", 0, 901, b"");
+    assert_eq!(capture.log[3..], ["1 end Reset Some(\"s2c\")"], "refused");
+}
+
+/// RFC 7413: a client that has a cookie sends its first bytes with the SYN, and sends them again if the server did not take
+/// them; RFC 9293 section 3.10.7.2 allows them anyway.
+#[test]
+fn data_on_a_syn_is_the_beginning_of_the_stream() {
+    let mut capture = Capture::new(&Limits::default());
+    capture.segment(40000, 5555, "S", 100, 0, b"hello");
+    capture.segment(5555, 40000, "S.", 5000, 106, b"answer");
+    capture.segment(40000, 5555, ".", 106, 5007, b" world");
+    assert_eq!(capture.log, ["0 open 40000 5555", "0 c2s hello", "0 s2c answer", "0 c2s  world"]);
+
+    let mut capture = Capture::new(&Limits::default());
+    capture.segment(40000, 5555, "S", 100, 0, b"hello");
+    capture.segment(5555, 40000, "S.", 5000, 101, b"");
+    capture.segment(40000, 5555, ".", 101, 5001, b"hello world");
+    assert_eq!(capture.log, ["0 open 40000 5555", "0 c2s hello", "0 c2s  world"], "not taken, and sent again");
+
+    let mut capture = Capture::new(&Limits::default());
+    capture.segment(40000, 5555, "S", 100, 0, b"");
+    capture.segment(40000, 5555, "S", 100, 0, b"hello");
+    assert_eq!(capture.log, ["0 open 40000 5555", "0 c2s hello"], "the first SYN came alone");
 }
 
 #[test]
 fn what_waits_on_all_connections_together_is_bounded() {
-    let mut capture = Capture::new(&Limits { pending_total_bytes: 16, ..Limits::default() });
+    let mut capture = Capture::new(&Limits { pending_total_bytes: 250, ..Limits::default() });
     for client in [40000, 40001, 40002] {
         capture.handshake(client, 5555, 100);
     }
@@ -406,7 +457,7 @@ fn what_waits_on_all_connections_together_is_bounded() {
 
 #[test]
 fn both_end_reasons_of_silence_are_told_apart() {
-    let limits = Limits { connections: 1, idle: crate::base::time::Duration::from_secs(1), ..Limits::default() };
+    let limits = Limits { half_open: 1, idle: crate::base::time::Duration::from_secs(1), ..Limits::default() };
     let mut capture = Capture::new(&limits);
     capture.segment(40000, 5555, "S", 1, 0, b"");
     capture.packets += 2_000_000; // two seconds

@@ -16,6 +16,7 @@ use crate::zmtp::event::{Message, Part};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::session::Traffic;
 use crate::zmtp::wire::greeting::{Greeting, MechanismName, Version};
+use crate::zmtp::wire::metadata::Property;
 use crate::zmtp::wire::socket_type::SocketType;
 use std::cell::RefCell;
 use std::io::{self, Write};
@@ -59,15 +60,15 @@ pub(crate) fn peer(kind: SocketType, identity: Option<&[u8]>) -> Peer {
         as_server: 0,
         filler_is_zero: true,
     };
-    let mut properties = vec![(b"Socket-Type"[..].into(), kind.name().unwrap_or("").as_bytes().into())];
-    properties.extend(identity.map(|identity| (b"Identity"[..].into(), identity.into())));
+    let socket_type = Property { name: b"Socket-Type", value: kind.name().unwrap_or("").as_bytes() };
+    let identity_property = identity.map(|value| Property { name: b"Identity", value });
     Peer {
         greeting: Some(greeting),
         version: Some(Version::V3_1),
         subprotocol: None,
         socket_type: Some(kind),
         identity: identity.map(Into::into),
-        properties,
+        properties: [socket_type].into_iter().chain(identity_property).collect(),
         introduced: Some(position(5, 0)),
     }
 }

@@ -66,6 +66,14 @@ impl Carrier {
         }
     }
 
+    /// No more comes, as for [`Framer::finish`].
+    pub fn finish(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        match self {
+            Self::Own(framer) => framer.finish(limits, on),
+            Self::WebSocket(_) => {}
+        }
+    }
+
     /// What is under way, as for [`Framer::unfinished`].
     pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
         match self {

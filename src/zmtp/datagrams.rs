@@ -75,6 +75,16 @@ impl DatagramSession {
         self.traffic
     }
 
+    /// Octets held of a message under way.
+    pub fn held(&self) -> usize {
+        self.assembler.held()
+    }
+
+    /// Memory is short: gives them up, so that less will be known about it.
+    pub fn release(&mut self) {
+        self.assembler.release();
+    }
+
     /// A datagram of RADIO.
     pub fn radio_datagram(&mut self, datagram: &Datagram<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Datagram { position, offset, bytes, cut } = *datagram;

@@ -196,6 +196,14 @@ impl Framer {
         }
     }
 
+    /// No more comes: what was in doubt is told.
+    pub fn finish(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
+        // Each pass takes a frame out of the doubt, so this ends.
+        while matches!(self.state, State::Doubt(_)) {
+            self.settle(limits, on);
+        }
+    }
+
     /// What is under way, and where it began.
     pub fn unfinished(&self) -> (Unfinished<'_>, Option<At>) {
         match &self.state {
@@ -391,10 +399,7 @@ impl Framer {
     }
 
     fn gap(&mut self, mut here: At, mut length: u64, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
-        // Each pass takes a frame out of the doubt, so this ends.
-        while matches!(self.state, State::Doubt(_)) {
-            self.settle(limits, on);
-        }
+        self.finish(limits, on);
         match &mut self.state {
             State::Body { remaining, .. } => {
                 let taken = (*remaining).min(length);

@@ -18,6 +18,7 @@ pub mod handshake;
 pub mod keylog;
 pub mod peer;
 pub mod probe;
+pub mod properties;
 pub mod resync;
 pub mod role;
 pub mod session;

@@ -1,12 +1,16 @@
 //! What the two ends of a connection say of themselves: greeting and metadata.
 
+use super::properties::Properties;
 use super::wire::greeting::{Greeting, MechanismName, Version};
 use super::wire::http::Subprotocol;
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::Position;
 
-/// Names and values of metadata.
-pub type Properties = Vec<(Box<[u8]>, Box<[u8]>)>;
+/// Octets of metadata that stay when memory is short: several times what libzmq sends.
+const KEPT_METADATA: usize = 512;
+
+/// The longest identity (RFC 28) stays, too.
+const LONGEST_IDENTITY: usize = 255;
 
 /// What is known about one peer of a connection.
 #[derive(Clone, Debug, Default)]
@@ -21,7 +25,7 @@ pub struct Peer {
     pub socket_type: Option<SocketType>,
     /// The identity it announced; empty is not the same as none.
     pub identity: Option<Box<[u8]>>,
-    /// All metadata properties, in order: names and values.
+    /// All metadata properties, in order; if memory was short, the first ones.
     pub properties: Properties,
     /// Where it introduced itself.
     pub introduced: Option<Position>,
@@ -32,5 +36,16 @@ impl Peer {
     pub fn mechanism(&self) -> Option<MechanismName> {
         let agreed = || self.subprotocol.and_then(|subprotocol| subprotocol.mechanism);
         self.greeting.and_then(|greeting| greeting.mechanism).or_else(agreed)
+    }
+
+    /// Octets held beyond its own.
+    pub fn held(&self) -> usize {
+        self.properties.held() + self.identity.as_ref().map_or(0, |identity| identity.len())
+    }
+
+    /// Memory is short: gives up what no peer needs to say.
+    pub fn release(&mut self) {
+        self.properties.shorten(KEPT_METADATA);
+        self.identity.take_if(|identity| identity.len() > LONGEST_IDENTITY);
     }
 }

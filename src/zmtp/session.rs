@@ -135,7 +135,15 @@ impl Session {
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
-    /// The connection was closed, all of it is in the capture, and its last packet was there.
+    /// No more comes: what waited for more is told.
+    pub fn finish(&mut self, limits: &Limits, sink: &mut impl EventSink) {
+        let Self { carriers, state } = self;
+        for direction in Direction::BOTH {
+            carriers[direction].finish(limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
+        }
+    }
+
+    /// The connection was closed, all of it is in the capture, and its last packet was there. After [`Self::finish`].
     pub fn closed(&mut self, position: Position, sink: &mut impl EventSink) {
         let Self { carriers, state } = self;
         for direction in Direction::BOTH {
@@ -145,17 +153,27 @@ impl Session {
         }
     }
 
-    /// Octets held: of messages under way, and of what is searched for the next frame.
+    /// Octets held: of messages under way, of sealed frames, of what is searched for the next frame, of metadata.
     pub fn held(&self) -> usize {
-        let of = |direction| self.carriers[direction].held() + self.state.sides[direction].assembler.held();
-        of(Direction::ClientToServer) + of(Direction::ServerToClient)
+        let Self { carriers, state } = self;
+        let of = |direction| {
+            carriers[direction].held() + state.sides[direction].assembler.held() + state.peers[direction].held()
+        };
+        let sealed = state.opening.as_ref().map_or(0, |opening| opening.memory());
+        of(Direction::ClientToServer) + of(Direction::ServerToClient) + sealed
     }
 
-    /// Memory is short: gives up what is held, so that less will be known about what is under way.
-    pub fn release(&mut self) {
+    /// Memory is short: gives up what is held, so that less will be known about what is under way, and about peers that
+    /// said more of themselves than is usual.
+    pub fn release(&mut self, limits: &Limits) {
         for direction in Direction::BOTH {
+            self.state.give_up_sealed(direction, limits);
             self.carriers[direction].release();
             self.state.sides[direction].assembler.release();
+            self.state.peers[direction].release();
+        }
+        if let Some(opening) = &mut self.state.opening {
+            opening.release();
         }
     }
 

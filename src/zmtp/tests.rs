@@ -465,6 +465,30 @@ fn empty_messages_of_an_xsub_are_no_mistaken_length() {
     assert_eq!(talk.log.messages.len(), 4);
 }
 
+/// What may be a mistaken length is frames as it stands when nothing follows that tells.
+#[test]
+fn what_is_in_doubt_when_the_connection_ends_is_told() {
+    let mut greeting_3_0 = greeting("NULL");
+    greeting_3_0[11] = 0;
+    for (octets, messages, codes) in [
+        (&b"\0\0"[..], 1, &[][..]),
+        (b"\0\0\0\0", 2, &[]),
+        (b"\0\0\0", 1, &["frame-cut"]),
+        (b"\0\0\0\0\0\0\0\x01", 3, &["frame-cut"]),
+    ] {
+        let mut talk = Talk::default();
+        talk.bytes(S2c, &[greeting_3_0.clone(), ready("XPUB")].concat());
+        talk.bytes(C2s, &[greeting("NULL"), ready("XSUB")].concat());
+        talk.bytes(C2s, octets);
+        assert_eq!(talk.log.messages, [""; 0], "{octets:?}: more may tell");
+        talk.session.finish(&talk.limits, &mut talk.log);
+        assert_eq!(talk.log.messages.len(), messages, "{octets:?}");
+        assert_eq!(talk.session.traffic(C2s).messages, messages as u64);
+        talk.session.closed(Position::default(), &mut talk.log);
+        assert_eq!(talk.log.codes, codes, "{octets:?}");
+    }
+}
+
 #[test]
 fn a_missing_delimiter_is_told_once() {
     let mut talk = Talk::connected("REQ", "ROUTER");

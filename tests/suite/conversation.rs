@@ -47,6 +47,13 @@ impl Conversation {
         octets.chunks(SEGMENT).for_each(|payload| self.segment(direction, flags, payload));
     }
 
+    /// Both sides close, the client first.
+    pub fn close(&mut self) {
+        let flags = TcpFlags { ack: true, fin: true, ..TcpFlags::default() };
+        self.segment(Direction::ClientToServer, flags, &[]);
+        self.segment(Direction::ServerToClient, flags, &[]);
+    }
+
     fn segment(&mut self, direction: Direction, flags: TcpFlags, payload: &[u8]) {
         let number = self.packets.len() as u64 + 1;
         let at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
@@ -61,7 +68,7 @@ impl Conversation {
             cut: 0,
         };
         self.packets.push(OwnedPacket::from_segment(&segment, position));
-        let advance = payload.len() as u32 + u32::from(flags.syn);
+        let advance = payload.len() as u32 + u32::from(flags.syn) + u32::from(flags.fin);
         self.sequence[direction] = self.sequence[direction].wrapping_add(advance);
     }
 }

@@ -10,6 +10,7 @@
 //! * [`one_direction`]: captures that lack what one side sent;
 //! * [`hostile`]: garbage, absurd lengths, floods, escape sequences;
 //! * [`clocks`]: captures of several hosts whose clocks differ;
+//! * [`memory`]: what hostile captures make an analysis hold, measured by its own accounts;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
@@ -32,6 +33,7 @@ mod hostile_peers;
 mod keylog;
 #[cfg(feature = "libpcap")]
 mod live;
+mod memory;
 mod metamorphic;
 mod numbering;
 mod one_direction;

@@ -277,7 +277,7 @@ impl Observer for Recorder {
                     version: peer.version.map(|version| version.to_string()),
                     socket_type: peer.socket_type.map(|socket_type| socket_type.to_string()),
                     identity: peer.identity.as_deref().map(<[u8]>::to_vec),
-                    properties: peer.properties.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect(),
+                    properties: peer.properties.iter().map(|p| (p.name.to_vec(), p.value.to_vec())).collect(),
                     introduced: peer.introduced,
                 }
             }),

@@ -93,6 +93,21 @@ impl Content {
         }
     }
 
+    /// Octets of memory of what is held and of messages under way.
+    pub(super) fn memory(&self) -> usize {
+        let under_way = if let State::Open(open) = &self.state { open.session.held() } else { 0 };
+        self.held_bytes + self.held.capacity() * size_of::<Held>() + under_way
+    }
+
+    /// Memory is short: what is not known to be ZMTP is not, and less will be known about a message under way.
+    pub(super) fn release(&mut self) {
+        match &mut self.state {
+            State::Undecided => self.state = State::Other,
+            State::Open(open) => open.session.release(),
+            State::Decided | State::Other => {}
+        }
+    }
+
     pub(super) fn hold(&mut self, piece: Piece<'_>) {
         let held = match piece {
             Piece::Datagram { datagram: Datagram { position, offset, bytes, cut }, continues } => {

@@ -5,6 +5,8 @@ use crate::analyze::connection::ConnectionSummary;
 use crate::base::direction::Direction;
 use crate::report::samples::{connection, proxied};
 use crate::report::topology::{Graph, NodeKind, Topology};
+use crate::zmtp::properties::Properties;
+use crate::zmtp::wire::metadata::Property;
 
 /// Two clients of a proxy and its worker; what the clients call themselves.
 fn graph(client_type: &[u8]) -> Graph {
@@ -13,7 +15,7 @@ fn graph(client_type: &[u8]) -> Graph {
         topology.path(&proxied(u64::from(client), client));
         let mut of_client = connection(u32::from(client));
         of_client.peers.c2s.socket_type = None;
-        of_client.peers.c2s.properties = vec![(b"Socket-Type"[..].into(), client_type.into())];
+        of_client.peers.c2s.properties = Properties::from_iter([Property { name: b"Socket-Type", value: client_type }]);
         topology.connection(&of_client);
     }
     let mut back = ConnectionSummary { conn: 90, ..connection(90) };

@@ -155,8 +155,8 @@ pub fn socket_type(peer: &Peer) -> Option<Cow<'static, str>> {
     if let Some(name) = peer.socket_type.and_then(SocketType::name) {
         return Some(Cow::Borrowed(name));
     }
-    let named = peer.properties.iter().find(|(name, _)| name.eq_ignore_ascii_case(b"Socket-Type"));
-    named.map(|(_, value)| Cow::Owned(preview(value, 40)))
+    let named = peer.properties.iter().find(|property| property.name.eq_ignore_ascii_case(b"Socket-Type"));
+    named.map(|property| Cow::Owned(preview(property.value, 40)))
 }
 
 /// As in the contract.

@@ -3,14 +3,15 @@
 use super::bytes::{Hex, text_or_hex};
 use crate::zmtp::curve::likely::socket_types;
 use crate::zmtp::event::Seal;
+use crate::zmtp::properties;
 use crate::zmtp::wire::command::{Body, Command};
 use crate::zmtp::wire::curve::{BOX_OVERHEAD, VOUCHED};
 use crate::zmtp::wire::greeting::Greeting;
 use crate::zmtp::wire::gssapi::Wrapped;
 use crate::zmtp::wire::http::{Head, Start};
 use crate::zmtp::wire::websocket::Opcode;
-use rustc_hash::FxHashSet;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::collections::HashSet;
 
 /// What stands for a secret that was not asked for.
 pub const WITHHELD: &str = "***";
@@ -212,7 +213,7 @@ pub fn for_each_property<'a>(
     properties: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     mut each: impl FnMut(&str, &'a [u8]),
 ) {
-    let mut seen = FxHashSet::default();
+    let mut seen = HashSet::new();
     for (name, value) in properties {
         if seen.insert(name) {
             each(&text_or_hex(name), value);
@@ -260,16 +261,13 @@ impl Serialize for Fields<'_> {
 
 /// Metadata properties as an object.
 #[derive(Clone, Copy, Debug)]
-pub struct Properties<'a>(pub &'a [Property]);
-
-/// Name and value.
-type Property = (Box<[u8]>, Box<[u8]>);
+pub struct Properties<'a>(pub &'a properties::Properties);
 
 impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         let mut result = Ok(());
-        for_each_property(self.0.iter().map(|(name, value)| (&**name, &**value)), |name, value| {
+        for_each_property(self.0.iter().map(|p| (p.name, p.value)), |name, value| {
             if result.is_ok() {
                 result = map.serialize_entry(name, &Value::Bytes(value));
             }

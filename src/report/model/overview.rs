@@ -47,7 +47,10 @@ pub struct Capture<'a> {
     pub limit_gaps: u64,
     pub late_segments: u64,
     pub evicted: u64,
+    pub half_open_evicted: u64,
+    pub judged_early: u64,
     pub released_connections: u64,
+    pub connections_told_early: u64,
     pub given_up_messages: u64,
     pub anomalies_not_listed: u64,
 }
@@ -138,7 +141,10 @@ impl<'a> Capture<'a> {
             limit_gaps: health.reassembly.limit_gaps,
             late_segments: health.late_segments,
             evicted: health.evicted,
+            half_open_evicted: health.half_open_evicted,
+            judged_early: health.judged_early,
             released_connections: health.released_connections,
+            connections_told_early: health.connections_told_early,
             given_up_messages: health.given_up_messages,
             anomalies_not_listed: health.anomalies_not_listed,
         }

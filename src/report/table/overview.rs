@@ -177,7 +177,13 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
         (reassembly.limit_gaps, "gaps assumed because a limit was reached"),
         (health.late_segments, "segments of connections that were over"),
         (health.evicted, "connections given up for want of room"),
-        (health.released_connections, "connections whose messages under way were given up for want of room"),
+        (health.half_open_evicted, "attempts to connect given up unanswered for want of room"),
+        (health.judged_early, "connections judged by their first bytes for want of room"),
+        (
+            health.released_connections,
+            "connections whose messages under way or metadata were given up for want of room",
+        ),
+        (health.connections_told_early, "connections told before the end for want of room"),
         (health.given_up_messages, "messages beyond the correlation window"),
         (health.anomalies_not_listed, "anomalies not listed"),
     ];

@@ -13,7 +13,9 @@ use crate::report::samples::{connection, proxied, stuck, with_message, written};
 use crate::report::settings::Settings;
 use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::{Frame, FrameKind, Seal};
+use crate::zmtp::properties::Properties;
 use crate::zmtp::wire::frame::FrameFlags;
+use crate::zmtp::wire::metadata::Property;
 use unicode_width::UnicodeWidthStr;
 
 fn wide(width: usize) -> Settings {
@@ -154,7 +156,7 @@ fn no_control_character_of_the_wire_reaches_a_table() {
     let identity = b"\x1b]0;owned\x07\xc2\x9b31m";
     let mut hostile = connection(0);
     hostile.peers.c2s.socket_type = None;
-    hostile.peers.c2s.properties = vec![(b"Socket-Type"[..].into(), identity[..].into())];
+    hostile.peers.c2s.properties = Properties::from_iter([Property { name: b"Socket-Type", value: identity }]);
     let mut path = proxied(0, 0);
     path.request[1].identity = Some(identity[..].into());
     let safe = |text: &str| text.chars().all(|c| c == '\n' || !is_unsafe(c));

@@ -123,6 +123,8 @@ pub struct Opening {
     transients_seen: usize,
     /// Frames under way.
     pub held: PerDirection<Option<Held>>,
+    /// Where a frame began that was given up, which is not told yet.
+    pub given_up: PerDirection<Option<At>>,
     /// What failed was told.
     pub told: PerDirection<bool>,
     spare: Vec<u8>,
@@ -147,6 +149,7 @@ impl Opening {
             servers_seen: 0,
             transients_seen: 0,
             held: PerDirection::default(),
+            given_up: PerDirection::default(),
             told: PerDirection::default(),
             spare: Vec::new(),
         }
@@ -334,6 +337,20 @@ impl Opening {
         self.proven = true;
         let content = MESSAGE_CLEAR + BOX_OVERHEAD + 1..held.bytes.len();
         Ok(Opened { nonce, more: flags & 0x01 != 0, command: flags & 0x02 != 0, content })
+    }
+
+    /// Octets of memory: of frames under way, of boxes that wait for a key.
+    pub fn memory(&self) -> usize {
+        let frame = |direction| self.held[direction].as_ref().map_or(0, |held| held.bytes.capacity());
+        let waiting = |sealed: &Option<(u64, Vec<u8>)>| sealed.as_ref().map_or(0, |(_, sealed)| sealed.capacity());
+        let welcome = self.welcome.as_ref().map_or(0, |(nonce, sealed)| nonce.capacity() + sealed.capacity());
+        let frames = frame(Direction::ClientToServer) + frame(Direction::ServerToClient);
+        frames + self.spare.capacity() + welcome + waiting(&self.initiate) + waiting(&self.ready)
+    }
+
+    /// Memory is short: gives up the boxes that wait for a key, and what is kept for reuse.
+    pub fn release(&mut self) {
+        (self.initiate, self.ready, self.spare) = (None, None, Vec::new());
     }
 
     /// A frame was passed on: its buffer is used for the next one, unless it is large.

@@ -14,7 +14,7 @@ use crate::zmtp::wire::command::{Body, Command, is_known_name};
 use crate::zmtp::wire::greeting::{Greeting, MechanismName, SIGNATURE_FIRST, Version};
 use crate::zmtp::wire::metadata::Metadata;
 use crate::zmtp::wire::socket_type::SocketType;
-use rustc_hash::FxHashSet;
+use std::collections::HashSet;
 
 /// The longest identity, and the longest group (RFC 28, RFC 48).
 const LONGEST_NAME: usize = 255;
@@ -169,7 +169,7 @@ fn properties(name: &str, metadata: &Metadata<'_>, found: &mut Vec<Remark>) {
             say("malformed-identity", Severity::Warning, text);
         }
     }
-    let mut seen = FxHashSet::default();
+    let mut seen = HashSet::new();
     for property in &metadata.properties {
         if !seen.insert(property.name.to_ascii_lowercase()) {
             let text =

@@ -32,6 +32,12 @@ impl State {
         sink: &mut impl EventSink,
     ) -> bool {
         let Some(opening) = &mut self.opening else { return false };
+        if let Some(at) = opening.given_up[direction].take() {
+            let text =
+                "a frame stays closed: what was held of it was given up, as all connections together held too much";
+            self.tell_closed(direction, "curve-not-opened", text.to_owned(), at, sink);
+        }
+        let Some(opening) = &mut self.opening else { return false };
         match *item {
             Item::Header(header) => {
                 let late = opening.look_again(limits);
@@ -71,8 +77,6 @@ impl State {
                         format!("a frame of more than {} bytes stays closed: no more are held", limits.sealed_bytes);
                     self.stay_closed(direction, "curve-too-long", text, held.at, sink);
                     self.as_sent(direction, held, limits);
-                    // More of it comes.
-                    self.sides[direction].assembler.lengthen(0);
                 }
                 false
             }
@@ -161,20 +165,47 @@ impl State {
         at: At,
         sink: &mut impl EventSink,
     ) {
+        self.break_message(direction);
+        self.tell_closed(direction, code, text, at, sink);
+    }
+
+    /// Memory is short: a frame that is held stays closed. That is told with what comes next in its direction.
+    pub(super) fn give_up_sealed(&mut self, direction: Direction, limits: &Limits) {
+        let Some(opening) = &mut self.opening else { return };
+        let Some(held) = opening.held[direction].take() else { return };
+        opening.given_up[direction] = Some(held.at);
+        self.break_message(direction);
+        self.as_sent(direction, held, limits);
+    }
+
+    /// A message of which parts were opened has no known end.
+    fn break_message(&mut self, direction: Direction) {
         let side = &mut self.sides[direction];
         if side.assembler.message().part_count > 0 {
             side.traffic.broken_messages += u64::from(side.assembler.abandon());
         }
+    }
+
+    fn tell_closed(
+        &mut self,
+        direction: Direction,
+        code: &'static str,
+        text: String,
+        at: At,
+        sink: &mut impl EventSink,
+    ) {
         let Some(opening) = &mut self.opening else { return };
         if !std::mem::replace(&mut opening.told[direction], true) {
             tell(Remark::new(code, Severity::Warning, text), direction, at, sink);
         }
     }
 
-    /// What was held of a frame goes on as it was sent.
+    /// What was held of a frame goes on as it was sent. More of it may come, fragments included.
     fn as_sent(&mut self, direction: Direction, held: Held, limits: &Limits) {
         let assembler = &mut self.sides[direction].assembler;
-        assembler.begin(held.header, held.at.position, held.at.offset);
+        let length = held.header.length;
+        assembler.begin(FrameHeader { length: 0, ..held.header }, held.at.position, held.at.offset);
+        assembler.lengthen(length);
         if !held.bytes.is_empty() {
             assembler.body(Data::Bytes(&held.bytes), held.reached, limits);
         }

@@ -54,7 +54,7 @@ pub(super) fn introduction_from(metadata: &Metadata<'_>, known: &Peer, position:
         subprotocol: known.subprotocol,
         socket_type: value(b"Socket-Type").and_then(SocketType::from_name),
         identity: value(b"Identity").map(Box::from),
-        properties: properties.iter().map(|p| (p.name.into(), p.value.into())).collect(),
+        properties: properties.iter().copied().collect(),
         introduced: Some(position),
     }
 }

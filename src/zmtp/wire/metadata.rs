@@ -34,6 +34,15 @@ fn property(input: &[u8]) -> IResult<&[u8], Property<'_>> {
     Ok((input, Property { name, value }))
 }
 
+/// The properties of a body up to the first that does not parse.
+pub fn properties(mut input: &[u8]) -> impl Iterator<Item = Property<'_>> + Clone {
+    std::iter::from_fn(move || {
+        let (rest, parsed) = property(input).ok()?;
+        input = rest;
+        Some(parsed)
+    })
+}
+
 /// Parses a whole body. What does not parse is kept as `rest`.
 pub fn metadata(mut input: &[u8]) -> Metadata<'_> {
     let mut properties = Vec::new();

@@ -138,6 +138,12 @@ impl Exchange {
         };
     }
 
+    /// Octets of memory that it takes.
+    pub fn memory(&self) -> usize {
+        let octets: usize = self.sides.iter().map(|(_, side)| side.octets.capacity()).sum();
+        size_of::<Self>() + octets + self.asked.capacity() * size_of::<Asked>()
+    }
+
     /// What is known. `is_final`: no more will come.
     pub fn outcome(&mut self, is_final: bool, limits: &Limits) -> Outcome {
         if is_final {
