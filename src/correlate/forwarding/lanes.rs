@@ -9,6 +9,7 @@ use crate::correlate::sockets::{SocketId, Sockets};
 use crate::zmtp::event::Message;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Messages kept of connections to hosts where nothing is known to send yet. A streamer holds what came before its first
@@ -92,7 +93,8 @@ pub(super) struct Lanes {
     ways: Vec<Way>,
     known: Vec<Lane>,
     hosts: Vec<Host>,
-    host_numbers: FxHashMap<IpAddr, HostId>,
+    /// Ordered: a sender may choose its address.
+    host_numbers: BTreeMap<IpAddr, HostId>,
     early: usize,
     any_watched: bool,
     /// A lane came up on a host where something may pass messages on.
