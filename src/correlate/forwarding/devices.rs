@@ -36,10 +36,7 @@ const LEAST_NEAR: u32 = 8;
 const NEAR: Duration = Duration::from_millis(2);
 
 /// The most of the time that may be shortly after one came in: if it nearly always is, whatever goes out follows one.
-const MOST_COVERED: f64 = 0.7;
-
-/// How many more must follow shortly than by chance, in standard deviations of what chance does.
-const BEYOND_CHANCE: f64 = 6.0;
+const MOST_COVERED: f64 = 0.3;
 
 /// Of so many contents that came in first, one may have been captured the other way round.
 const REORDERED: u32 = 50;
@@ -97,9 +94,6 @@ struct Evidence {
     /// Messages of repeated contents that went out shortly after one came in, and that did not.
     near: u32,
     far: u32,
-    /// How many would have done so by chance, and the variance of that.
-    by_chance: f64,
-    variance: f64,
     delays: Vec<Duration>,
     /// A message that came in, one that went out.
     example: (Rank, Rank),
@@ -328,10 +322,8 @@ impl Sighted {
                 if self.compared > MOST_COMPARED {
                     return;
                 }
-                let Some((follows, chance)) = follow(traffic, arrivals, departures) else { continue };
+                let Some(follows) = follow(traffic, arrivals, departures) else { continue };
                 let evidence = self.evidence((receiving, sending), (arrivals[0].1, departures[0].1));
-                evidence.by_chance += follows.len() as f64 * chance;
-                evidence.variance += follows.len() as f64 * chance * (1.0 - chance);
                 for (at, delay) in follows.into_iter().enumerate() {
                     let Some(delay) = delay else {
                         evidence.far += 1;
@@ -353,8 +345,6 @@ impl Sighted {
             violated: 0,
             near: 0,
             far: 0,
-            by_chance: 0.0,
-            variance: 0.0,
             delays: Vec::new(),
             example,
         })
@@ -375,7 +365,7 @@ impl Sighted {
                 || self.is_explained(sending));
         let confidence = if by_content {
             if evidence.before >= MANY_CONTENTS { BY_MANY } else { BY_SOME }
-        } else if evidence.before == 0 && evidence.is_beyond_chance() {
+        } else if evidence.before == 0 && evidence.near >= LEAST_NEAR && evidence.far * 5 <= evidence.near {
             if is_made_to_pass_on(entered) { BY_TIME } else { BY_TIME_ALONE }
         } else {
             return None;
@@ -407,13 +397,12 @@ impl Sighted {
 }
 
 /// How shortly after the latest message that came in each one went out; `None` for one that did not, or had none left to
-/// follow on its connection; and how likely each would have done so by chance. Nothing at all where so many came in that
-/// chance would look the same.
+/// follow on its connection. Nothing at all where so many came in that chance would look the same.
 fn follow(
     traffic: Traffic<'_>,
     arrivals: &[(SocketId, Rank)],
     departures: &[(SocketId, Rank)],
-) -> Option<(Vec<Option<Duration>>, f64)> {
+) -> Option<Vec<Option<Duration>>> {
     let (&(_, first), &(_, last)) = (departures.first()?, departures.last()?);
     if !can_pass(traffic, arrivals[0].1, first) {
         return None;
@@ -426,8 +415,7 @@ fn follow(
     let during = &arrivals[before(first).saturating_sub(1)..before(last)];
     let gaps = during.windows(2).map(|pair| traffic.delay(pair[0].1, pair[1].1));
     let covered: i64 = gaps.map(|gap| gap.min(near).0).sum();
-    let chance = covered as f64 / traffic.delay(during.first()?.1, last).0.max(1) as f64;
-    if chance > MOST_COVERED {
+    if covered as f64 > MOST_COVERED * traffic.delay(during.first()?.1, last).0 as f64 {
         return None;
     }
     // On each connection no more go out than came in since its first.
@@ -440,16 +428,10 @@ fn follow(
         *count += 1;
         (*count <= came - *from).then_some(delay)
     });
-    Some((follows.collect(), chance))
+    Some(follows.collect())
 }
 
 impl Evidence {
-    /// Whether messages that are all equal say by their times alone that they were passed on.
-    fn is_beyond_chance(&self) -> bool {
-        let beyond = f64::from(self.near) - self.by_chance;
-        self.near >= LEAST_NEAR && self.far * 4 <= self.near && beyond >= BEYOND_CHANCE * self.variance.sqrt()
-    }
-
     fn add_delay(&mut self, delay: Duration) {
         if self.delays.len() < DELAYS {
             self.delays.push(delay);
