@@ -17,6 +17,9 @@ const CERTAIN: f64 = 0.999;
 /// Equal messages of several connections waited at once, or left over several at once.
 const SEVERAL_QUEUES: f64 = 0.6;
 
+/// Equal messages, some of which did not go out.
+const SOME_LOST: f64 = 0.8;
+
 /// By how much the delays of one way to count are shorter (of their logarithms, on average), and how sure that is.
 const SHORTER: [(f64, f64); 3] = [(2.3, 0.95), (1.0, 0.8), (0.0, 0.6)];
 
@@ -161,6 +164,7 @@ fn pair(
         at = end;
     }
     doubt_queues(traffic, arrivals, departures, &mut chosen);
+    doubt_losses(&mut chosen);
     let chosen = departures.iter().zip(chosen);
     pairs.extend(
         chosen.filter_map(|(&departure, chosen)| chosen.map(|(at, confidence)| (departure, arrivals[at], confidence))),
@@ -203,6 +207,18 @@ fn latest(arrivals: &[Rank], departures: &[Rank]) -> Vec<Option<usize>> {
         .collect();
     found.reverse();
     found
+}
+
+/// Where some that came in between did not go out, which of them is not certain.
+fn doubt_losses(chosen: &mut [Option<(usize, f64)>]) {
+    let mut passed = chosen.iter().flatten().map(|&(arrival, _)| arrival);
+    let Some(first) = passed.next() else { return };
+    let (last, count) = passed.fold((first, 1), |(_, count), arrival| (arrival, count + 1));
+    if last - first + 1 > count {
+        for (_, confidence) in chosen.iter_mut().flatten() {
+            *confidence = confidence.min(SOME_LOST);
+        }
+    }
 }
 
 /// Equal messages that were in the device at the same time, and came or went by different connections, may have changed

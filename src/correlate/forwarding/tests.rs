@@ -156,6 +156,27 @@ fn heartbeats_that_are_all_equal_are_told_apart_by_order_and_time() {
     assert!(paths.iter().all(|path| path.confidence >= 0.9 && path.request[1].evidence == Evidence::Order));
 }
 
+/// At a high-water mark: a subscriber gets some of them, and nothing says which.
+#[test]
+fn which_of_equal_messages_were_lost_is_not_certain() {
+    let mut stage = Stage::new();
+    let (entered, left) = forwarder(&mut stage, S::XSUB, S::XPUB);
+    for number in 0..24 {
+        stage.pause(MICROS(100_000));
+        stage.send(entered, "HEARTBEAT");
+        stage.send(left[0], "HEARTBEAT");
+        if number % 8 != 5 {
+            stage.send(left[1], "HEARTBEAT");
+        }
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 24);
+    for path in &paths {
+        assert!(path.request[1].confidence >= 0.9, "{path:?}");
+        assert!(path.request.get(2).is_none_or(|hop| hop.confidence < 0.9), "{path:?}");
+    }
+}
+
 #[test]
 fn a_task_goes_to_one_worker_and_one_that_does_not_leave_is_told() {
     let mut stage = Stage::new();
