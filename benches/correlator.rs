@@ -1,14 +1,16 @@
 //! What correlation alone costs: records of messages made up as one or two proxies would cause them, no packets.
 //!
-//! usage: `cargo bench --bench correlator -- [--connections N] [--requests N] [--proxies 1|2] [--equal]`
+//! usage: `cargo bench --bench correlator -- [--connections N] [--requests N] [--proxies 1|2] [--each N] [--equal]`
 //!
-//! N REQ clients without identities, in turns of up to 32 that ask at the same time, 8 REP workers. `--equal` makes all bodies equal.
-//! Without arguments, a table over 10 to 100,000 connections and 10,000 to 1,000,000 requests, each row in a process of its own, for its peak memory.
-//! Time is that of the thread's wall clock, the making of the records included.
+//! N REQ clients without identities, in turns of up to 32 that ask at the same time, 8 REP workers. With `--each`, clients leave after so many
+//! requests, and others come in their place. `--equal` makes all bodies equal. Without arguments, a table over 10 to 100,000 connections and 10,000 to
+//! 10,000,000 requests, each row in a process of its own, for its peak memory. Time is what the process spent on a processor, where the system tells
+//! that, else the clock's, the making of the records included; clients that stay connect before it is taken.
 #![allow(missing_docs)]
 
 use std::net::Ipv4Addr;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 use zmtpscope::base::chunk::{PacketId, Position};
@@ -35,6 +37,21 @@ struct Run {
     requests: u64,
     proxies: u32,
     equal: bool,
+    /// Requests after which a client leaves; 0 if it stays.
+    each: u64,
+}
+
+/// A connection, and how many messages it carried each way.
+struct Line {
+    conn: u32,
+    ordinals: [u64; 2],
+}
+
+/// Who asks: the connection, the number that its ROUTER gave it, and its requests so far.
+struct Client {
+    line: Line,
+    number: u32,
+    asked: u64,
 }
 
 #[derive(Default)]
@@ -55,7 +72,7 @@ impl Counts {
 /// The wire: messages as they are captured.
 struct Wire {
     correlator: Correlator,
-    ordinals: Vec<[u64; 2]>,
+    conns: u32,
     packets: u64,
     counts: Counts,
     parts: Vec<Part>,
@@ -66,7 +83,7 @@ impl Wire {
     fn new() -> Self {
         Self {
             correlator: Correlator::new(&Limits::default()),
-            ordinals: Vec::new(),
+            conns: 0,
             packets: 0,
             counts: Counts::default(),
             parts: Vec::new(),
@@ -79,9 +96,9 @@ impl Wire {
         Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.packets as i64 * PACE) }
     }
 
-    fn connect(&mut self, port: u16, client: SocketType, server: SocketType) -> u32 {
-        let conn = self.ordinals.len() as u32;
-        self.ordinals.push([0; 2]);
+    fn connect(&mut self, port: u16, client: SocketType, server: SocketType) -> Line {
+        let conn = self.conns;
+        self.conns += 1;
         let at = self.position().at;
         let address = Ipv4Addr::from(0x0a00_0002 + conn / 20_000);
         let source = Endpoint::new(address, (40_000 + conn % 20_000) as u16);
@@ -91,10 +108,15 @@ impl Wire {
             let peer = Peer { socket_type: Some(kind), identity: Some([][..].into()), introduced, ..Peer::default() };
             self.correlator.peer(conn, direction, &peer);
         }
-        conn
+        Line { conn, ordinals: [0; 2] }
     }
 
-    fn send(&mut self, conn: u32, direction: Direction, envelope: &[&[u8]], body: &[u8]) {
+    /// The `number`-th client of the first proxy.
+    fn client(&mut self, number: u32) -> Client {
+        Client { line: self.connect(7000, SocketType::REQ, SocketType::ROUTER), number, asked: 0 }
+    }
+
+    fn send(&mut self, line: &mut Line, direction: Direction, envelope: &[&[u8]], body: &[u8]) {
         let position = self.position();
         self.parts.clear();
         self.heads.clear();
@@ -104,7 +126,7 @@ impl Wire {
             let head = start..self.heads.len();
             self.parts.push(Part { length: octets.len() as u64, missing: 0, hash: xxh3_64(octets), head });
         }
-        let ordinal = &mut self.ordinals[conn as usize][usize::from(direction == ServerToClient)];
+        let ordinal = &mut line.ordinals[usize::from(direction == ServerToClient)];
         let message = Message {
             direction,
             ordinal: *ordinal,
@@ -119,7 +141,7 @@ impl Wire {
         };
         *ordinal += 1;
         let counts = &mut self.counts;
-        self.correlator.message(conn, self.packets, &message, &mut |path| counts.add(path));
+        self.correlator.message(line.conn, self.packets, &message, &mut |path| counts.add(path));
     }
 }
 
@@ -131,30 +153,32 @@ fn identity(number: u32) -> [u8; 5] {
 
 impl Run {
     fn measure(&self) -> String {
-        let mut wire = Wire::new();
         let before = peak_memory();
-        let started = Instant::now();
-        let workers: Vec<u32> = (0..WORKERS).map(|_| wire.connect(7002, SocketType::REP, SocketType::DEALER)).collect();
-        let between = (self.proxies > 1).then(|| wire.connect(7001, SocketType::DEALER, SocketType::ROUTER));
-        let clients: Vec<u32> =
-            (0..self.connections).map(|_| wire.connect(7000, SocketType::REQ, SocketType::ROUTER)).collect();
+        let mut wire = Wire::new();
+        let connecting = cpu_time();
+        let mut workers: Vec<Line> =
+            (0..WORKERS).map(|_| wire.connect(7002, SocketType::REP, SocketType::DEALER)).collect();
+        let mut between = (self.proxies > 1).then(|| wire.connect(7001, SocketType::DEALER, SocketType::ROUTER));
+        let mut clients: Vec<Client> = (0..self.connections).map(|number| wire.client(number)).collect();
+        let connecting = (cpu_time() - connecting) / f64::from(wire.conns);
+        let started = cpu_time();
         let turn = TURN.min(self.connections);
-        let (mut done, mut next) = (0, 0);
+        let (mut done, mut next, mut numbers) = (0, 0, self.connections);
         let far = identity(0);
         while done < self.requests {
-            let asking: Vec<(u32, [u8; 5], [u8; 8])> = (0..turn)
+            let asking: Vec<(usize, [u8; 5], [u8; 8])> = (0..turn)
                 .map(|at| {
-                    let client = (next + at) % self.connections;
+                    let client = ((next + at) % self.connections) as usize;
                     let body = if self.equal { 0 } else { done + u64::from(at) };
-                    (client, identity(client), body.to_be_bytes())
+                    (client, identity(clients[client].number), body.to_be_bytes())
                 })
                 .collect();
             for (client, _, body) in &asking {
-                wire.send(clients[*client as usize], ClientToServer, &[], body);
+                wire.send(&mut clients[*client].line, ClientToServer, &[], body);
             }
             for (at, (_, id, body)) in asking.iter().enumerate() {
-                let worker = workers[(next as usize + at) % workers.len()];
-                match between {
+                let worker = &mut workers[(next as usize + at) % WORKERS as usize];
+                match &mut between {
                     Some(between) => {
                         wire.send(between, ClientToServer, &[id], body);
                         wire.send(worker, ServerToClient, &[&far, id], body);
@@ -163,8 +187,8 @@ impl Run {
                 }
             }
             for (at, (_, id, body)) in asking.iter().enumerate() {
-                let worker = workers[(next as usize + at) % workers.len()];
-                match between {
+                let worker = &mut workers[(next as usize + at) % WORKERS as usize];
+                match &mut between {
                     Some(between) => {
                         wire.send(worker, ClientToServer, &[&far, id], body);
                         wire.send(between, ServerToClient, &[id], body);
@@ -173,29 +197,49 @@ impl Run {
                 }
             }
             for (client, _, body) in &asking {
-                wire.send(clients[*client as usize], ServerToClient, &[], body);
+                let client = &mut clients[*client];
+                wire.send(&mut client.line, ServerToClient, &[], body);
+                client.asked += 1;
+                if client.asked == self.each {
+                    let at = wire.position().at;
+                    wire.correlator.ended(client.line.conn, at, false);
+                    *client = wire.client(numbers);
+                    numbers += 1;
+                }
             }
             done += u64::from(turn);
             next = (next + turn) % self.connections;
         }
         let Wire { mut correlator, mut counts, .. } = wire;
         correlator.finish(&mut |path| counts.add(path));
-        let seconds = started.elapsed().as_secs_f64();
+        let seconds = cpu_time() - started;
         let wanted = done * u64::from(2 * (self.proxies + 1));
         format!(
-            "{:11} {:9} {:7} {:>5}  {:9.3} {:11.0} {:12.0} {:9.1}   {:.4} {:.4}",
+            "{:11} {:9} {:7} {:>5} {:>5}  {:9.3} {:11.0} {:12.0} {:13.0} {:9.1}   {:.4} {:.4}",
             self.connections,
             done,
             self.proxies,
             if self.equal { "yes" } else { "no" },
+            if self.each > 0 { self.each.to_string() } else { "all".to_owned() },
             seconds,
             seconds * 1e9 / done as f64,
             wanted as f64 / seconds,
+            connecting * 1e9,
             (peak_memory() - before) as f64 / 1024.0,
             counts.complete as f64 / done as f64,
             counts.hops as f64 / wanted as f64 * done as f64 / counts.paths.max(1) as f64,
         )
     }
+}
+
+/// Seconds that this thread spent on a processor; where the system does not say, seconds since the first call.
+fn cpu_time() -> f64 {
+    static START: OnceLock<Instant> = OnceLock::new();
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let spent = statistics.split_whitespace().next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok());
+    spent
+        .filter(|spent| *spent > 0.0)
+        .map_or_else(|| START.get_or_init(Instant::now).elapsed().as_secs_f64(), |spent| spent / 1e9)
 }
 
 /// The most memory that this process ever held, in KiB; 0 where the system does not say.
@@ -220,23 +264,32 @@ fn main() {
             requests: number(&arguments, "--requests", if test { 1000 } else { 100_000 }),
             proxies: number(&arguments, "--proxies", 1) as u32,
             equal: arguments.iter().any(|argument| argument == "--equal"),
+            each: number(&arguments, "--each", 0),
         };
         println!("{}", run.measure());
         return;
     }
     println!(
-        "connections  requests proxies equal    seconds  ns/request       hops/s  MiB peak   complete  hops found"
+        "connections  requests proxies equal  each    seconds  ns/request       hops/s  ns/connection  MiB peak   complete  hops found"
     );
     let program = std::env::current_exe().expect("the system knows which program this is");
-    for (connections, requests) in
-        [(10, 10_000), (10, 1_000_000), (1_000, 100_000), (1_000, 1_000_000), (10_000, 1_000_000), (100_000, 1_000_000)]
-    {
-        for proxies in [1, 2] {
-            let arguments = [("--connections", connections), ("--requests", requests), ("--proxies", proxies)];
-            let arguments = arguments.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
-            if let Err(error) = Command::new(&program).args(arguments).status() {
-                println!("{connections} connections, {requests} requests: {error}");
-            }
+    let run = |connections: u64, requests: u64, proxies: u64, each: u64| {
+        let arguments =
+            [("--connections", connections), ("--requests", requests), ("--proxies", proxies), ("--each", each)];
+        let arguments = arguments.iter().flat_map(|(name, value)| [(*name).to_owned(), value.to_string()]);
+        if let Err(error) = Command::new(&program).args(arguments).status() {
+            println!("{connections} connections, {requests} requests: {error}");
         }
+    };
+    for proxies in [1, 2] {
+        for connections in [10, 1_000, 10_000, 100_000] {
+            run(connections, 1_000_000, proxies, 0);
+        }
+    }
+    for requests in [10_000, 100_000, 10_000_000] {
+        run(1_000, requests, 1, 0);
+    }
+    for requests in [100_000, 1_000_000, 10_000_000] {
+        run(1_000, requests, 1, 10);
     }
 }

@@ -24,7 +24,7 @@
 //!
 //! impl Observer for Paths {
 //!     fn interest(&self) -> Interest {
-//!         Interest { paths: true }
+//!         Interest::PATHS
 //!     }
 //!
 //!     fn path(&mut self, path: &Path) {

@@ -2,14 +2,22 @@
 
 use crate::assert_harmless;
 use std::cell::RefCell;
-use std::io::{self, Write};
+use std::io::{self, Cursor, Write};
+use std::ops::ControlFlow;
 use std::rc::Rc;
+use std::sync::atomic::AtomicBool;
+use zmtpscope::analyze::accounts::{Accounts, PER_CONNECTION};
 use zmtpscope::analyze::connection::ConnectionSummary;
 use zmtpscope::analyze::engine::{Analyzer, Options};
 use zmtpscope::analyze::health::Health;
 use zmtpscope::analyze::observer::{ConnectionRef, Interest, Observer};
+use zmtpscope::analyze::stages::{self, Outcome, Plan};
 use zmtpscope::base::direction::Direction;
 use zmtpscope::base::limits::Limits;
+use zmtpscope::capture::batch::{Batch, Filled};
+use zmtpscope::capture::error::CaptureError;
+use zmtpscope::capture::file::FileSource;
+use zmtpscope::capture::packet::{Next, PacketSource, SourceStats};
 use zmtpscope::correlate::findings::Finding;
 use zmtpscope::correlate::path::Path;
 use zmtpscope::report::any_view::AnyView;
@@ -114,7 +122,7 @@ impl AllViews {
 
 impl Observer for AllViews {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest { paths: true, ..Interest::default() }
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
@@ -145,8 +153,10 @@ impl Observer for AllViews {
 
 /// Analyses what `feed` gives, shows it in every way, and checks what was written.
 pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllViews>)) {
+    let limits = options.limits.clone();
     let mut analyzer = Analyzer::new(options, AllViews::new(choice));
     feed(&mut analyzer);
+    check_accounts(analyzer.accounts(), &limits);
     let (views, health) = analyzer.finish();
     check_counts(&views, &health);
     let facts = CaptureFacts { health, ..CaptureFacts::default() };
@@ -154,6 +164,56 @@ pub fn show(options: Options, choice: u8, feed: impl FnOnce(&mut Analyzer<AllVie
         view.finish(&facts).expect("writing to memory cannot fail");
         check(kind, format, &output.0.borrow());
     }
+}
+
+/// What is held is within its limits, but for the latest packet and what each connection may keep.
+fn check_accounts(accounts: Accounts, limits: &Limits) {
+    const LATEST: usize = 1 << 18;
+    let Accounts { pending, undecided, datagrams, sessions, summaries } = accounts;
+    let kept = limits.connections * PER_CONNECTION + LATEST;
+    assert!(pending <= limits.pending_total_bytes + LATEST, "{accounts:?}");
+    assert!(undecided.max(datagrams) <= limits.held_total_bytes + kept, "{accounts:?}");
+    assert!(sessions <= limits.session_total_bytes + kept, "{accounts:?}");
+    assert!(summaries <= limits.summary_total_bytes + LATEST, "{accounts:?}");
+}
+
+/// A file that is read so many packets at a time.
+struct Morsels(FileSource, u64);
+
+impl PacketSource for Morsels {
+    fn next_packet(&mut self) -> Result<Next<'_>, CaptureError> {
+        self.0.next_packet()
+    }
+
+    fn fill(&mut self, batch: &mut Batch, most: u64) -> Result<Filled, CaptureError> {
+        self.0.fill(batch, most.min(self.1))
+    }
+
+    fn stats(&self) -> SourceStats {
+        self.0.stats()
+    }
+}
+
+/// Shows a capture in one of the ways with one thread and with three; both must write the same.
+pub fn same_with_threads(options: &Options, choice: u8, bytes: &[u8]) {
+    let kind = KINDS[usize::from(choice) % KINDS.len()];
+    let format = formats(kind)[usize::from(choice / 8) % formats(kind).len()];
+    let written = |jobs, most| {
+        let source = FileSource::from_reader("fuzz", Box::new(Cursor::new(bytes.to_vec())), None).ok()?;
+        let output = Output::default();
+        let view = AnyView::new(kind, Settings { format, ..Settings::default() }, Box::new(output.clone()));
+        // Compressed, a short input may hold any number of packets.
+        let plan =
+            Plan { options: options.clone(), jobs, live: false, count: Some(10_000), stop: &AtomicBool::new(false) };
+        let mut source = Morsels(source, most);
+        let outcome = stages::run(&mut source, plan, view, &mut |_, _| ControlFlow::Continue(()));
+        let Outcome { mut observer, health, span, .. } = outcome;
+        let facts = CaptureFacts { health, span, ..CaptureFacts::default() };
+        observer.finish(&facts).expect("writing to memory cannot fail");
+        let written = output.0.borrow().clone();
+        Some(written)
+    };
+    assert!(written(1, u64::MAX) == written(3, 1 + u64::from(choice % 7)), "{kind:?} {format:?}");
 }
 
 fn check_counts(views: &AllViews, health: &Health) {

@@ -1,12 +1,13 @@
 //! What an analysis holds of the wire, account by account: what bounds its memory, and what tests measure.
 //!
-//! Beside these, a connection takes memory of its own that does not depend on what it carries, and some 1 KiB that its
-//! session never gives up: together no more than [`PER_CONNECTION`], for [`Limits::connections`] at most.
+//! Beside these, a connection takes memory of its own that does not depend on what it carries, and what its session never
+//! gives up: the first part of a message and some metadata of each side, hashes under way, what was told of it. Together that
+//! is no more than [`PER_CONNECTION`], for [`Limits::connections`] at most.
 //!
 //! [`Limits::connections`]: crate::base::limits::Limits::connections
 
 /// Octets that one connection takes at most beside what is in the accounts.
-pub const PER_CONNECTION: usize = 6 << 10;
+pub const PER_CONNECTION: usize = 9 << 10;
 
 /// Octets of memory that each account holds now. Each has a field of [`Limits`](crate::base::limits::Limits) for a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,8 +34,8 @@ mod tests {
     #[test]
     fn what_a_connection_takes_by_itself_leaves_room_for_what_its_session_keeps() {
         let flow = size_of::<FlowInfo>() + 2 * size_of::<Reassembler>();
-        // At the gate, in the table, and what the session never gives up.
+        // At the gate, in the table, and in its session.
         let alone = 2 * flow + size_of::<Session>() + 2 * size_of::<Peer>();
-        assert!(alone + (2 << 10) <= PER_CONNECTION, "{alone}");
+        assert!(alone + (5 << 10) <= PER_CONNECTION, "{alone}");
     }
 }

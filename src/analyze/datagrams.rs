@@ -13,7 +13,8 @@ mod content;
 
 use super::connection::ConnectionSummary;
 use super::engine::Engine;
-use super::observer::Observer;
+use super::observer::Ends;
+use super::outlet::Outlet;
 use super::sink::endpoints_hash;
 use crate::base::budget::Budget;
 use crate::base::chunk::Position;
@@ -130,7 +131,7 @@ impl Flow {
     }
 }
 
-impl<O: Observer> Engine<O> {
+impl<O: Outlet> Engine<O> {
     /// A datagram, which came in so many packets. `claim` gives the number of a new connection.
     pub(super) fn datagram(
         &mut self,
@@ -305,7 +306,7 @@ impl<O: Observer> Engine<O> {
         position: Position,
         give: impl FnOnce(&mut Sequence, &mut Content, &Limits, &mut Parts<'_, O>),
     ) {
-        let Self { datagrams, observer, correlator, findings, health, options, gate, .. } = self;
+        let Self { datagrams, outlet, health, options, gate, .. } = self;
         let Datagrams { flows, joins, .. } = datagrams;
         let Some(Flow { sequence, content, .. }) = flows.get_mut(&key) else { return };
         let limits = &options.limits;
@@ -314,7 +315,7 @@ impl<O: Observer> Engine<O> {
             info.last = position;
         }
         let was_undecided = matches!(content.state, State::Undecided);
-        let mut parts = Parts { observer, correlator: correlator.as_mut(), joins, findings, health };
+        let mut parts = Parts { outlet, joins, health };
         give(sequence, content, limits, &mut parts);
         let Some(info) = content.info else { return };
         match content.state {
@@ -344,18 +345,16 @@ impl<O: Observer> Engine<O> {
         let conn = self.conns;
         self.conns += 1;
         self.health.datagrams.connections += 1;
-        if let Some(correlator) = &mut self.correlator {
-            correlator.connection(conn, info.client, info.server, info.first.at);
-        }
+        self.outlet.connection(conn, &Ends::from(&info));
         let session = if info.transport == Transport::Udp { DatagramSession::radio() } else { DatagramSession::pgm() };
         let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&info, direction));
         content.state = State::Open(Box::new(Open { conn, session, endpoints_hash, told: FxHashMap::default() }));
         let held = std::mem::take(&mut content.held);
         content.held_bytes = 0;
-        let Self { datagrams, observer, correlator, findings, health, options, .. } = self;
+        let Self { datagrams, outlet, health, options, .. } = self;
         let Datagrams { flows, joins, .. } = datagrams;
         let Some(Flow { content, .. }) = flows.get_mut(&key) else { return };
-        let mut parts = Parts { observer, correlator: correlator.as_mut(), joins, findings, health };
+        let mut parts = Parts { outlet, joins, health };
         for one in &held {
             content.take(one.piece(), &options.limits, &mut parts);
         }
@@ -419,11 +418,8 @@ impl<O: Observer> Engine<O> {
         if info.transport == Transport::Udp {
             sum.radio += packets;
         }
-        if let Some(correlator) = &mut self.correlator {
-            correlator.ended(open.conn, info.last.at, false);
-        }
         let end = End { reason, by: None };
-        self.tell_ended(ConnectionSummary::of_datagrams(open.conn, info, end, &open.session));
+        self.outlet.closed(ConnectionSummary::of_datagrams(open.conn, info, end, &open.session));
     }
 
     /// Makes room for one more flow: an eighth of all go, those idle longest.

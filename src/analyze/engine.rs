@@ -1,15 +1,18 @@
 //! One analysis: packets in, results to an observer, what was left out in [`Health`].
+//!
+//! [`Dissection`] is the part before the results; [`super::stages`] may run the two on different threads.
 
 use super::accounts::Accounts;
 use super::connection::ConnectionSummary;
 use super::datagrams::Datagrams;
 use super::diagnosis::diagnose;
-use super::ended::Ended;
 use super::gate::{Decision, Gate};
 use super::health::Health;
-use super::observer::Observer;
+use super::observer::{Ends, Observer};
+use super::outlet::Outlet;
 use super::refused::Refused;
-use super::sink::{Sink, add, endpoints_hash};
+use super::results::{Conclusion, Results};
+use super::sink::{Sink, endpoints_hash};
 use super::stray;
 use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
@@ -18,7 +21,6 @@ use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::base::transport::Transport;
 use crate::capture::packet::Packet;
-use crate::correlate::correlator::Correlator;
 use crate::correlate::findings::Finding;
 use crate::decap;
 use crate::decap::datagram::Carried;
@@ -43,28 +45,67 @@ pub struct Options {
     pub keys: Option<Arc<KeyLog>>,
 }
 
-/// An analysis under way.
+/// An analysis under way, on the thread that feeds it.
 pub struct Analyzer<O: Observer> {
-    fragments: Fragments,
-    table: FlowTable<Stream<O>>,
-    engine: Engine<O>,
+    dissection: Dissection<Results<O>>,
 }
 
 impl<O: Observer> Analyzer<O> {
     /// Ready for the first packet.
     pub fn new(options: Options, observer: O) -> Self {
-        let correlator = observer.interest().paths.then(|| Correlator::new(&options.limits));
+        let results = Results::new(&options.limits, observer);
+        Self { dissection: Dissection::new(options, results) }
+    }
+
+    /// The next packet, in the order of the capture.
+    pub fn packet(&mut self, packet: &Packet<'_>) {
+        self.dissection.packet(packet);
+    }
+
+    /// Time passes without a packet (live): paths that are complete are reported.
+    pub fn tick(&mut self, now: Timestamp) {
+        self.dissection.tick(now);
+    }
+
+    /// What receives the results.
+    pub fn observer(&mut self) -> &mut O {
+        &mut self.dissection.outlet().observer
+    }
+
+    /// Counts so far.
+    pub fn health(&self) -> &Health {
+        &self.dissection.engine.health
+    }
+
+    /// What it holds now.
+    pub fn accounts(&self) -> Accounts {
+        Accounts { summaries: self.dissection.engine.outlet.summaries(), ..self.dissection.accounts() }
+    }
+
+    /// No more packets: everything that is still open ends.
+    pub fn finish(self) -> (O, Health) {
+        let (results, conclusion) = self.dissection.finish();
+        results.finish(conclusion)
+    }
+}
+
+/// Packets → what sessions tell.
+pub(super) struct Dissection<T: Outlet> {
+    fragments: Fragments,
+    table: FlowTable<Stream<T>>,
+    engine: Engine<T>,
+}
+
+impl<T: Outlet> Dissection<T> {
+    pub(super) fn new(options: Options, outlet: T) -> Self {
         Self {
             fragments: Fragments::new(&options.limits),
             table: FlowTable::new(&options.limits),
             engine: Engine {
-                observer,
-                correlator,
+                outlet,
                 gate: Gate::new(&options.limits),
                 datagrams: Datagrams::new(&options.limits),
                 open: FxHashMap::default(),
-                ended: Ended::new(&options.limits),
-                findings: Vec::new(),
                 refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
@@ -76,7 +117,7 @@ impl<O: Observer> Analyzer<O> {
     }
 
     /// The next packet, in the order of the capture.
-    pub fn packet(&mut self, packet: &Packet<'_>) {
+    pub(super) fn packet(&mut self, packet: &Packet<'_>) {
         let engine = &mut self.engine;
         engine.health.packets += 1;
         engine.health.bytes += packet.bytes.len() as u64;
@@ -103,97 +144,80 @@ impl<O: Observer> Analyzer<O> {
         }
     }
 
-    /// Time passes without a packet (live): paths that are complete are reported.
-    pub fn tick(&mut self, now: Timestamp) {
+    /// Time passes without a packet.
+    pub(super) fn tick(&mut self, now: Timestamp) {
         self.engine.now = self.engine.now.max(now);
         self.engine.tick_datagrams();
         self.engine.pass_gate();
-        if let Some(correlator) = &mut self.engine.correlator {
-            correlator.tick(now, &mut |path| self.engine.observer.path(path));
-        }
+        self.engine.outlet.tick(now);
     }
 
-    /// What receives the results.
-    pub fn observer(&mut self) -> &mut O {
-        &mut self.engine.observer
+    /// What is told of all connections goes there.
+    pub(super) fn outlet(&mut self) -> &mut T {
+        &mut self.engine.outlet
     }
 
-    /// Counts so far.
-    pub fn health(&self) -> &Health {
-        &self.engine.health
-    }
-
-    /// What it holds now.
-    pub fn accounts(&self) -> Accounts {
-        let Engine { gate, datagrams, held, ended, .. } = &self.engine;
+    /// What it holds now, but for summaries.
+    fn accounts(&self) -> Accounts {
+        let Engine { gate, datagrams, held, .. } = &self.engine;
         Accounts {
             pending: self.table.pending(),
             undecided: gate.undecided(),
             datagrams: datagrams.held(),
             sessions: held.held(),
-            summaries: ended.held(),
+            summaries: 0,
         }
     }
 
     /// No more packets: everything that is still open ends.
-    pub fn finish(mut self) -> (O, Health) {
+    pub(super) fn finish(mut self) -> (T, Conclusion) {
         let engine = &mut self.engine;
         self.table.finish(engine);
         engine.finish_datagrams();
         engine.now = Timestamp(i64::MAX);
         engine.pass_gate();
         engine.close_datagrams();
-        let mut given_up = 0;
-        if let Some(correlator) = &mut engine.correlator {
-            correlator.finish(&mut |path| engine.observer.path(path));
-            given_up = correlator.given_up();
-        }
-        let servers = self.engine.ended.finish(&mut self.engine.observer);
-        let engine = &mut self.engine;
-        for finding in engine.findings.iter().chain(&engine.refused.findings(&servers)) {
-            engine.observer.finding(finding);
-        }
         let stats = self.table.stats();
         let health = &mut engine.health;
         health.fragments = self.fragments.finish();
         if health.fragments.given_up_packets > 0 {
             *health.skipped.entry(Skip::Fragment).or_default() += health.fragments.given_up_packets;
         }
-        health.given_up_messages = given_up;
         health.tcp_connections = stats.flows;
         health.evicted += stats.evicted;
         health.half_open_evicted = stats.half_open_evicted;
         health.judged_early = engine.gate.judged_early();
         health.late_segments = stats.late_segments;
-        (self.engine.observer, self.engine.health)
+        let Engine { outlet, health, refused, .. } = self.engine;
+        (outlet, Conclusion { health, refused })
     }
 }
 
 /// The stream handler of every connection: what it carries is with the engine, under the connection's number.
-struct Stream<O> {
+struct Stream<T> {
     /// It carried nothing yet, and only its seat at the gate is kept.
     silent: bool,
-    engine: PhantomData<O>,
+    engine: PhantomData<fn(T)>,
 }
 
-impl<O: Observer> StreamHandler for Stream<O> {
-    type Context = Engine<O>;
+impl<T: Outlet> StreamHandler for Stream<T> {
+    type Context = Engine<T>;
 
-    fn open(flow: &FlowInfo, engine: &mut Engine<O>) -> Self {
+    fn open(flow: &FlowInfo, engine: &mut Engine<T>) -> Self {
         let ports = &engine.options.ports;
         let is_zmtp = ports.contains(&flow.server.port) || ports.contains(&flow.client.port);
         engine.gate.open(flow, is_zmtp);
         Self { silent: !is_zmtp, engine: PhantomData }
     }
 
-    fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: Chunk<'_>, engine: &mut Engine<O>) {
+    fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: Chunk<'_>, engine: &mut Engine<T>) {
         if std::mem::take(&mut self.silent) {
             engine.gate.seat(flow);
         }
         engine.chunk(flow, direction, &chunk);
     }
 
-    fn end(self, flow: &FlowInfo, end: End, engine: &mut Engine<O>) {
+    fn end(self, flow: &FlowInfo, end: End, engine: &mut Engine<T>) {
         if self.silent {
             engine.end_silent(flow, end);
         } else {
@@ -205,6 +229,7 @@ impl<O: Observer> StreamHandler for Stream<O> {
 /// A ZMTP connection under way.
 struct OpenConnection {
     conn: u32,
+    ends: Ends,
     session: Session,
     /// Hash of sender and receiver of each direction: the part of a message's key that is the same for all of them.
     endpoints_hash: PerDirection<u64>,
@@ -219,16 +244,13 @@ struct OpenConnection {
 const WORTH_RELEASING: usize = 1024;
 
 /// What all connections share.
-pub(super) struct Engine<O> {
+pub(super) struct Engine<T> {
     pub(super) options: Options,
-    pub(super) observer: O,
-    pub(super) correlator: Option<Correlator>,
+    pub(super) outlet: T,
     pub(super) gate: Gate,
     pub(super) datagrams: Datagrams,
     /// By number of the TCP connection.
     open: FxHashMap<u64, Box<OpenConnection>>,
-    pub(super) ended: Ended,
-    pub(super) findings: Vec<Finding>,
     refused: Refused,
     pub(super) health: Health,
     /// How many connections have a number.
@@ -239,7 +261,7 @@ pub(super) struct Engine<O> {
     pub(super) now: Timestamp,
 }
 
-impl<O: Observer> Engine<O> {
+impl<T: Outlet> Engine<T> {
     fn chunk(&mut self, flow: &FlowInfo, direction: Direction, chunk: &Chunk<'_>) {
         if self.open.contains_key(&flow.id) {
             self.dissect(flow, direction, chunk);
@@ -295,13 +317,12 @@ impl<O: Observer> Engine<O> {
             let flow = held.flow;
             let conn = self.conns;
             self.conns += 1;
-            if let Some(correlator) = &mut self.correlator {
-                correlator.connection(conn, flow.client, flow.server, flow.first.at);
-                // Without a SYN, what looks like its beginning may not be.
-                if beginning.is_midstream() || !flow.syn || flow.only().is_some() {
-                    for direction in Direction::BOTH {
-                        correlator.incomplete(conn, direction);
-                    }
+            let ends = Ends::from(&flow);
+            self.outlet.connection(conn, &ends);
+            // Without a SYN, what looks like its beginning may not be.
+            if beginning.is_midstream() || !flow.syn || flow.only().is_some() {
+                for direction in Direction::BOTH {
+                    self.outlet.incomplete(conn, direction);
                 }
             }
             let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
@@ -310,6 +331,7 @@ impl<O: Observer> Engine<O> {
                 flow.id,
                 Box::new(OpenConnection {
                     conn,
+                    ends,
                     session,
                     endpoints_hash,
                     told: FxHashMap::default(),
@@ -330,11 +352,8 @@ impl<O: Observer> Engine<O> {
 
     /// A connection that is not ZMTP touched one that is.
     fn tell_stray(&mut self, finding: Option<Finding>) {
-        let Some(finding) = finding else { return };
-        if self.findings.len() < self.options.limits.anomalies {
-            self.findings.push(finding);
-        } else {
-            self.health.anomalies_not_listed += 1;
+        if let Some(finding) = finding {
+            self.outlet.finding(finding);
         }
     }
 
@@ -343,13 +362,12 @@ impl<O: Observer> Engine<O> {
         connection.heard = self.health.packets;
         let mut sink = Sink {
             conn: connection.conn,
+            ends: &connection.ends,
             flow,
             endpoints_hash: &connection.endpoints_hash,
             told: &mut connection.told,
-            observer: &mut self.observer,
-            correlator: self.correlator.as_mut(),
+            outlet: &mut self.outlet,
             joins: self.datagrams.joins(),
-            findings: &mut self.findings,
             health: &mut self.health,
             limits: &self.options.limits,
         };
@@ -385,13 +403,12 @@ impl<O: Observer> Engine<O> {
             && Direction::BOTH.iter().all(|&direction| flow.stats[direction].lost_bytes == 0);
         let mut sink = Sink {
             conn: connection.conn,
+            ends: &connection.ends,
             flow,
             endpoints_hash: &connection.endpoints_hash,
             told: &mut connection.told,
-            observer: &mut self.observer,
-            correlator: self.correlator.as_mut(),
+            outlet: &mut self.outlet,
             joins: self.datagrams.joins(),
-            findings: &mut self.findings,
             health: &mut self.health,
             limits: &self.options.limits,
         };
@@ -399,23 +416,14 @@ impl<O: Observer> Engine<O> {
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
             connection.session.closed(flow.last, &mut sink);
         }
-        let by_server = end.by == Some(Direction::ServerToClient);
-        if let Some(correlator) = &mut self.correlator {
-            if let Some(only) = flow.only() {
-                correlator.incomplete(connection.conn, only.reverse());
-            }
-            correlator.ended(connection.conn, flow.last.at, by_server);
+        if let Some(only) = flow.only() {
+            self.outlet.incomplete(connection.conn, only.reverse());
         }
         let limits = &self.options.limits;
         let summary = ConnectionSummary::new(connection.conn, flow, end, &connection.session, limits);
         for finding in diagnose(&summary, limits) {
-            add(finding, &mut self.findings, &mut self.health, limits);
+            self.outlet.finding(finding);
         }
-        self.tell_ended(summary);
-    }
-
-    /// A connection is over: it is told at the end, or sooner.
-    pub(super) fn tell_ended(&mut self, summary: ConnectionSummary) {
-        self.health.connections_told_early += self.ended.push(summary, &mut self.observer);
+        self.outlet.closed(summary);
     }
 }

@@ -16,7 +16,7 @@ use crate::flow::pending::Piece;
 use crate::flow::table::{End, FlowInfo};
 use crate::zmtp::carrier::Beginning;
 use crate::zmtp::probe::{PROBED, Preamble, Verdict, probe, requested};
-use crate::zmtp::resync::{Excerpt, recognise};
+use crate::zmtp::resync::{Excerpt, Middle, recognise};
 use crate::zmtp::wire::greeting::SIGNATURE_FIRST;
 use crate::zmtp::ws::exchange::{Exchange, Outcome, Upgrade};
 use rustc_hash::FxHashMap;
@@ -365,7 +365,9 @@ impl Held {
             return Verdict::NeedMore;
         }
         self.looked = self.bytes;
-        match recognise(&self.excerpts()) {
+        let spoke = |direction| self.chunks.iter().any(|chunk| chunk.direction == direction);
+        let one_way = self.flow.only().is_none() && !Direction::BOTH.into_iter().all(spoke);
+        match recognise(Middle { excerpts: &self.excerpts(), one_way, is_final }) {
             Some(framing) => {
                 let preamble = Preamble::Midstream(framing);
                 Verdict::Zmtp(PerDirection { c2s: preamble, s2c: preamble })

@@ -1,13 +1,12 @@
-//! What one session tells, given to the observer, the correlator and the list of findings; and the key that a message has in
-//! every capture that saw it.
+//! What one session tells, given to the outlet; and the key that a message has in every capture that saw it.
 
 use super::datagrams::Joins;
 use super::health::Health;
-use super::observer::{ConnectionRef, Observer};
+use super::observer::{ConnectionRef, Ends};
+use super::outlet::Outlet;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
-use crate::correlate::correlator::Correlator;
 use crate::correlate::findings::Finding;
 use crate::flow::table::FlowInfo;
 use crate::zmtp::anomaly::Anomaly;
@@ -17,15 +16,6 @@ use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
-
-/// Lists a finding, or counts it if there are too many.
-pub(super) fn add(finding: Finding, findings: &mut Vec<Finding>, health: &mut Health, limits: &Limits) {
-    if findings.len() >= limits.anomalies {
-        health.anomalies_not_listed += 1;
-    } else {
-        findings.push(finding);
-    }
-}
 
 /// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
 /// key, whatever capture it is in.
@@ -59,49 +49,40 @@ fn message_key(flow: &FlowInfo, message: &Message<'_>, endpoints: u64) -> u64 {
     }
 }
 
-/// Gives what one session tells to the observer and the correlator.
+/// Gives what one session tells to the outlet.
 pub(super) struct Sink<'a, O> {
     pub(super) conn: u32,
+    pub(super) ends: &'a Ends,
     pub(super) flow: &'a FlowInfo,
     pub(super) endpoints_hash: &'a PerDirection<u64>,
     pub(super) told: &'a mut FxHashMap<&'static str, usize>,
-    pub(super) observer: &'a mut O,
-    pub(super) correlator: Option<&'a mut Correlator>,
+    pub(super) outlet: &'a mut O,
     pub(super) joins: &'a mut Joins,
-    pub(super) findings: &'a mut Vec<Finding>,
     pub(super) health: &'a mut Health,
     pub(super) limits: &'a Limits,
 }
 
-impl<O: Observer> EventSink for Sink<'_, O> {
+impl<O: Outlet> EventSink for Sink<'_, O> {
     fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>) {
         if let FrameKind::Command(Some(command)) = &frame.kind
             && let (b"JOIN", Body::Group(group)) = (command.name, &command.body)
         {
             self.joins.join(self.flow.receiver(frame.direction).ip, group, self.limits.joined_groups);
         }
-        self.observer.frame(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, frame);
+        self.outlet.frame(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, frame);
     }
 
     fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {
         let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
-        self.observer.message(&ConnectionRef { conn: self.conn, flow: self.flow, peers }, message, key);
-        // What is published has no reply.
-        if let Some(correlator) = self.correlator.as_mut().filter(|_| !self.flow.transport.is_one_way()) {
-            correlator.message(self.conn, key, message, &mut |path| self.observer.path(path));
-        }
+        self.outlet.message(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, message, key);
     }
 
     fn peer(&mut self, direction: Direction, peer: &Peer) {
-        if let Some(correlator) = &mut self.correlator {
-            correlator.peer(self.conn, direction, peer);
-        }
+        self.outlet.peer(self.conn, direction, peer);
     }
 
     fn lost(&mut self, direction: Direction) {
-        if let Some(correlator) = &mut self.correlator {
-            correlator.incomplete(self.conn, direction);
-        }
+        self.outlet.incomplete(self.conn, direction);
     }
 
     fn anomaly(&mut self, anomaly: Anomaly) {
@@ -112,11 +93,11 @@ impl<O: Observer> EventSink for Sink<'_, O> {
         // One connection must not use up the room of all others.
         let alike = self.told.entry(anomaly.code).or_default();
         *alike += 1;
-        if *alike > self.limits.anomalies_alike || self.findings.len() >= self.limits.anomalies {
+        if *alike > self.limits.anomalies_alike {
             self.health.anomalies_not_listed += 1;
             return;
         }
-        let finding = Finding {
+        self.outlet.finding(Finding {
             code: anomaly.code,
             severity: anomaly.severity,
             at: Some(anomaly.position.at),
@@ -124,7 +105,6 @@ impl<O: Observer> EventSink for Sink<'_, O> {
             packets: vec![anomaly.position.packet],
             text: anomaly.text,
             spec: anomaly.spec,
-        };
-        add(finding, self.findings, self.health, self.limits);
+        });
     }
 }

@@ -76,6 +76,9 @@ pub struct Limits {
     pub window_messages: usize,
     /// A request not answered within this time of capture is reported unanswered when its place is needed.
     pub answer_time: Duration,
+    /// Connections that are over and still known to the correlator, in case messages of them are on their way elsewhere;
+    /// beyond, those that ended first are forgotten.
+    pub ended_connections: usize,
     /// Bytes of a CURVE frame held to be opened, which needs all of it; a longer one stays closed. Only connections with
     /// a key hold any, one frame in each direction.
     pub sealed_bytes: usize,
@@ -123,6 +126,7 @@ impl Default for Limits {
             parts: 4096,
             window_messages: 1 << 16,
             answer_time: Duration::from_secs(30),
+            ended_connections: 1 << 14,
             sealed_bytes: 16 << 20,
             curve_keys: 4096,
             refused_endpoints: 4096,

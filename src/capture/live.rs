@@ -52,6 +52,7 @@ mod present {
     use super::{CaptureError, LiveOptions};
     use crate::base::chunk::PacketId;
     use crate::base::time::Timestamp;
+    use crate::capture::batch::{Batch, Filled};
     use crate::capture::packet::{InputStats, LinkType, Next, Packet, PacketSource, SourceStats};
     use pcap::{Active, Capture, Device, Error, Precision};
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -117,8 +118,9 @@ mod present {
         }
     }
 
-    impl PacketSource for LiveSource {
-        fn next_packet(&mut self) -> Result<Next<'_>, CaptureError> {
+    impl LiveSource {
+        /// The next packet, or [`Next::Idle`] at once if there is none now.
+        fn poll(&mut self) -> Result<Next<'_>, CaptureError> {
             if self.stats_due {
                 let stats = self.capture.stats().ok();
                 self.dropped = stats.map(|stats| u64::from(stats.dropped) + u64::from(stats.if_dropped));
@@ -138,12 +140,38 @@ mod present {
                 }
                 Err(Error::TimeoutExpired) => {
                     self.stats_due = true;
-                    std::thread::sleep(SLEEP);
                     Ok(Next::Idle(now()))
                 }
                 Err(Error::NoMorePackets) => Ok(Next::End),
                 Err(error) => Err(CaptureError::Device { name: self.name.clone(), what: explain(&self.name, &error) }),
             }
+        }
+    }
+
+    impl PacketSource for LiveSource {
+        fn next_packet(&mut self) -> Result<Next<'_>, CaptureError> {
+            let next = self.poll()?;
+            if matches!(next, Next::Idle(_)) {
+                std::thread::sleep(SLEEP);
+                return Ok(Next::Idle(now()));
+            }
+            Ok(next)
+        }
+
+        /// What there is does not wait for what comes.
+        fn fill(&mut self, batch: &mut Batch, most: u64) -> Result<Filled, CaptureError> {
+            while !batch.is_full(most) {
+                match self.poll()? {
+                    Next::Packet(packet) => batch.push(&packet),
+                    Next::Idle(_) if !batch.is_empty() => break,
+                    Next::Idle(_) => {
+                        std::thread::sleep(SLEEP);
+                        return Ok(Filled::Idle(now()));
+                    }
+                    Next::End => return Ok(Filled::End),
+                }
+            }
+            Ok(Filled::More)
         }
 
         fn stats(&self) -> SourceStats {

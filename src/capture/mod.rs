@@ -2,6 +2,7 @@
 //!
 //! What needs libpcap (`filter`, `interfaces`, `live`) has the same functions without it; they then say so.
 
+pub mod batch;
 pub mod error;
 pub mod file;
 pub mod filter;

@@ -1,5 +1,6 @@
 //! A captured packet and the trait of everything that yields packets.
 
+use super::batch::{Batch, Filled};
 use super::error::CaptureError;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::time::Timestamp;
@@ -92,14 +93,29 @@ pub enum Next<'a> {
     End,
 }
 
-/// Where packets come from: a file, several files merged, an interface.
-pub trait PacketSource {
+/// Where packets come from: a file, several files merged, an interface. Any thread may read.
+pub trait PacketSource: Send {
     /// The next packet, in the order of the source.
     ///
     /// # Errors
     /// When nothing more can be read at all. A truncated tail is not an error: it ends the source with a warning in
     /// [`InputStats::warnings`].
     fn next_packet(&mut self) -> Result<Next<'_>, CaptureError>;
+
+    /// Fills an empty batch with the next packets, at most `most` of them. It has the packets before an error.
+    ///
+    /// # Errors
+    /// As [`Self::next_packet`].
+    fn fill(&mut self, batch: &mut Batch, most: u64) -> Result<Filled, CaptureError> {
+        while !batch.is_full(most) {
+            match self.next_packet()? {
+                Next::Packet(packet) => batch.push(&packet),
+                Next::Idle(now) => return Ok(Filled::Idle(now)),
+                Next::End => return Ok(Filled::End),
+            }
+        }
+        Ok(Filled::More)
+    }
 
     /// What is known about the source so far.
     fn stats(&self) -> SourceStats;

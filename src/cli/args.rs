@@ -4,6 +4,7 @@
 use crate::report::settings::{Format, Payload, ViewKind};
 use clap::{Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Takes ZeroMQ traffic apart: frames, messages, and request/reply paths through proxies.
@@ -238,9 +239,10 @@ pub(crate) struct DissectArgs {
     #[arg(long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
     pub(crate) keylog: Option<PathBuf>,
 
-    /// Reserved: this version works with one thread
+    /// Threads: with 1 everything is done on one, with more reading, dissecting and showing overlap; default: as many as
+    /// there are cores. The answer is the same
     #[arg(long, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    pub(crate) jobs: Option<NonZeroUsize>,
 }
 
 /// What is written, and how.

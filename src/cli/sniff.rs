@@ -23,7 +23,8 @@ pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     if !quiet {
         say(&format!("capturing on {}, Ctrl-C ends it", args.interface));
     }
-    let control = Control { live: true, count: args.live.count, duration: args.live.duration, quiet };
+    let control =
+        Control { live: true, count: args.live.count, duration: args.live.duration, jobs: args.dissect.jobs, quiet };
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(input, options, view, control)?;
     if !quiet {

@@ -26,7 +26,13 @@ fn show(kind: ViewKind, path: Option<u64>, args: &ViewArgs) -> Result<(), CliErr
     let keys = resolve::keys(&args.dissect, live, args.output.quiet)?;
     let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let input = input::open(args, &options)?;
-    let control = Control { live, count: args.live.count, duration: args.live.duration, quiet: args.output.quiet };
+    let control = Control {
+        live,
+        count: args.live.count,
+        duration: args.live.duration,
+        jobs: args.dissect.jobs,
+        quiet: args.output.quiet,
+    };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(input, options, view, control)?;

@@ -1,6 +1,8 @@
 //! Links joined into paths.
 
+use super::alternatives::Search;
 use super::hops::Links;
+use super::index::Lists;
 use super::nodes::Nodes;
 use super::path::{Evidence, Hop, Path, Pattern, Status};
 use super::scene::Scene;
@@ -53,15 +55,18 @@ pub fn components(scene: &Scene<'_>, nodes: &Nodes, links: &Links) -> Vec<Compon
             place[at as usize] = Some(found);
         }
     }
-    let mut by_root: Vec<(Place, Rank)> = place.iter().copied().flatten().zip(0..).collect();
-    by_root.sort_unstable();
-    by_root
-        .chunk_by(|a, b| a.0.root == b.0.root)
-        .map(|messages| messages.iter().map(|(_, rank)| *rank).collect::<Vec<_>>())
-        .map(|ranks| Component {
-            status: status(scene, nodes, links, &ranks),
-            is_path: ranks.len() > 1 || can_stand_alone(scene, nodes, links, ranks[0]),
-            ranks,
+    let place: Vec<Place> = place.into_iter().flatten().collect();
+    let mut by_root = Lists::new(count, place.iter().zip(0..).map(|(place, rank)| (place.root, rank)));
+    let roots = (0..count as Rank).filter(|&root| place[root as usize].root == root);
+    roots
+        .map(|root| {
+            let ranks = by_root.get_mut(root);
+            ranks.sort_unstable_by_key(|&rank| (place[rank as usize], rank));
+            Component {
+                status: status(scene, nodes, links, ranks),
+                is_path: ranks.len() > 1 || can_stand_alone(scene, nodes, links, ranks[0]),
+                ranks: ranks.to_vec(),
+            }
         })
         .collect()
 }
@@ -74,7 +79,7 @@ fn can_stand_alone(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) 
     let conn = scene.window.record(rank).conn;
     scene.sockets.is_strictly_request_reply(conn)
         || scene.sockets.connection(conn).joined
-        || links.joined.contains(&conn)
+        || links.has_joined(scene, rank)
 }
 
 fn status(scene: &Scene<'_>, nodes: &Nodes, links: &Links, ranks: &[Rank]) -> Status {
@@ -91,11 +96,10 @@ fn status(scene: &Scene<'_>, nodes: &Nodes, links: &Links, ranks: &[Rank]) -> St
         return Status::Complete;
     }
     let stuck = ranks.iter().any(|&rank| {
-        let receiver = scene.sockets.receiver(scene.window.record(rank));
         let enters = if scene.is_request[rank as usize] {
-            nodes.is_frontend(receiver)
+            nodes.is_frontend(scene.asked(rank))
         } else {
-            nodes.backend(receiver).is_some()
+            nodes.backend(scene.asking(rank)).is_some()
         };
         enters && !links.is_cause[rank as usize]
     });
@@ -114,7 +118,9 @@ fn same_originator(scene: &Scene<'_>, origin: u32, other: u32) -> bool {
 
 /// The path that a component is.
 pub fn path(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Component, number: u64) -> Path {
-    let (mut request, mut reply) = (Vec::new(), Vec::new());
+    let requests = component.ranks.iter().filter(|&&rank| scene.is_request[rank as usize]).count();
+    let mut request = Vec::with_capacity(requests);
+    let mut reply = Vec::with_capacity(component.ranks.len() - requests);
     for &rank in &component.ranks {
         let hops = if scene.is_request[rank as usize] { &mut request } else { &mut reply };
         hops.push(hop(scene, nodes, links, rank));
@@ -125,6 +131,16 @@ pub fn path(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Compone
     Path { number, status: component.status, pattern: Some(Pattern::ReqRep), request, reply, latency, confidence }
 }
 
+/// Adds to the hops of a path what else they could have been joined to.
+pub fn explain(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Component, path: &mut Path) {
+    let search = Search::new(scene, nodes, links);
+    let (requests, replies): (Vec<Rank>, Vec<Rank>) =
+        component.ranks.iter().partition(|&&rank| scene.is_request[rank as usize]);
+    for (hop, rank) in path.request.iter_mut().chain(&mut path.reply).zip(requests.into_iter().chain(replies)) {
+        hop.alternatives = links.cause[rank as usize].map(|link| search.of(link.cause, rank));
+    }
+}
+
 fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
     let record = scene.window.record(rank);
     let connection = scene.sockets.connection(record.conn);
@@ -132,11 +148,9 @@ fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
         Direction::ClientToServer => (connection.client, connection.server),
         Direction::ServerToClient => (connection.server, connection.client),
     };
-    let is_request = scene.is_request[rank as usize];
-    // The end of this connection that belongs to the node nearer to the originator.
-    let node = if is_request { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
     let link = links.cause[rank as usize];
-    let tagged = nodes.backend(node).filter(|_| link.is_some());
+    // The end of this connection that belongs to the node nearer to the originator.
+    let tagged = nodes.backend(scene.asking(rank)).filter(|_| link.is_some());
     let tag = tagged.and_then(|backend| scene.tag(rank, backend.shape));
     Hop {
         key: record.key,
@@ -150,10 +164,11 @@ fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
         evidence: link.map_or(Evidence::Origin, |link| link.evidence),
         confidence: link.map_or(1.0, |link| link.confidence),
         after: None,
+        alternatives: None,
     }
 }
 
 /// When the last message of a component was captured.
 pub fn last_time(scene: &Scene<'_>, component: &Component) -> Timestamp {
-    component.ranks.iter().map(|&rank| scene.window.record(rank).available).max().unwrap_or_default()
+    component.ranks.iter().max().map(|&last| scene.window.record(last).available).unwrap_or_default()
 }

@@ -32,6 +32,8 @@ pub struct Correlator {
     limit: usize,
     answer_time: Duration,
     paths: u64,
+    /// The path of which alternatives are told.
+    explained: Option<u64>,
     given_up: u64,
     /// When the window was last looked through for lack of packets.
     looked: Timestamp,
@@ -50,16 +52,23 @@ impl Correlator {
     /// Nothing seen yet.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            sockets: Sockets::default(),
+            sockets: Sockets::new(limits),
             nodes: Nodes::default(),
             window: Window::default(),
             forwarding: Forwarding::new(limits),
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
             paths: 0,
+            explained: None,
             given_up: 0,
             looked: Timestamp::default(),
         }
+    }
+
+    /// Tells alternatives of the path of this number.
+    #[must_use]
+    pub fn explaining(self, path: Option<u64>) -> Self {
+        Self { explained: path, ..self }
     }
 
     /// A connection got its number; they come in order, from 0.
@@ -82,6 +91,10 @@ impl Correlator {
     /// A connection is over.
     pub fn ended(&mut self, conn: u32, at: Timestamp, by_server: bool) {
         self.sockets.disconnect(conn, at, by_server);
+        // Connections without a request or reply fill no window.
+        if self.sockets.are_many_ended() {
+            self.release(at);
+        }
     }
 
     /// A message is complete.
@@ -103,14 +116,15 @@ impl Correlator {
             // What happened in the last quarter may still go on.
             self.window.sort();
             let newest = self.window.record((self.window.len() * 3 / 4) as Rank).available;
-            self.resolve(Report::Before(newest), on);
+            self.resolve(Report::Before(newest), Vec::new(), on);
             self.make_room(on);
         }
     }
 
     /// Time passes. Cheap to call often.
     pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
-        if now - self.looked < LOOK_EVERY {
+        // Time may seem to go back after a packet with a wrong time.
+        if (Duration(0)..LOOK_EVERY).contains(&(now - self.looked)) {
             return;
         }
         self.looked = now;
@@ -136,43 +150,50 @@ impl Correlator {
     /// Looks through both windows; what they report is given in the order in which it begins.
     fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
         let one_way = self.forwarding.resolve(&self.sockets, report);
-        if one_way.is_empty() {
-            return self.resolve(report, on);
-        }
-        let mut number = self.paths;
-        let mut give = |path: Path| {
-            on(&Path { number, ..path });
-            number += 1;
-        };
-        let begins = |path: &Path| path.hops().next().map(|hop| hop.position.at);
-        let mut one_way = one_way.into_iter().peekable();
-        self.resolve(report, &mut |path| {
-            while let Some(earlier) = one_way.next_if(|earlier| begins(earlier) < begins(path)) {
-                give(earlier);
-            }
-            give(path.clone());
-        });
-        one_way.for_each(give);
-        self.paths = number;
+        self.resolve(report, one_way, on);
     }
 
     /// The window is still more than half full of what waits: everything in it is reported as it stands.
     fn make_room(&mut self, on: &mut impl FnMut(&Path)) {
         if self.window.len() > self.limit / 2 {
             self.given_up += self.window.len() as u64;
-            self.resolve(Report::Everything, on);
+            self.resolve(Report::Everything, Vec::new(), on);
         }
     }
 
+    /// Forgets connections that are over and of which nothing is under correlation.
+    fn release(&mut self, now: Timestamp) {
+        if self.sockets.release(&self.window, self.forwarding.connections(), now) {
+            self.nodes.forget(&self.sockets);
+        }
+    }
+
+    /// How many connections are known.
+    #[cfg(test)]
+    pub(super) fn known_connections(&self) -> usize {
+        self.sockets.known_connections()
+    }
+
     /// Correlates the window, reports what is to be reported, keeps the rest.
-    fn resolve(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+    fn resolve(&mut self, report: Report, one_way: Vec<Path>, on: &mut impl FnMut(&Path)) {
+        let begins = |path: &Path| path.hops().next().map(|hop| hop.position.at);
+        let mut number = self.paths;
+        let mut give = |path: Path| {
+            on(&Path { number, ..path });
+            number += 1;
+            number
+        };
         if self.window.is_empty() {
+            for path in one_way {
+                self.paths = give(path);
+            }
             return;
         }
+        let mut one_way = one_way.into_iter().peekable();
         self.window.sort();
         let scene = Scene::new(&self.window, &mut self.sockets);
-        self.nodes.learn(&scene);
-        let links = Links::find(&scene, &self.nodes);
+        let passages = self.nodes.learn(&scene);
+        let links = Links::find(&scene, &self.nodes, &passages);
         let mut keep = vec![false; self.window.len()];
         for component in components(&scene, &self.nodes, &links) {
             let last = assemble::last_time(&scene, &component);
@@ -184,13 +205,25 @@ impl Correlator {
             if !reported {
                 component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);
             } else if component.is_path {
-                on(&assemble::path(&scene, &self.nodes, &links, &component, self.paths));
-                self.paths += 1;
+                let mut path = assemble::path(&scene, &self.nodes, &links, &component, self.paths);
+                while let Some(earlier) = one_way.next_if(|earlier| begins(earlier) < begins(&path)) {
+                    self.paths = give(earlier);
+                }
+                if self.explained == Some(self.paths) {
+                    assemble::explain(&scene, &self.nodes, &links, &component, &mut path);
+                }
+                self.paths = give(path);
             }
         }
-        for conn in links.joined {
+        for path in one_way {
+            self.paths = give(path);
+        }
+        let newest = self.window.record(self.window.len() as Rank - 1).available;
+        let joined: Vec<u32> = links.joined(&scene).collect();
+        for conn in joined {
             self.sockets.set_joined(conn);
         }
         self.window.retain(&keep);
+        self.release(newest);
     }
 }

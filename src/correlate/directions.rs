@@ -2,23 +2,46 @@
 //!
 //! Where a message with an identity in front is the same as another without it, the one with more is nearer to the worker.
 //! So if the other came before, both are requests, and if it came after, both are replies. With equal bodies several come
-//! into question: what is nearer in time is likelier, and many messages agree.
+//! into question: what is nearer in time is likelier, and many messages agree. Where few identities are carried it is decided
+//! first, so that where there are more only such come into question as flow the right way.
 
 use super::sockets::Sockets;
-use super::window::{PartRecord, Rank, Window};
+use super::window::{PartRecord, Rank, Window, mix};
+use crate::base::direction::Direction;
+use crate::base::endpoint::Endpoint;
 use crate::base::time::Duration;
+use rustc_hash::FxHashMap;
 
 /// Delays below this are alike.
 const SHORTEST_DELAY: Duration = Duration::from_micros(20);
 
 /// What one message can say at most: it and its counterpart may be of different requests.
-const ONE_VOICE: f64 = 3.0;
+const ONE_VOICE: f64 = 6.0;
 
-/// Parts that a broker may put in front.
-const STRIPS: usize = 4;
+/// Where the identity nearest to the client is looked for: behind those of so many ROUTERs, or the words of Majordomo (RFC 7).
+const DEEPEST: usize = 16;
+
+/// Parts that a client may put in front for a broker: those of Majordomo 0.2 (RFC 18) and a delimiter.
+const WORDS: usize = 5;
+
+/// Who carries no identity is a client, and clients connect: what that weighs, in all and against each voice.
+const CLIENTS_CONNECT: f64 = 12.0;
+const CLIENTS_CONNECT_EACH: f64 = 1.5;
+
+/// What it says that a message came back where the one before had gone: it may be the next request all the same.
+const SAME_WAY: f64 = 0.5;
+
+/// So many messages of an identity show that it waits for each reply.
+const ALTERNATIONS: usize = 4;
+
+/// Of many of the same content, none came within this time. Of a few it may have taken longer.
+const NONE_NEAR: Duration = Duration::from_millis(20);
 
 /// Messages of the same content looked at on each side of one.
-const NEIGHBOURS: usize = 4;
+const NEIGHBOURS: usize = 16;
+
+/// Messages of the same content that are few.
+const FEW: usize = 4;
 
 /// Lets the messages of a window speak for the directions that are not certain.
 pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
@@ -27,55 +50,204 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
     if !ranks.clone().any(|rank| is_open(sockets, rank)) {
         return;
     }
-    let mut by_content: Vec<(u64, Rank)> = Vec::new();
-    for rank in ranks.clone() {
-        let parts = window.parts(rank);
-        // Brokers may put other words before the rest than the clients did.
-        let strips = if address(parts).is_some() { 1 } else { STRIPS };
-        by_content.extend(parts.iter().take(strips).map(|part| (part.suffix, rank)));
+    let contents = Contents::new(window);
+    let company = companies(window, sockets, &contents);
+    let level = |rank: Rank| company[&window.record(rank).conn].level;
+    let mut tagged: Vec<Rank> = ranks.filter(|&rank| level(rank) > 0).collect();
+    tagged.sort_by_key(|&rank| level(rank));
+    // Those without identities first: what flows which way is not known of anything yet.
+    let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
+    for &rank in &tagged {
+        let anything = |_: Rank| true;
+        if let Some(voice) = contents.voice(window, rank, anything, anything)
+            && level(voice.other) == 0
+        {
+            let company = company[&window.record(voice.other).conn];
+            *voices.entry(company).or_default() += voice.for_client(window, voice.other) + CLIENTS_CONNECT_EACH;
+        }
     }
-    by_content.sort_unstable();
-    for tagged in ranks {
-        let record = window.record(tagged);
-        let Some(rest) = rest_of_tagged(window, tagged) else { continue };
-        let at = by_content.partition_point(|&entry| entry < (rest, tagged));
-        let same = |entry: &&(u64, Rank)| entry.0 == rest;
-        let elsewhere = |entry: &&(u64, Rank)| window.record(entry.1).conn != record.conn;
-        let before = by_content[..at].iter().rev().take_while(same).take(NEIGHBOURS).find(elsewhere);
-        let after = by_content[at..].iter().take_while(same).take(NEIGHBOURS).find(elsewhere);
-        let cost = |other: Option<&(u64, Rank)>| {
-            let delay = |rank: Rank| (window.record(rank).available - record.available).0.abs();
-            other.map_or(f64::INFINITY, |other| ((delay(other.1) + SHORTEST_DELAY.0) as f64).ln())
-        };
-        let (nearer, voice) = match (before, after) {
-            (None, None) => continue,
-            (Some(one), None) | (None, Some(one)) => (one, ONE_VOICE),
-            (Some(one), Some(other)) => {
-                let difference = (cost(before) - cost(after)).abs().min(ONE_VOICE);
-                (if cost(before) <= cost(after) { one } else { other }, difference)
+    let conns: Vec<(u32, Company)> = company.iter().map(|(&conn, &company)| (conn, company)).collect();
+    for &(conn, company) in conns.iter().filter(|(_, company)| company.level == 0) {
+        sockets.hear(conn, voices.get(&company).copied().unwrap_or_default() + CLIENTS_CONNECT);
+        sockets.settle_direction(conn);
+    }
+    for same_level in tagged.chunk_by(|&one, &other| level(one) == level(other)) {
+        let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
+        for &rank in same_level {
+            let is_lower = |other: Rank| level(other) < level(rank);
+            let is_request = |other: Rank| is_lower(other) && sockets.is_request(window.record(other));
+            let is_reply = |other: Rank| is_lower(other) && !sockets.is_request(window.record(other));
+            if let Some(voice) = contents.voice(window, rank, is_request, is_reply) {
+                *voices.entry(company[&window.record(rank).conn]).or_default() += voice.for_client(window, rank);
             }
-        };
-        let is_request = nearer.1 < tagged;
-        for rank in [tagged, nearer.1] {
-            let record = window.record(rank);
-            sockets.hear(record, if is_request { voice } else { -voice });
+        }
+        for (rank, voice) in retraced(window, same_level) {
+            *voices.entry(company[&window.record(rank).conn]).or_default() += voice;
+        }
+        for &(conn, company) in conns.iter().filter(|(_, company)| company.level == level(same_level[0])) {
+            sockets.hear(conn, voices.get(&company).copied().unwrap_or_default());
+            sockets.settle_direction(conn);
         }
     }
 }
 
-/// Content of what follows the identity of a message that has one in front, or before a delimiter.
-fn rest_of_tagged(window: &Window, rank: Rank) -> Option<u64> {
-    let parts = window.parts(rank);
-    let depth = address(parts).filter(|&depth| depth > 1);
-    if let Some(depth) = depth {
-        return parts.get(depth + 2).map(|part| part.suffix);
+/// What messages of one level say for requests from client to server: a reply comes back where its request went, and the next
+/// request may go elsewhere. Heard of those identities that always wait for the reply.
+fn retraced(window: &Window, same_level: &[Rank]) -> Vec<(Rank, f64)> {
+    let mut by_identity: FxHashMap<u64, Vec<Rank>> = FxHashMap::default();
+    for &rank in same_level {
+        let parts = window.parts(rank);
+        // In front of it stand those of other ROUTERs, or words of a broker.
+        let depth = address(parts).unwrap_or(0);
+        let first = if parts[0].length == 0 { depth } else { 0 };
+        let identity = parts[first..=depth].iter().fold(0, |hash, part| mix(hash, part.hash));
+        by_identity.entry(identity).or_default().push(rank);
     }
-    let depth = usize::from(parts.first()?.length == 0);
-    let (identity, rest) = (parts.get(depth)?, parts.get(depth + 1)?);
-    identity.can_be_identity().then_some(rest.suffix)
+    let mut voices = Vec::new();
+    for ranks in by_identity.values() {
+        let turns = ranks.windows(2).map(|two| (two[1], window.record(two[0]), window.record(two[1])));
+        let turns = turns.filter(|(_, one, next)| one.direction != next.direction);
+        if ranks.len() < ALTERNATIONS || turns.clone().count() * 8 < (ranks.len() - 1) * 7 {
+            continue;
+        }
+        voices.extend(turns.map(|(rank, one, next)| {
+            let is_request = one.conn != next.conn;
+            let for_client = is_request == (next.direction == Direction::ClientToServer);
+            let weight = if is_request { ONE_VOICE } else { SAME_WAY };
+            (rank, if for_client { weight } else { -weight })
+        }));
+    }
+    voices
+}
+
+/// Connections on which requests flow the same way: they were accepted by one endpoint, and carry as many identities.
+/// (Clients and workers of Majordomo share an endpoint.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Company {
+    server: Endpoint,
+    /// About the number of identities, 0 if there are none: it grows with each ROUTER.
+    level: usize,
+}
+
+/// The company of each connection.
+fn companies(window: &Window, sockets: &Sockets, contents: &Contents) -> FxHashMap<u32, Company> {
+    let mut counts: FxHashMap<u32, (usize, Vec<usize>)> = FxHashMap::default();
+    for (rank, record) in window.records().iter().enumerate() {
+        let (messages, levels) = counts.entry(record.conn).or_default();
+        *messages += 1;
+        let parts = window.parts(rank as Rank);
+        // DEALERs may do without a delimiter.
+        let bare = || {
+            let rest = parts.get(1).filter(|_| parts[0].can_be_identity())?;
+            contents.is_elsewhere(window, rest.suffix, record.conn).then_some(parts.len() - 2)
+        };
+        if let Some(depth) = address(parts).or_else(bare) {
+            levels.resize(levels.len().max(depth + 2), 0);
+            levels[depth + 1] += 1;
+        }
+    }
+    let company = |(conn, (messages, levels)): (u32, (usize, Vec<usize>))| {
+        let most = (0..levels.len()).max_by_key(|&level| levels[level]);
+        // A worker also says what is about no request.
+        let level = most.filter(|&level| levels[level] * 4 > messages).unwrap_or(0);
+        (conn, Company { server: sockets.connection(conn).server, level })
+    };
+    counts.into_iter().map(company).collect()
+}
+
+/// What one message says.
+struct Voice {
+    /// Its likeliest counterpart nearer to the client.
+    other: Rank,
+    /// That both are requests, or replies.
+    is_request: bool,
+    weight: f64,
+}
+
+impl Voice {
+    /// What it says for requests from client to server on the connection of a message.
+    fn for_client(&self, window: &Window, rank: Rank) -> f64 {
+        let for_client = self.is_request == (window.record(rank).direction == Direction::ClientToServer);
+        if for_client { self.weight } else { -self.weight }
+    }
+}
+
+/// Messages by their content from a certain part on, in order of time.
+struct Contents(Vec<(u64, Rank)>);
+
+impl Contents {
+    fn new(window: &Window) -> Self {
+        let mut contents = Vec::new();
+        for rank in 0..window.len() as Rank {
+            let parts = window.parts(rank);
+            // Brokers may put other words before the rest than the clients did.
+            let strips = if address(parts).is_some() { 1 } else { WORDS };
+            contents.extend(parts.iter().take(strips).map(|part| (part.suffix, rank)));
+        }
+        contents.sort_unstable();
+        Self(contents)
+    }
+
+    /// Whether some message on another connection is, or ends with, this.
+    fn is_elsewhere(&self, window: &Window, content: u64, conn: u32) -> bool {
+        let first = self.0.partition_point(|entry| entry.0 < content);
+        let same = self.0[first..].iter().take_while(|entry| entry.0 == content).take(NEIGHBOURS);
+        same.into_iter().any(|entry| window.record(entry.1).conn != conn)
+    }
+
+    /// What a message with an identity says, of such before it and such after it as come into question.
+    fn voice(
+        &self,
+        window: &Window,
+        tagged: Rank,
+        comes_before: impl Fn(Rank) -> bool,
+        comes_after: impl Fn(Rank) -> bool,
+    ) -> Option<Voice> {
+        rests_of_tagged(window, tagged).into_iter().flatten().find_map(|rest| {
+            let record = window.record(tagged);
+            let at = self.0.partition_point(|&entry| entry < (rest, tagged));
+            let elsewhere = |rank: Rank| window.record(rank).conn != record.conn;
+            let rank = |entry: &(u64, Rank)| (entry.0 == rest).then_some(entry.1);
+            let before = self.0[..at].iter().rev().map_while(rank).take(NEIGHBOURS);
+            let before = before.filter(|&other| elsewhere(other)).find(|&other| comes_before(other));
+            let after = self.0[at..].iter().map_while(rank).take(NEIGHBOURS);
+            let after = after.filter(|&other| elsewhere(other)).find(|&other| comes_after(other));
+            let cost = |other: Rank| {
+                let delay = (window.record(other).available - record.available).0.abs();
+                ((delay + SHORTEST_DELAY.0) as f64).ln()
+            };
+            let first = at.saturating_sub(2 * FEW);
+            let few = self.0[first..].iter().take(4 * FEW).filter(|entry| entry.0 == rest).nth(FEW).is_none();
+            let alone = |other: Rank| {
+                if few { ONE_VOICE } else { ((NONE_NEAR.0 as f64).ln() - cost(other)).clamp(0.0, ONE_VOICE) }
+            };
+            match (before, after) {
+                (None, None) => None,
+                (Some(other), None) => Some(Voice { other, is_request: true, weight: alone(other) }),
+                (None, Some(other)) => Some(Voice { other, is_request: false, weight: alone(other) }),
+                (Some(before), Some(after)) => {
+                    let more = cost(after) - cost(before);
+                    let is_request = more >= 0.0;
+                    let other = if is_request { before } else { after };
+                    Some(Voice { other, is_request, weight: more.abs().min(ONE_VOICE) })
+                }
+            }
+        })
+    }
+}
+
+/// Content of what follows the identity of a message that has one in front, or where there is no such thing, that before the
+/// delimiter.
+fn rests_of_tagged(window: &Window, rank: Rank) -> [Option<u64>; 2] {
+    let parts = window.parts(rank);
+    let depth = usize::from(parts.first().is_some_and(|first| first.length == 0));
+    let is_identity = parts.get(depth).is_some_and(PartRecord::can_be_identity);
+    let in_front = parts.get(depth + 1).filter(|_| is_identity).map(|part| part.suffix);
+    let deeper = address(parts).filter(|&depth| depth > 1).and_then(|depth| parts.get(depth + 2));
+    [in_front, deeper.map(|part| part.suffix)]
 }
 
 /// Where among the first parts an identity stands before a delimiter.
 fn address(parts: &[PartRecord]) -> Option<usize> {
-    parts.windows(3).take(STRIPS).position(|parts| parts[0].can_be_identity() && parts[1].length == 0)
+    parts.windows(3).take(DEEPEST).position(|parts| parts[0].can_be_identity() && parts[1].length == 0)
 }

@@ -1,15 +1,19 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
-use super::identities::{Name, Tagged, TaggedMessage};
-use super::nodes::{Nodes, group};
+use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
+use super::carried::{Tagged, TaggedMessage};
+use super::losses::Holes;
+use super::names::Name;
+use super::nodes::{Nodes, Passage};
 use super::opaque::{Opaque, SAME_CONTENT};
-use super::pairing::{Alike, Pair, pair};
+use super::pairing::{Alike, CERTAIN, Pair, doubt_several_ways, is_shortly_before, pair};
 use super::path::Evidence;
 use super::scene::Scene;
 use super::sending::Sending;
 use super::turns::turns;
 use super::window::Rank;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
+use std::collections::VecDeque;
 
 /// Why a message exists: the one before it on its path.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +33,17 @@ pub struct Links {
     pub cause: Vec<Option<Link>>,
     /// For each message: whether it is a cause.
     pub is_cause: Vec<bool>,
-    /// Connections with a message that was joined to another.
-    pub joined: FxHashSet<u32>,
+    /// For each connection of the window: whether a message of it was joined to another.
+    joined: Vec<bool>,
 }
 
 impl Links {
     /// Joins the messages of a window.
-    pub fn find(scene: &Scene<'_>, nodes: &Nodes) -> Self {
+    pub fn find(scene: &Scene<'_>, nodes: &Nodes, passages: &[Passage]) -> Self {
         let count = scene.window.len();
-        let mut links = Self { cause: vec![None; count], is_cause: vec![false; count], joined: FxHashSet::default() };
-        links.through_nodes(scene, nodes);
+        let joined = vec![false; scene.lines()];
+        let mut links = Self { cause: vec![None; count], is_cause: vec![false; count], joined };
+        links.through_nodes(scene, nodes, passages);
         let opaque = Opaque::find(scene, nodes, |rank| links.is_linked(rank));
         for &(cause, effect) in &opaque.pairs {
             links.join(scene, cause, effect, Evidence::Content, SAME_CONTENT);
@@ -92,31 +97,43 @@ impl Links {
         self.cause[worst as usize] = None;
     }
 
+    /// Whether any message of the connection of a message was joined to another.
+    pub fn has_joined(&self, scene: &Scene<'_>, rank: Rank) -> bool {
+        self.joined[scene.line(rank) as usize]
+    }
+
+    /// The connections of which any message was joined to another.
+    pub fn joined(&self, scene: &Scene<'_>) -> impl Iterator<Item = u32> {
+        let joined = self.joined.iter().zip(0..).filter(|&(&joined, _)| joined);
+        joined.map(|(_, line)| scene.conn_of(line))
+    }
+
     fn is_linked(&self, rank: Rank) -> bool {
         self.is_cause[rank as usize] || self.cause[rank as usize].is_some()
     }
 
     fn join(&mut self, scene: &Scene<'_>, cause: Rank, effect: Rank, evidence: Evidence, confidence: f64) {
-        self.joined.extend([cause, effect].map(|rank| scene.window.record(rank).conn));
+        for rank in [cause, effect] {
+            self.joined[scene.line(rank) as usize] = true;
+        }
         self.cause[effect as usize] = Some(Link { cause, evidence, confidence });
         self.is_cause[cause as usize] = true;
     }
 
     /// Requests and replies that pass a node.
-    fn through_nodes(&mut self, scene: &Scene<'_>, nodes: &Nodes) {
-        let mut by_conn: FxHashMap<u32, Vec<Rank>> = FxHashMap::default();
-        for (rank, record) in scene.window.records().iter().enumerate() {
-            by_conn.entry(record.conn).or_default().push(rank as Rank);
-        }
-        for (router, backends) in nodes.by_frontend(scene) {
-            for (frontend, tagged) in group(scene, router, &backends, Rank::MAX) {
-                let mut forwards: Vec<Rank> =
-                    tagged.values().flat_map(|messages| &messages.requests).map(|message| message.rank).collect();
+    fn through_nodes(&mut self, scene: &Scene<'_>, nodes: &Nodes, passages: &[Passage]) {
+        let mut room = Room::default();
+        for passage in passages {
+            let holes = [true, false].map(|requests| holes_behind(scene, &passage.backends, requests));
+            for carried in &passage.eras {
+                let Some(names) = nodes.names(carried.frontend) else { continue };
+                let requests = carried.messages().iter().map(|message| message.rank);
+                let mut forwards: Vec<Rank> = requests.filter(|&rank| scene.is_request[rank as usize]).collect();
                 forwards.sort_unstable();
                 let sending = Sending::find(scene, &forwards);
-                for (identity, messages) in tagged {
-                    if let Some(name) = nodes.names(frontend).and_then(|names| names.get(&identity)) {
-                        self.through_node(scene, name, &messages, &by_conn, &sending);
+                for (identity, messages) in carried.iter() {
+                    if let Some(name) = names.get(identity) {
+                        self.through_node(scene, name, messages, &sending, &holes, &mut room);
                     }
                 }
             }
@@ -128,32 +145,61 @@ impl Links {
         &mut self,
         scene: &Scene<'_>,
         name: &Name,
-        messages: &Tagged,
-        by_conn: &FxHashMap<u32, Vec<Rank>>,
+        messages: Tagged<'_>,
         sending: &Sending,
+        holes: &[Holes; 2],
+        room: &mut Room,
     ) {
-        let (mut arrived, mut departed) = (Vec::new(), Vec::new());
+        let Room { arrived, forwarded, returned, departed, pairs } = room;
         let strip = |messages: &[TaggedMessage]| messages.first().map_or(0, |message| message.strip);
-        let (request_strip, reply_strip) = (strip(&messages.requests), strip(&messages.replies));
-        for &rank in name.conns.iter().filter_map(|conn| by_conn.get(conn)).flatten() {
+        let (request_strip, reply_strip) = (strip(messages.requests), strip(messages.replies));
+        [&mut *arrived, forwarded, returned, departed].into_iter().for_each(Vec::clear);
+        for &rank in name.conns.iter().flat_map(|&conn| scene.messages_of(conn)) {
             let (list, strip) = if scene.is_request[rank as usize] {
-                (&mut arrived, request_strip)
+                (&mut *arrived, request_strip)
             } else {
-                (&mut departed, reply_strip)
+                (&mut *departed, reply_strip)
             };
             list.extend(scene.content(rank, strip).map(|content| (content, u64::from(rank), rank)));
         }
-        let tagged = |tagged: &[TaggedMessage], place: &dyn Fn(Rank) -> u64| {
-            tagged.iter().map(|message| (message.suffix, place(message.rank), message.rank)).collect::<Vec<_>>()
-        };
-        let mut forwarded = tagged(&messages.requests, &|rank| sending.place(rank));
-        let mut returned = tagged(&messages.replies, &|rank| u64::from(rank));
+        let placed = |message: &TaggedMessage, place| (message.suffix, place, message.rank);
+        forwarded.extend(messages.requests.iter().map(|message| placed(message, sending.place(message.rank))));
+        returned.extend(messages.replies.iter().map(|message| placed(message, u64::from(message.rank))));
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-        let ways = [(&mut arrived, &mut forwarded, sending.is_known()), (&mut returned, &mut departed, false)];
-        for (causes, effects, effects_are_ordered) in ways {
-            causes.sort_unstable();
-            effects.sort_unstable();
-            for Pair { cause, effect, confidence } in pair_by_content(scene, causes, effects, effects_are_ordered) {
+        let [asked_one_by_one, answered_one_by_one] = [(&*arrived, &*forwarded), (&*returned, &*departed)]
+            .map(|(causes, effects)| is_one_by_one(scene, causes, effects));
+        if !answered_one_by_one && let Some(places) = places_of_replies(scene, messages) {
+            for (_, place, rank) in &mut *returned {
+                *place = places.get(rank).copied().unwrap_or(*place);
+            }
+        }
+        let front = Front::new(scene, &name.conns);
+        let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);
+        let requests = Missing {
+            causes: &front.requests,
+            effects: requests_behind,
+            sending: Some(sending).filter(|sending| sending.is_known()),
+            in_turn,
+        };
+        let replies = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
+        for (causes, effects, effects_are_ordered, missing, one_by_one) in [
+            (arrived, forwarded, sending.is_sure(), requests, asked_one_by_one),
+            (returned, departed, false, replies, answered_one_by_one),
+        ] {
+            pairs.clear();
+            if one_by_one {
+                let one_by_one = causes.iter().zip(&*effects);
+                pairs.extend(one_by_one.map(|(&(.., cause), &(.., effect))| Pair {
+                    cause,
+                    effect,
+                    confidence: CERTAIN,
+                }));
+            } else {
+                causes.sort_unstable();
+                effects.sort_unstable();
+                pair_by_content(scene, causes, effects, effects_are_ordered, &missing, pairs);
+            }
+            for &Pair { cause, effect, confidence } in &*pairs {
                 self.join(scene, cause, effect, evidence, confidence * name.confidence);
             }
         }
@@ -168,22 +214,87 @@ impl Links {
     }
 }
 
+/// The places of what came back under one name, where a capture put it in the wrong order: who is asked one request at a time
+/// gets the replies in the order of the requests, and a worker replies where it was asked.
+fn places_of_replies(scene: &Scene<'_>, messages: Tagged<'_>) -> Option<FxHashMap<Rank, u64>> {
+    let conn = |message: &TaggedMessage| scene.window.record(message.rank).conn;
+    let mut asked: FxHashMap<u32, VecDeque<usize>> = FxHashMap::default();
+    for (place, request) in messages.requests.iter().enumerate() {
+        asked.entry(conn(request)).or_default().push_back(place);
+    }
+    let mut replies = Vec::with_capacity(messages.replies.len());
+    for reply in messages.replies {
+        replies.push((asked.get_mut(&conn(reply))?.pop_front()?, reply.rank));
+    }
+    if replies.is_sorted() || messages.requests.iter().any(|request| scene.connection(request.rank).has_gaps()) {
+        return None;
+    }
+    replies.sort_unstable();
+    let is_before = |one: Rank, other: Rank| one < other || is_shortly_before(scene, other, one);
+    let awaited = replies.windows(2).all(|two| {
+        let next = messages.requests.get(two[0].0 + 1);
+        is_before(two[0].1, two[1].1) && next.is_none_or(|next| is_before(two[0].1, next.rank))
+    });
+    awaited.then(|| replies.iter().map(|&(place, rank)| (rank, place as u64)).collect())
+}
+
 /// A message by its content and its place among those of the same content.
 type Placed = (u64, u64, Rank);
 
+/// What is needed for one name after the other.
+#[derive(Debug, Default)]
+struct Room {
+    arrived: Vec<Placed>,
+    forwarded: Vec<Placed>,
+    returned: Vec<Placed>,
+    departed: Vec<Placed>,
+    pairs: Vec<Pair>,
+}
+
+/// Whether each message left, as it had entered, before the next one entered: then there is nothing to mistake it for,
+/// whatever its content. So it is with who asks one at a time, where nothing is missing. Both in order of time.
+fn is_one_by_one(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed]) -> bool {
+    if !scene.losses.is_empty() {
+        return false;
+    }
+    let mut last = None;
+    let in_turn = causes.iter().zip(effects).all(|(cause, effect)| {
+        let is_next = cause.0 == effect.0 && last < Some(cause.2) && cause.2 < effect.2;
+        last = Some(effect.2);
+        is_next && ![cause.2, effect.2].iter().any(|&rank| scene.window.record(rank).after_gap)
+    });
+    in_turn && effects.len() <= causes.len() && causes.get(effects.len()).is_none_or(|next| last < Some(next.2))
+}
+
 /// Pairs causes and effects of equal content; both sorted by content, then place.
-fn pair_by_content(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed], effects_are_ordered: bool) -> Vec<Pair> {
-    let ranks = |placed: &[Placed]| placed.iter().map(|(.., rank)| *rank).collect::<Vec<_>>();
-    let mut pairs = Vec::new();
+fn pair_by_content(
+    scene: &Scene<'_>,
+    causes: &[Placed],
+    effects: &[Placed],
+    effects_are_ordered: bool,
+    missing: &Missing<'_>,
+    pairs: &mut Vec<Pair>,
+) {
+    let (mut alike_causes, mut alike_effects) = (Vec::new(), Vec::new());
     let mut causes = causes;
     for effects in effects.chunk_by(|a, b| a.0 == b.0) {
         let content = effects[0].0;
-        causes = &causes[causes.partition_point(|cause| cause.0 < content)..];
-        let same = causes.partition_point(|cause| cause.0 == content);
-        let (causes, effects) = (ranks(&causes[..same]), ranks(effects));
-        pair(scene, Alike { causes: &causes, effects: &effects, effects_are_ordered }, &mut pairs);
+        let first = causes.iter().position(|cause| cause.0 >= content).unwrap_or(causes.len());
+        let same = causes[first..].iter().take_while(|cause| cause.0 == content).count();
+        alike_causes.clear();
+        alike_causes.extend(causes[first..first + same].iter().map(|(.., rank)| *rank));
+        alike_effects.clear();
+        alike_effects.extend(effects.iter().map(|(.., rank)| *rank));
+        let alike = Alike { causes: &alike_causes, effects: &alike_effects, effects_are_ordered };
+        if missing.is_anything() && alike_causes.len().max(alike_effects.len()) > 1 {
+            let first = pairs.len();
+            pair_across_gaps(scene, alike, missing, pairs);
+            doubt_several_ways(scene, alike, &mut pairs[first..]);
+        } else {
+            pair(scene, alike, pairs);
+        }
+        causes = &causes[first + same..];
     }
-    pairs
 }
 
 #[cfg(test)]
@@ -195,7 +306,7 @@ mod tests {
         let by = |cause| Some(Link { cause, evidence: Evidence::Order, confidence: 0.6 });
         // 1 → 3 → 2 → 1, and 4 behind it; 0 alone.
         let cause = vec![None, by(2), by(3), by(1), by(3)];
-        let mut links = Links { cause, is_cause: vec![false, true, true, true, false], joined: FxHashSet::default() };
+        let mut links = Links { cause, is_cause: vec![false, true, true, true, false], joined: Vec::new() };
         links.break_circles();
         let causes: Vec<_> = links.cause.iter().map(|link| link.map(|link| link.cause)).collect();
         assert_eq!(causes, [None, None, Some(3), Some(1), Some(3)]);

@@ -5,12 +5,18 @@
 //! content, count, order and delay. libzmq numbers anonymous peers one by one in the order of their handshakes, which
 //! decides where the messages alone do not.
 
-use super::scene::{Handshakes, Scene};
+use super::carried::{Carried, Tagged, TaggedMessage};
+use super::handshakes::Order;
+use super::names::{Name, Names};
+use super::pairing::is_shortly_before;
+use super::scene::{Front, Scene};
 use super::sockets::Frontend;
 use super::window::Rank;
 use crate::base::time::Duration;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::collections::BTreeMap;
+use smallvec::SmallVec;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeMap, BinaryHeap};
 
 /// Messages without an explanation weigh like a delay of 100 s.
 const UNEXPLAINED: f64 = 18.42;
@@ -20,6 +26,9 @@ const NOT_FORWARDED: f64 = 0.5;
 
 /// Delays below this many microseconds are alike.
 const SHORTEST_DELAY: f64 = 20.0;
+
+/// A message captured before what it was caused by.
+const LATE: f64 = 8.0;
 
 /// Connections tried for one identity.
 const CANDIDATES: usize = 64;
@@ -34,47 +43,14 @@ const FINALISTS: usize = 6;
 /// A name that is at least so sure is not looked for again.
 const SURE: f64 = 0.99;
 
-/// A difference in cost that leaves no doubt.
-const CLEAR_MARGIN: f64 = 6.0;
+/// The longest identity that a ROUTER is known to assign itself: 0MQ 2.x does, a zero octet and a UUID.
+const LONGEST_ASSIGNED: usize = 17;
+
+/// A message without an explanation where that may be missing.
+const MISSING: f64 = 14.0;
 
 /// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
-const PREDICTION: f64 = 3.0;
-
-/// The messages tagged with one identity.
-#[derive(Clone, Debug, Default)]
-pub struct Tagged {
-    /// Requests that carry it, in order.
-    pub requests: Vec<TaggedMessage>,
-    /// Replies that carry it, in order.
-    pub replies: Vec<TaggedMessage>,
-}
-
-/// A message at the back end of a node.
-#[derive(Clone, Copy, Debug)]
-pub struct TaggedMessage {
-    /// Which.
-    pub rank: Rank,
-    /// Hash of the parts after the identity.
-    pub suffix: u64,
-    /// How many parts of its counterpart at the front end stand before these.
-    pub strip: usize,
-    /// Its number among all messages of this direction at the node's back ends.
-    pub place: u32,
-}
-
-/// What an identity names.
-#[derive(Clone, Debug)]
-pub struct Name {
-    /// The connections: one, or for an announced identity all that announced it, oldest first.
-    pub conns: Vec<u32>,
-    /// Whether it was announced.
-    pub announced: bool,
-    /// How sure, 0 to 1.
-    pub confidence: f64,
-}
-
-/// Names of the connections of one ROUTER, by hash of the identity. Ordered, so that results do not depend on hashing.
-pub type Names = BTreeMap<u64, Name>;
+const PREDICTION: f64 = 6.0;
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,48 +77,54 @@ impl Fit {
     }
 }
 
-/// Finds what identities name on a ROUTER. What is known of assigned ones is kept; announced ones may have moved to
-/// another connection since.
-pub fn name(scene: &Scene<'_>, frontend: Frontend, tagged: &BTreeMap<u64, Tagged>, known: &Names) -> Names {
-    let mut names = Names::new();
+/// Finds what identities name on a ROUTER, as far as that is not known. What is known of assigned ones is kept; announced
+/// ones may have moved to another connection since.
+pub fn name(scene: &Scene<'_>, carried: &Carried, known: &Names) -> Vec<(u64, Name)> {
+    let frontend = carried.frontend;
+    let mut found = Vec::new();
     let announced = announced(scene, frontend);
     let mut open = Vec::new();
-    for (&identity, messages) in tagged {
-        let before = known.get(&identity).filter(|name| name.confidence >= SURE);
-        let name = match announced.get(&identity) {
+    for (identity, messages) in carried.iter() {
+        let before = known.get(identity).filter(|name| name.confidence >= SURE);
+        match announced.get(&identity) {
             Some(now) => {
-                let mut conns = before.map_or_else(Vec::new, |name| name.conns.clone());
-                conns.extend(now.iter().filter(|conn| !before.is_some_and(|name| name.conns.contains(conn))));
-                Some(Name { conns, announced: true, confidence: 0.999 })
+                let is_new = |conn: &u32| before.is_none_or(|name| name.conns.binary_search(conn).is_err());
+                let mut conns: SmallVec<[u32; 2]> = now.iter().copied().filter(is_new).collect();
+                if !conns.is_empty() || before.is_some_and(|name| !name.announced) {
+                    conns.extend(before.iter().flat_map(|name| &name.conns).copied());
+                    conns.sort_unstable();
+                    found.push((identity, Name { conns, announced: true, confidence: 0.999 }));
+                }
             }
-            None => before.cloned(),
-        };
-        match name {
-            Some(name) => {
-                names.insert(identity, name);
-            }
-            None => open.push((identity, messages)),
+            None if before.is_some() => {}
+            None if can_be_assigned(scene, frontend, identity) => open.push((identity, messages)),
+            None => {}
         }
     }
     if open.is_empty() {
         // Once all are known, a window costs its own messages, not all names ever learned.
-        return names;
+        return found;
     }
-    let taken: FxHashSet<u32> =
-        known.values().chain(names.values()).flat_map(|name| name.conns.iter().copied()).collect();
-    let conns = scene.routers.get(&frontend).into_iter().flatten().copied();
-    let anonymous: Vec<u32> = conns.filter(|conn| !taken.contains(conn) && is_anonymous(scene, *conn)).collect();
+    // Whose turn it is must not depend on what happened to be captured first.
+    open.sort_unstable_by_key(|(identity, _)| *identity);
+    let named: FxHashSet<u32> = found.iter().flat_map(|(_, name)| name.conns.iter().copied()).collect();
+    let is_free = |conn: &u32| !known.has(*conn) && !named.contains(conn) && is_anonymous(scene, *conn);
+    let anonymous: Vec<u32> = scene.routers.get(&frontend).into_iter().flatten().copied().filter(is_free).collect();
     for (identity, choice) in assign(scene, frontend, &open, &anonymous) {
-        names.insert(identity, Name { conns: vec![choice.conn], announced: false, confidence: choice.confidence() });
+        let conns = SmallVec::from_slice(&[choice.conn]);
+        found.push((identity, Name { conns, announced: false, confidence: choice.confidence() }));
     }
-    names
+    found
 }
 
-/// How well the connections that `names` gives explain all tagged messages.
-pub fn fit(scene: &Scene<'_>, tagged: &BTreeMap<u64, Tagged>, names: &Names) -> Fit {
+/// How well the connections that names give explain all tagged messages.
+pub fn fit(scene: &Scene<'_>, carried: &Carried, known: &Names, found: &[(u64, Name)]) -> Fit {
     let mut fit = Fit::default();
-    for (identity, messages) in tagged {
-        let conns = names.get(identity).map_or(&[][..], |name| &name.conns);
+    let found: FxHashMap<u64, &Name> = found.iter().map(|(identity, name)| (*identity, name)).collect();
+    let sure = |identity: u64| known.get(identity).filter(|name| name.confidence >= SURE);
+    for (identity, messages) in carried.iter() {
+        let name = found.get(&identity).copied().or_else(|| sure(identity));
+        let conns = name.map_or(&[][..], |name| &name.conns);
         fit.add(fit_of(scene, messages, conns, usize::MAX));
     }
     fit
@@ -162,6 +144,18 @@ fn announced(scene: &Scene<'_>, frontend: Frontend) -> FxHashMap<u64, Vec<u32>> 
 fn peer_identity(scene: &Scene<'_>, conn: u32) -> Option<u64> {
     let connection = scene.sockets.connection(conn);
     connection.peers[connection.requests?].identity
+}
+
+/// Whether an identity that nobody was seen to announce may be the name of a peer all the same: one that the ROUTER assigned, or
+/// that was announced before the capture. ROUTERs assign numbers and UUIDs, which are no text.
+fn can_be_assigned(scene: &Scene<'_>, frontend: Frontend, identity: u64) -> bool {
+    let is_unseen = |conn: &u32| {
+        let connection = scene.sockets.connection(*conn);
+        connection.requests.is_none_or(|asks| connection.peers[asks].introduced.is_none())
+    };
+    let is_text = |octets: &[u8]| octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
+    scene.window.identity(identity).is_some_and(|octets| octets.len() <= LONGEST_ASSIGNED && !is_text(octets))
+        || scene.routers.get(&frontend).into_iter().flatten().any(is_unseen)
 }
 
 fn is_anonymous(scene: &Scene<'_>, conn: u32) -> bool {
@@ -195,63 +189,97 @@ struct Candidates {
 
 impl Candidates {
     /// The best connection that is not taken.
-    fn choose(&self, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let mut free = self.ranked.iter().filter(|(conn, _)| !taken.contains(conn));
-        let &(conn, fit) = free.next()?;
-        let next = free.next().map_or(UNEXPLAINED * fit.messages as f64, |(_, fit)| fit.cost);
-        Some(Choice { conn, fit, margin: next - fit.cost, in_order: false })
-    }
-
-    /// This connection, if it explains the messages nearly as well as the best does.
-    fn choose_predicted(&self, conn: u32, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let (_, best) = self.ranked.first()?;
-        let &(_, fit) = self.ranked.iter().find(|(candidate, _)| *candidate == conn)?;
-        let nearly = fit.cost <= best.cost + PREDICTION && !taken.contains(&conn);
-        nearly.then_some(Choice { conn, fit, margin: best.cost - fit.cost, in_order: true })
+    fn choose(&self, predicted: Option<u32>, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let cost = |conn: u32, fit: Fit| fit.cost - if predicted == Some(conn) { PREDICTION } else { 0.0 };
+        let (mut best, mut next): (Option<(f64, u32, Fit)>, f64) = (None, f64::INFINITY);
+        for &(conn, fit) in self.ranked.iter().filter(|(conn, _)| !taken.contains(conn)) {
+            let cost = cost(conn, fit);
+            if best.is_none_or(|(least, ..)| cost < least) {
+                next = best.map_or(next, |(least, ..)| least);
+                best = Some((cost, conn, fit));
+            } else {
+                next = next.min(cost);
+            }
+        }
+        let (least, conn, fit) = best?;
+        let next = if next.is_finite() { next } else { UNEXPLAINED * fit.messages as f64 };
+        Some(Choice { conn, fit, margin: next - least, in_order: false })
     }
 }
 
+/// Gives connections to identities, one each: first where another would be much worse. What is predicted for an identity
+/// counts for that connection.
+fn choose_all(candidates: &[Candidates], predict: impl Fn(u64) -> Option<u32>) -> BTreeMap<u64, Choice> {
+    let mut taken = FxHashSet::default();
+    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
+    let mut waiting = BinaryHeap::new();
+    let choose = |number: usize, taken: &FxHashSet<u32>| {
+        let candidate = &candidates[number];
+        candidate.choose(predict(candidate.identity), taken).filter(|choice| choice.fit.explained > 0)
+    };
+    let place = |number: usize, choice: Choice| Waiting { margin: choice.margin, number: Reverse(number), choice };
+    waiting.extend((0..candidates.len()).filter_map(|number| Some(place(number, choose(number, &taken)?))));
+    while let Some(Waiting { number: Reverse(number), choice, .. }) = waiting.pop() {
+        if taken.insert(choice.conn) {
+            chosen.insert(candidates[number].identity, choice);
+        } else if let Some(choice) = choose(number, &taken) {
+            waiting.push(place(number, choice));
+        }
+    }
+    // What a connection that was given to another identity would have explained better is as doubtful as that gift was.
+    let owners: FxHashMap<u32, f64> = chosen.values().map(|choice| (choice.conn, choice.margin)).collect();
+    for candidate in candidates {
+        let Some(choice) = chosen.get_mut(&candidate.identity) else { continue };
+        for (conn, fit) in candidate.ranked.iter().filter(|(conn, _)| *conn != choice.conn) {
+            if let Some(margin) = owners.get(conn).filter(|_| fit.cost < choice.fit.cost) {
+                choice.margin = choice.margin.min(margin - (choice.fit.cost - fit.cost)).max(0.0);
+            }
+        }
+    }
+    chosen
+}
+
+/// An identity that waits for a connection, before those for which it matters less which one that is.
+struct Waiting {
+    margin: f64,
+    number: Reverse<usize>,
+    choice: Choice,
+}
+
+impl Ord for Waiting {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.margin.total_cmp(&other.margin).then(self.number.cmp(&other.number))
+    }
+}
+
+impl PartialOrd for Waiting {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Waiting {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Waiting {}
+
 /// Gives each identity a connection of its own.
-fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], anonymous: &[u32]) -> Vec<(u64, Choice)> {
+    let free = anonymous.iter().copied().collect();
     let candidates: Vec<Candidates> = open
         .iter()
         .map(|(identity, messages)| {
-            let ranked = rank_candidates(scene, frontend, messages, anonymous);
+            let ranked = rank_candidates(scene, frontend, *messages, anonymous, &free);
             Candidates { identity: *identity, ranked }
         })
         .collect();
-    let mut taken = FxHashSet::default();
-    let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
-    // The clear ones first, then those that the order of handshakes predicts, then the rest as well as may be.
-    let mut undecided = Vec::new();
-    for candidate in &candidates {
-        match candidate.choose(&FxHashSet::default()) {
-            Some(choice) if choice.margin >= CLEAR_MARGIN && !taken.contains(&choice.conn) => {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            Some(choice) => undecided.push((choice.margin, candidate)),
-            None => {}
-        }
-    }
+    let mut chosen = choose_all(&candidates, |_| None);
     let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
     if let Some(order) = &order {
-        undecided.retain(|(_, candidate)| {
-            let predicted = order.predict(scene, candidate.identity);
-            let choice = predicted.and_then(|conn| candidate.choose_predicted(conn, &taken));
-            if let Some(choice) = choice {
-                taken.insert(choice.conn);
-                chosen.insert(candidate.identity, choice);
-            }
-            choice.is_none()
-        });
-    }
-    undecided.sort_by(|a, b| b.0.total_cmp(&a.0));
-    for (_, candidate) in undecided {
-        if let Some(choice) = candidate.choose(&taken).filter(|choice| choice.fit.explained > 0) {
-            taken.insert(choice.conn);
-            chosen.insert(candidate.identity, choice);
-        }
+        chosen = choose_all(&candidates, |identity| order.predict(scene, identity));
     }
     for (identity, choice) in &mut chosen {
         choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
@@ -260,11 +288,17 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, &Tagged)], anonym
 }
 
 /// The connections that can have this identity, best first.
-fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, anonymous: &[u32]) -> Vec<(u32, Fit)> {
-    let tried = if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages) };
+fn rank_candidates(
+    scene: &Scene<'_>,
+    frontend: Frontend,
+    messages: Tagged<'_>,
+    anonymous: &[u32],
+    free: &FxHashSet<u32>,
+) -> Vec<(u32, Fit)> {
+    let tried =
+        if anonymous.len() <= CANDIDATES { anonymous.to_vec() } else { nearest(scene, frontend, messages, free) };
     let mut ranked: Vec<(u32, Fit)> =
         tried.into_iter().map(|conn| (conn, fit_of(scene, messages, &[conn], FIRST_LOOK))).collect();
-    let by_cost = |a: &(u32, Fit), b: &(u32, Fit)| a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0));
     ranked.sort_by(by_cost);
     if messages.requests.len() > FIRST_LOOK || messages.replies.len() > FIRST_LOOK {
         ranked.truncate(FINALISTS);
@@ -276,19 +310,21 @@ fn rank_candidates(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged, ano
     ranked
 }
 
+fn by_cost(a: &(u32, Fit), b: &(u32, Fit)) -> Ordering {
+    a.1.cost.total_cmp(&b.1.cost).then(a.0.cmp(&b.0))
+}
+
 /// The anonymous connections on which a message of the right content arrived shortly before the first tagged ones.
-fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32> {
+fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: Tagged<'_>, free: &FxHashSet<u32>) -> Vec<u32> {
     let mut conns = Vec::new();
     let mut seen = FxHashSet::default();
     for forward in messages.requests.iter().take(3) {
-        for arrival in scene
-            .front(forward.strip)
-            .socket_arrivals
-            .all_before(frontend.socket, forward.suffix, forward.rank)
-            .take(4 * CANDIDATES)
-        {
+        let arrivals = scene.front(Front::SocketArrivals, forward.strip);
+        let (socket, suffix, rank) = (frontend.socket, forward.suffix, forward.rank);
+        let late = arrivals.all_after(socket, suffix, rank).take_while(|&later| is_shortly_before(scene, rank, later));
+        for arrival in late.chain(arrivals.all_before(socket, suffix, rank)).take(4 * CANDIDATES) {
             let conn = scene.window.record(arrival).conn;
-            if is_anonymous(scene, conn) && seen.insert(conn) {
+            if free.contains(&conn) && seen.insert(conn) {
                 conns.push(conn);
             }
             if conns.len() >= CANDIDATES {
@@ -299,23 +335,28 @@ fn nearest(scene: &Scene<'_>, frontend: Frontend, messages: &Tagged) -> Vec<u32>
     conns
 }
 
+/// Whether one message can have caused another: it came before, or was captured shortly after.
+fn may_cause(scene: &Scene<'_>, cause: Rank, effect: Rank) -> bool {
+    cause < effect || is_shortly_before(scene, effect, cause)
+}
+
 /// How well the messages of `conns` explain those that are tagged, the first `limit` of each direction.
-fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> Fit {
+fn fit_of(scene: &Scene<'_>, messages: Tagged<'_>, conns: &[u32], limit: usize) -> Fit {
     let mut fit = Fit::default();
     let mut used: FxHashMap<u64, usize> = FxHashMap::default();
     let sum = |count: &dyn Fn(u32) -> usize| conns.iter().map(|&conn| count(conn)).sum::<usize>();
     // Where nothing is missing, the k-th that came is the k-th that went.
     let whole = match conns {
-        [conn] if !scene.sockets.connection(*conn).is_incomplete() => Some(*conn),
+        [conn] if !messages.is_part && !is_incomplete(scene, messages, *conn) => Some(*conn),
         _ => None,
     };
     let mut last = None;
     for forward in messages.requests.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *forward;
-        let arrivals = &scene.front(strip).arrivals;
+        let arrivals = scene.front(Front::Arrivals, strip);
         let used = used.entry(suffix).or_default();
         let cause = if let Some(conn) = whole {
-            arrivals.nth(conn, suffix, *used).filter(|&cause| cause < rank)
+            arrivals.nth(conn, suffix, *used).filter(|&cause| may_cause(scene, cause, rank))
         } else {
             // As many have arrived as have left before, and one more: this one. If some are missing, it is at least new.
             let possible = sum(&|conn| arrivals.count_before(conn, suffix, rank)) > *used;
@@ -323,21 +364,22 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
             latest.filter(|&cause| possible || last.is_none_or(|last| last < cause))
         };
         *used += 1;
+        let cost = cause.map(|cause| cost(scene, messages, forward, scene.delay(cause, rank), cause));
+        fit.explain(cost, || is_missing(scene, conns, true, last.unwrap_or(0), rank));
         last = cause.or(last);
-        fit.explain(cause.map(|cause| cost(scene, forward, scene.delay(cause, rank), cause)));
     }
-    if let Some(latest) = messages.requests.iter().take(limit).next_back() {
-        let arrived = sum(&|conn| scene.front(latest.strip).arrivals.owner_before(conn, latest.rank));
+    if let Some(latest) = messages.requests.iter().take(limit).next_back().filter(|_| !messages.is_part) {
+        let arrived = sum(&|conn| scene.front(Front::Arrivals, latest.strip).owner_before(conn, latest.rank));
         fit.cost += NOT_FORWARDED * arrived.saturating_sub(fit.messages) as f64;
     }
     used.clear();
     last = None;
     for reply in messages.replies.iter().take(limit) {
         let TaggedMessage { rank, suffix, strip, .. } = *reply;
-        let departures = &scene.front(strip).departures;
+        let departures = scene.front(Front::Departures, strip);
         let used = used.entry(suffix).or_default();
         let effect = if let Some(conn) = whole {
-            departures.nth(conn, suffix, *used).filter(|&effect| effect > rank)
+            departures.nth(conn, suffix, *used).filter(|&effect| may_cause(scene, rank, effect))
         } else {
             // No more have left than had come before this one. If some are missing, it is at least another.
             let possible = sum(&|conn| departures.count_before(conn, suffix, rank)) <= *used;
@@ -346,31 +388,50 @@ fn fit_of(scene: &Scene<'_>, messages: &Tagged, conns: &[u32], limit: usize) -> 
         };
         *used += 1;
         last = effect.or(last);
-        fit.explain(effect.map(|effect| cost(scene, reply, scene.delay(rank, effect), effect)));
+        let cost = effect.map(|effect| cost(scene, messages, reply, scene.delay(rank, effect), effect));
+        fit.explain(cost, || is_missing(scene, conns, false, rank, Rank::MAX));
     }
     fit
 }
 
 impl Fit {
-    fn explain(&mut self, cost: Option<f64>) {
+    fn explain(&mut self, cost: Option<f64>, is_missing: impl Fn() -> bool) {
         self.messages += 1;
         self.explained += usize::from(cost.is_some());
-        self.cost += cost.unwrap_or(UNEXPLAINED);
+        self.cost += cost.unwrap_or_else(|| if is_missing() { MISSING } else { UNEXPLAINED });
     }
+}
+
+/// Whether some of the messages tagged with an identity, or of the connection that it may name, may be missing.
+fn is_incomplete(scene: &Scene<'_>, messages: Tagged<'_>, conn: u32) -> bool {
+    let has_gaps = |message: &TaggedMessage| scene.connection(message.rank).has_gaps();
+    scene.sockets.connection(conn).is_incomplete()
+        || !scene.losses.is_empty() && messages.requests.iter().chain(messages.replies).any(has_gaps)
+}
+
+/// Whether requests or replies of these connections may be missing between two ranks.
+fn is_missing(scene: &Scene<'_>, conns: &[u32], requests: bool, after: Rank, before: Rank) -> bool {
+    conns.iter().any(|&conn| {
+        let asking = scene.sockets.connection(conn).requests;
+        asking.is_some_and(|asking| {
+            scene.losses.are_between((conn, if requests { asking } else { asking.reverse() }), after, before)
+        })
+    })
 }
 
 /// Cost of joining a tagged message to one at the front end: the longer it took and the more messages it overtook, the
 /// less likely. Nodes handle messages one after the other, so the order is about the same on both sides.
-fn cost(scene: &Scene<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
-    let overtaken = tagged.place.abs_diff(scene.place[front as usize]);
-    (delay.0 as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p()
+fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: Duration, front: Rank) -> f64 {
+    let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
+    let late = if delay.0 < 0 { LATE } else { 0.0 };
+    (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
 }
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
 struct HandshakeOrder<'a> {
     /// The number of the first connection in `order`.
     base: u32,
-    order: &'a [u32],
+    order: Order<'a>,
 }
 
 impl<'a> HandshakeOrder<'a> {
@@ -381,16 +442,20 @@ impl<'a> HandshakeOrder<'a> {
         candidates: &[Candidates],
         chosen: &BTreeMap<u64, Choice>,
     ) -> Option<Self> {
-        let Handshakes { order, place } = scene.handshakes(frontend)?;
+        let order = scene.sockets.handshakes(frontend);
+        let place = |conn: u32| {
+            let connection = scene.sockets.connection(conn);
+            order.place(frontend, connection.handshake?, conn)
+        };
         let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
         let mut numbered = 0;
         for candidate in candidates {
             let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
             let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
             let number = number(scene, candidate.identity);
-            if let (Some(number), Some(at)) = (number, best.and_then(|conn| place.get(&conn))) {
+            if let (Some(number), Some(at)) = (number, best.and_then(place)) {
                 numbered += 1;
-                *votes.entry(number.wrapping_sub(*at)).or_default() += 1;
+                *votes.entry(number.wrapping_sub(at)).or_default() += 1;
             }
         }
         let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
@@ -399,7 +464,7 @@ impl<'a> HandshakeOrder<'a> {
 
     fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {
         let at = number(scene, identity)?.wrapping_sub(self.base);
-        self.order.get(at as usize).copied()
+        self.order.at(at)
     }
 }
 

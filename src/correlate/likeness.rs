@@ -1,7 +1,8 @@
 //! Which request does a reply repeat something of? For workers that answer in any order.
 //!
 //! Applications commonly put a number or name of the request into the reply. Every run of eight octets of the requests is
-//! looked up by its hash; a run that only one request has speaks for that one. Nothing is known of what bodies mean.
+//! looked up by its hash; a run that only one request has speaks for that one, and one that few have for the first of them.
+//! Nothing is known of what bodies mean.
 
 use super::window::Rank;
 use rustc_hash::FxHashMap;
@@ -11,16 +12,54 @@ use xxhash_rust::xxh3::xxh3_64;
 /// Octets that a reply must repeat in a row: fewer are alike by chance.
 const RUN: usize = 8;
 
+/// A run that so many requests have, and no more than one of so many, speaks for the first if they have most of it in common:
+/// the others go on about the same matter, as a client does that asks for more of a stream.
+const MOST_OF_A_MATTER: u32 = 4;
+const SHARE_OF_A_MATTER: usize = 8;
+
+/// A request without an answer goes before one that a reply repeats so many times as much of.
+const LEAST_OF_MOST: usize = 8;
+
 /// Requests compared at once; the oldest is forgotten first.
 pub(super) const REQUESTS: usize = 1024;
 
 /// Requests of one envelope, by the runs of octets in them.
 #[derive(Debug, Default)]
 pub(super) struct Likeness {
-    /// For each run: how many requests have it, and the exclusive or of their ranks, which is the rank if it is one.
-    runs: FxHashMap<u64, (u32, Rank)>,
+    runs: FxHashMap<u64, Holders>,
     requests: VecDeque<(Rank, Vec<u64>)>,
     votes: FxHashMap<Rank, usize>,
+}
+
+/// The requests that have a run.
+#[derive(Clone, Copy, Debug, Default)]
+struct Holders {
+    count: u32,
+    /// The exclusive or of their ranks, which is the rank if it is one.
+    ranks: Rank,
+    /// The first of them, if it is not forgotten.
+    first: Option<Rank>,
+    /// A reply had it before any request: it is not the requests' own.
+    is_older: bool,
+}
+
+impl Holders {
+    fn add(&mut self, rank: Rank) {
+        if self.count == 0 {
+            self.first = Some(rank);
+        }
+        (self.count, self.ranks) = (self.count + 1, self.ranks ^ rank);
+    }
+
+    fn forget(&mut self, rank: Rank) {
+        (self.count, self.ranks) = (self.count - 1, self.ranks ^ rank);
+        self.first = Some(self.ranks).filter(|_| self.count == 1);
+    }
+
+    /// Whether few of so many requests have it.
+    fn are_few(&self, requests: usize) -> bool {
+        self.count <= MOST_OF_A_MATTER && self.count as usize * SHARE_OF_A_MATTER <= requests
+    }
 }
 
 /// The request that a reply repeats most of.
@@ -39,9 +78,9 @@ impl Likeness {
             && let Some((oldest, runs)) = self.requests.pop_front()
         {
             for run in runs {
-                if let Some((count, ranks)) = self.runs.get_mut(&run) {
-                    (*count, *ranks) = (*count - 1, *ranks ^ oldest);
-                    if *count == 0 {
+                if let Some(holders) = self.runs.get_mut(&run) {
+                    holders.forget(oldest);
+                    if holders.count == 0 {
                         self.runs.remove(&run);
                     }
                 }
@@ -49,23 +88,55 @@ impl Likeness {
         }
         let runs = runs(head);
         for &run in &runs {
-            let (count, ranks) = self.runs.entry(run).or_default();
-            (*count, *ranks) = (*count + 1, *ranks ^ rank);
+            self.runs.entry(run).or_default().add(rank);
         }
         self.requests.push_back((rank, runs));
     }
 
-    /// The request so far that a reply repeats most of; `None` if it repeats nothing that only one of them has.
-    pub(super) fn find(&mut self, head: &[u8]) -> Option<Likeliest> {
-        self.votes.clear();
-        for run in runs(head) {
-            if let Some(&(1, rank)) = self.runs.get(&run) {
-                *self.votes.entry(rank).or_default() += 1;
+    /// The request before a reply that it repeats most of, of those without an answer if it repeats anything of one of them: a
+    /// reply may quote others, such as the history of all that was asked. `None` if it repeats nothing special.
+    pub(super) fn find(&mut self, reply: Rank, head: &[u8], is_answered: impl Fn(Rank) -> bool) -> Option<Likeliest> {
+        let runs = runs(head);
+        for run in &runs {
+            if let Some(holders) = self.runs.get_mut(run) {
+                holders.is_older |= holders.first.is_some_and(|first| first >= reply);
             }
         }
-        let (&request, &most) = self.votes.iter().max_by_key(|&(&rank, &count)| (count, rank))?;
-        let others = self.votes.iter().filter(|&(&rank, _)| rank != request).map(|(_, &count)| count);
-        Some(Likeliest { request, is_clear: others.max().is_none_or(|next| most >= 3 * next) })
+        self.count_votes(&runs, |holders| holders.count == 1);
+        let is_own = !self.votes.is_empty();
+        if !is_own {
+            let requests = self.requests.len();
+            self.count_votes(&runs, |holders| holders.count > 1 && holders.are_few(requests));
+            let votes = std::mem::take(&mut self.votes);
+            self.votes = votes.into_iter().filter(|(rank, _)| self.is_gone_on_about(*rank)).collect();
+        }
+        let most = self.votes.values().copied().max()?;
+        let is_waiting = |rank: Rank, count: usize| count * LEAST_OF_MOST >= most && !is_answered(rank);
+        let (&request, &most) =
+            self.votes.iter().max_by_key(|&(&rank, &count)| (is_waiting(rank, count), count, rank))?;
+        let mut others = self.votes.iter().filter(|&(&rank, _)| rank != request);
+        let is_new = !is_answered(request);
+        let is_clear = is_own && others.all(|(&rank, &next)| most >= 3 * next && (is_new || is_answered(rank)));
+        Some(Likeliest { request, is_clear })
+    }
+
+    fn count_votes(&mut self, runs: &[u64], counts: impl Fn(&Holders) -> bool) {
+        self.votes.clear();
+        for holders in runs.iter().filter_map(|run| self.runs.get(run)) {
+            if let Some(first) = holders.first.filter(|_| !holders.is_older && counts(holders)) {
+                *self.votes.entry(first).or_default() += 1;
+            }
+        }
+    }
+
+    /// Whether others repeat much of what only few requests have of this one: its name, not only its kind.
+    fn is_gone_on_about(&self, request: Rank) -> bool {
+        let Ok(at) = self.requests.binary_search_by_key(&request, |(rank, _)| *rank) else { return false };
+        let holders = || self.requests[at].1.iter().filter_map(|run| self.runs.get(run));
+        let own = holders().filter(|holders| holders.count == 1).count();
+        let requests = self.requests.len();
+        let shared = holders().filter(|holders| holders.count > 1 && holders.are_few(requests)).count();
+        2 * shared >= own
     }
 }
 
@@ -88,9 +159,12 @@ mod tests {
         for (rank, body) in ["call 5e1f00aa9c13 begin", "call 77ab31c0de42 begin"].iter().enumerate() {
             likeness.add(rank as Rank, body.as_bytes());
         }
-        let find = |likeness: &mut Likeness, body: &str| likeness.find(body.as_bytes());
+        let find = |likeness: &mut Likeness, body: &str| likeness.find(2, body.as_bytes(), |_| false);
         assert_eq!(find(&mut likeness, "77ab31c0de42 done"), Some(Likeliest { request: 1, is_clear: true }));
         assert_eq!(find(&mut likeness, "call someone, begin"), None, "all of them have that");
+        likeness.add(2, b"more, answer to 77ab31c0de42");
+        let likeliest = find(&mut likeness, "done, answer to 5e1f00aa9c13");
+        assert_eq!(likeliest.map(|likeliest| likeliest.request), Some(0), "what comes later was not asked yet");
     }
 
     #[test]
@@ -99,11 +173,54 @@ mod tests {
         for rank in 0..=REQUESTS as Rank {
             likeness.add(rank, format!("request {rank:08}").as_bytes());
         }
-        assert_eq!(likeness.find(b"reply 00000000 xyz"), None);
-        assert_eq!(likeness.find(b"reply 00000012").map(|likeliest| likeliest.request), Some(12));
+        assert_eq!(likeness.find(Rank::MAX, b"reply 00000000 xyz", |_| false), None);
+        assert_eq!(likeness.find(Rank::MAX, b"reply 00000012", |_| false).map(|likeliest| likeliest.request), Some(12));
         assert_eq!(
             likeness.runs.len(),
             likeness.requests.iter().flat_map(|(_, runs)| runs).collect::<std::collections::HashSet<_>>().len()
         );
+    }
+
+    #[test]
+    fn a_reply_may_quote_requests_that_were_answered() {
+        let mut likeness = Likeness::default();
+        for (rank, body) in ["5e1f00aa9c13 run: print the sum of all", "77ab31c0de42 history"].iter().enumerate() {
+            likeness.add(rank as Rank, body.as_bytes());
+        }
+        let reply = b"77ab31c0de42: print the sum of all";
+        assert_eq!(likeness.find(2, reply, |rank| rank == 0), Some(Likeliest { request: 1, is_clear: false }));
+        assert_eq!(likeness.find(2, b"5e1f00aa9c13: more", |_| true), Some(Likeliest { request: 0, is_clear: true }));
+    }
+
+    #[test]
+    fn what_goes_on_about_a_request_does_not_hide_it() {
+        let mut likeness = Likeness::default();
+        for rank in 0..20 {
+            likeness.add(
+                rank,
+                format!("id {:016x} stream", 0x5e1f_00aa_9c13_77ab_u64.wrapping_mul(u64::from(rank + 1))).as_bytes(),
+            );
+        }
+        let first = format!("id {:016x}", 0x5e1f_00aa_9c13_77ab_u64);
+        likeness.add(20, format!("{first} stream: more").as_bytes());
+        let find = |likeness: &mut Likeness, body: &str| {
+            likeness.find(Rank::MAX, body.as_bytes(), |_| true).map(|it| it.request)
+        };
+        assert_eq!(find(&mut likeness, &format!("{first} item 1")), Some(0));
+        // Two of a kind are not one matter.
+        likeness.add(21, b"id 0123456789abcdef rare-kind");
+        likeness.add(22, b"id fedcba9876543210 rare-kind");
+        assert_eq!(find(&mut likeness, "rare-kind result"), None);
+    }
+
+    #[test]
+    fn what_replies_had_before_is_not_a_requests_own() {
+        let mut likeness = Likeness::default();
+        likeness.add(0, b"call 5e1f00aa9c13");
+        likeness.add(2, b"call 77ab31c0de42");
+        likeness.add(4, b"cancel in-response-to 5e1f00aa9c13");
+        let mut find = |reply, body: &[u8]| likeness.find(reply, body, |_| false).map(|it| it.request);
+        assert_eq!(find(3, b"in-response-to 77ab31c0de42"), Some(2));
+        assert_eq!(find(5, b"in-response-to 77ab31c0de42"), Some(2), "others begin like the third request, too");
     }
 }

@@ -16,15 +16,26 @@
 //! different things: the key is (ROUTER, id). In general: part *p* of a message names connection *a* on a ROUTER, and
 //! the parts after it are the end of a message of *a*.
 
+mod across_gaps;
+mod alignment;
+mod alternatives;
+mod answers;
 pub mod assemble;
+pub mod carried;
+pub mod clock;
+pub mod connection;
+mod connections;
 pub mod correlator;
 mod directions;
 pub mod findings;
 mod forwarding;
+pub mod handshakes;
 pub mod hops;
 pub mod identities;
 pub mod index;
 mod likeness;
+pub mod losses;
+pub mod names;
 pub mod nodes;
 mod opaque;
 mod pairing;

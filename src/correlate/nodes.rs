@@ -4,10 +4,13 @@
 //! back end of the ROUTER whose messages explain its own best: what it sends is what arrived there, with one identity in
 //! front.
 
-use super::identities::{Fit, Names, Tagged, TaggedMessage, fit, name};
-use super::scene::{STRIPS, Scene, Shape, Tag, Traffic};
-use super::sockets::{Frontend, SocketId};
+use super::carried::{Carried, TaggedMessage};
+use super::identities::{Fit, fit, name};
+use super::names::Names;
+use super::scene::{Front, STRIPS, Scene, Shape, Tag, Traffic};
+use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::Rank;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How deep in an envelope an identity is looked for. Plain proxies put it first; Majordomo (RFC 7) puts three parts
@@ -20,8 +23,11 @@ const SAMPLE: usize = 512;
 /// Messages looked at to see whether a front end is worth a closer look.
 const GLANCE: usize = 16;
 
-/// Of two explanations that are about as good, the one that explains more parts: cost of each part that it leaves.
-const COST_OF_DEPTH: f64 = 0.2;
+/// Of two explanations that are about as good, the one that explains more parts: cost of each part that it leaves. In a
+/// chain every ROUTER before the nearest one explains a message too, and where some are missing or captured in the wrong
+/// order, by chance better; but what arrives at the nearest one repeats the identities that those before it put in.
+const COST_OF_DEPTH: f64 = 2.0;
+const COST_OF_STRIP: f64 = 0.2;
 
 /// After so many messages that agree, a choice is kept for good.
 const ENOUGH: usize = 16;
@@ -37,45 +43,73 @@ pub struct Backend {
     settled: bool,
 }
 
+/// What passed a node.
+#[derive(Debug)]
+pub struct Passage {
+    /// Its back ends.
+    pub backends: Vec<(SocketId, Backend)>,
+    /// Their messages, for each era of the front end.
+    pub eras: Vec<Carried>,
+}
+
 /// What was learned about nodes.
 #[derive(Debug, Default)]
 pub struct Nodes {
-    backends: BTreeMap<SocketId, Backend>,
-    frontends: BTreeSet<SocketId>,
+    backends: FxHashMap<SocketId, Backend>,
+    frontends: FxHashSet<SocketId>,
     names: BTreeMap<Frontend, Names>,
 }
 
 impl Nodes {
-    /// Learns from a window of messages.
-    pub fn learn(&mut self, scene: &Scene<'_>) {
+    /// Learns from a window of messages, and says what passed each node.
+    pub fn learn(&mut self, scene: &Scene<'_>) -> Vec<Passage> {
         let present: BTreeSet<SocketId> = scene.routers.keys().map(|frontend| frontend.socket).collect();
+        let mut elsewhere = Elsewhere::default();
+        let mut has_moved = false;
         for (&socket, traffic) in &scene.backends {
             let known = self.backends.get(&socket);
             if known.is_some_and(|backend| backend.settled && present.contains(&backend.frontend)) {
                 continue;
             }
-            if let Some(backend) = choose(scene, socket, traffic, &present, &self.names) {
-                self.backends.insert(socket, backend);
+            if let Some(backend) = choose(scene, socket, traffic, &present, &self.names, &mut elsewhere) {
+                self.frontends.insert(backend.frontend);
+                let before = self.backends.insert(socket, backend);
+                has_moved |= before.is_some_and(|before| before.frontend != backend.frontend);
             }
         }
-        self.frontends = self.backends.values().map(|backend| backend.frontend).collect();
-        let mut names = BTreeMap::new();
+        if has_moved {
+            self.count_frontends();
+        }
+        let mut passages = Vec::new();
+        let mut present = BTreeSet::new();
         for (router, backends) in self.by_frontend(scene) {
-            for (frontend, tagged) in group(scene, router, &backends, Rank::MAX) {
-                let mut known = self.names.remove(&frontend).unwrap_or_default();
-                let found = name(scene, frontend, &tagged, &known);
+            let eras = group(scene, router, &backends, Rank::MAX);
+            for carried in &eras {
+                let known = self.names.entry(carried.frontend).or_default();
+                let found = name(scene, carried, known);
                 known.extend(found);
-                names.insert(frontend, known);
+                present.insert(carried.frontend);
             }
+            passages.push(Passage { backends, eras });
         }
         // What was known of earlier eras is of no more use, but that of the latest is, even if it was silent.
-        for (frontend, known) in std::mem::take(&mut self.names) {
+        self.names.retain(|&frontend, _| {
             let newer = Frontend { era: u32::MAX, ..frontend };
-            if names.range(frontend..=newer).next().is_none() {
-                names.insert(frontend, known);
-            }
-        }
-        self.names = names;
+            present.contains(&frontend) || present.range(frontend..=newer).next().is_none()
+        });
+        passages
+    }
+
+    /// Forgets what was learned of sockets and connections that were released.
+    pub fn forget(&mut self, sockets: &Sockets) {
+        self.backends
+            .retain(|&socket, backend| sockets.is_known_socket(socket) && sockets.is_known_socket(backend.frontend));
+        self.count_frontends();
+        self.names.retain(|_, names| names.retain(sockets));
+    }
+
+    fn count_frontends(&mut self) {
+        self.frontends = self.backends.values().map(|backend| backend.frontend).collect();
     }
 
     /// The back end that this socket is, if it is one.
@@ -86,10 +120,7 @@ impl Nodes {
     /// Whether a message between a broker and its workers carries no client's identity: it is about work to come, as READY
     /// and heartbeats are, and no request or reply.
     pub fn is_about_work(&self, scene: &Scene<'_>, rank: Rank) -> bool {
-        let record = scene.window.record(rank);
-        let node =
-            if scene.is_request[rank as usize] { scene.sockets.sender(record) } else { scene.sockets.receiver(record) };
-        self.backend(node).is_some_and(|backend| scene.tag(rank, backend.shape).is_none())
+        self.backend(scene.asking(rank)).is_some_and(|backend| scene.tag(rank, backend.shape).is_none())
     }
 
     /// Whether messages that arrive at this socket are passed on.
@@ -105,8 +136,8 @@ impl Nodes {
     /// The back ends that have messages in this window, by front end.
     pub fn by_frontend(&self, scene: &Scene<'_>) -> BTreeMap<SocketId, Vec<(SocketId, Backend)>> {
         let mut by_frontend: BTreeMap<SocketId, Vec<(SocketId, Backend)>> = BTreeMap::new();
-        for (&socket, &backend) in &self.backends {
-            if scene.backends.contains_key(&socket) {
+        for &socket in scene.backends.keys() {
+            if let Some(&backend) = self.backends.get(&socket) {
                 by_frontend.entry(backend.frontend).or_default().push((socket, backend));
             }
         }
@@ -114,25 +145,26 @@ impl Nodes {
     }
 }
 
-/// The messages up to `last` of the back ends of one ROUTER, by the identity that they carry, for each of its eras.
-pub fn group(
-    scene: &Scene<'_>,
-    router: SocketId,
-    backends: &[(SocketId, Backend)],
-    last: Rank,
-) -> BTreeMap<Frontend, BTreeMap<u64, Tagged>> {
-    let mut tagged: BTreeMap<Frontend, BTreeMap<u64, Tagged>> = BTreeMap::new();
-    let frontend = |rank: Rank| scene.sockets.frontend(router, scene.window.record(rank).available);
-    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.requests, |shape| shape.request_strip)
-    {
-        let era = tagged.entry(frontend(message.rank)).or_default();
-        era.entry(identity).or_default().requests.push(message);
+/// The messages up to `last` of the back ends of one ROUTER, for each of its eras.
+pub fn group(scene: &Scene<'_>, router: SocketId, backends: &[(SocketId, Backend)], last: Rank) -> Vec<Carried> {
+    let requests = in_order(scene, backends, last, |traffic| &traffic.requests, |shape| shape.request_strip);
+    let replies = in_order(scene, backends, last, |traffic| &traffic.replies, |shape| shape.reply_strip);
+    let (mut requests, mut replies) = (&requests[..], &replies[..]);
+    let era = |rank: Rank| scene.sockets.frontend(router, scene.window.record(rank).available);
+    let mut eras = Vec::new();
+    // Both are in order of time, so an era is a piece of each.
+    while let Some(first) = requests.first().into_iter().chain(replies.first()).map(|(_, message)| message.rank).min() {
+        let frontend = era(first);
+        let of_era = |messages: &[(u64, TaggedMessage)]| match messages.last() {
+            Some((_, last)) if era(last.rank) == frontend => messages.len(),
+            _ => messages.partition_point(|(_, message)| era(message.rank) <= frontend),
+        };
+        let (these, later) = requests.split_at(of_era(requests));
+        let (answers, later_answers) = replies.split_at(of_era(replies));
+        eras.push(Carried::new(frontend, these, answers));
+        (requests, replies) = (later, later_answers);
     }
-    for (identity, message) in in_order(scene, backends, last, |traffic| &traffic.replies, |shape| shape.reply_strip) {
-        let era = tagged.entry(frontend(message.rank)).or_default();
-        era.entry(identity).or_default().replies.push(message);
-    }
-    tagged
+    eras
 }
 
 fn in_order(
@@ -141,7 +173,7 @@ fn in_order(
     last: Rank,
     direction: impl Fn(&Traffic) -> &Vec<Rank>,
     strip: impl Fn(Shape) -> usize,
-) -> impl Iterator<Item = (u64, TaggedMessage)> {
+) -> Vec<(u64, TaggedMessage)> {
     let mut messages = Vec::new();
     for (socket, backend) in backends {
         let ranks = scene.backends.get(socket).map_or(&[][..], |traffic| direction(traffic));
@@ -149,10 +181,15 @@ fn in_order(
         let strip = strip(backend.shape);
         messages.extend(until.iter().filter_map(|&rank| Some((rank, scene.tag(rank, backend.shape)?, strip))));
     }
-    messages.sort_unstable_by_key(|(rank, ..)| *rank);
-    messages.into_iter().enumerate().map(|(place, (rank, Tag { identity, suffix }, strip))| {
-        (identity, TaggedMessage { rank, suffix, strip, place: place as u32 })
-    })
+    if backends.len() > 1 {
+        messages.sort_unstable_by_key(|(rank, ..)| *rank);
+    }
+    let numbered = messages.into_iter().zip(0..);
+    numbered
+        .map(|((rank, Tag { identity, suffix }, strip), place)| {
+            (identity, TaggedMessage { rank, suffix, strip, place })
+        })
+        .collect()
 }
 
 /// The front end and shape that explain a socket's messages best, if any do.
@@ -162,24 +199,55 @@ fn choose(
     traffic: &Traffic,
     routers: &BTreeSet<SocketId>,
     names: &BTreeMap<Frontend, Names>,
+    elsewhere: &mut Elsewhere,
 ) -> Option<Backend> {
     let requests = &traffic.requests[..traffic.requests.len().min(SAMPLE)];
     let last = requests.last().copied()?;
-    let nothing_known = Names::new();
+    let nothing_known = Names::default();
     let mut best: Option<(f64, Backend)> = None;
     for (router, shape) in hypotheses(scene, socket, traffic, requests, routers) {
         let backend = Backend { frontend: router, shape, settled: requests.len() >= ENOUGH };
         let mut total = Fit::default();
-        for (frontend, tagged) in group(scene, router, &[(socket, backend)], last) {
-            let names = name(scene, frontend, &tagged, names.get(&frontend).unwrap_or(&nothing_known));
-            total.add(fit(scene, &tagged, &names));
+        for mut carried in group(scene, router, &[(socket, backend)], last) {
+            carried.set_parts(|identity| elsewhere.has(scene, socket, shape, identity));
+            let known = names.get(&carried.frontend).unwrap_or(&nothing_known);
+            let found = name(scene, &carried, known);
+            total.add(fit(scene, &carried, known, &found));
         }
-        let cost = total.mean() + COST_OF_DEPTH * (shape.depth + shape.request_strip) as f64;
+        let cost = total.mean() + COST_OF_DEPTH * shape.depth as f64 + COST_OF_STRIP * shape.request_strip as f64;
         if explains_most(&total) && best.is_none_or(|(least, _)| cost < least) {
             best = Some((cost, backend));
         }
     }
     best.map(|(_, backend)| backend)
+}
+
+/// Identities that more than one socket sent: proxies whose DEALER connects to several endpoints have one at each.
+#[derive(Debug, Default)]
+struct Elsewhere {
+    /// For each depth: who sent an identity first, and whether others did too.
+    senders: BTreeMap<usize, FxHashMap<u64, (SocketId, bool)>>,
+}
+
+impl Elsewhere {
+    /// Whether any socket but this one sent an identity.
+    fn has(&mut self, scene: &Scene<'_>, socket: SocketId, shape: Shape, identity: u64) -> bool {
+        let senders = self.senders.entry(shape.depth).or_insert_with(|| {
+            let mut senders: FxHashMap<u64, (SocketId, bool)> = FxHashMap::default();
+            for (&socket, traffic) in &scene.backends {
+                for &rank in &traffic.requests[..traffic.requests.len().min(SAMPLE)] {
+                    if let Some(Tag { identity, .. }) =
+                        scene.tag(rank, Shape { depth: shape.depth, ..Shape::default() })
+                    {
+                        let (first, others) = senders.entry(identity).or_insert((socket, false));
+                        *others |= *first != socket;
+                    }
+                }
+            }
+            senders
+        });
+        senders.get(&identity).is_some_and(|&(first, others)| others || first != socket)
+    }
 }
 
 /// The front ends and shapes that are worth a closer look.
@@ -197,12 +265,21 @@ fn hypotheses(
     };
     for depth in 0..DEPTHS {
         let shape = Shape { depth, ..Shape::default() };
-        let routers = routers.iter().filter(|&&router| router != socket && is_tagged(shape));
+        if !is_tagged(shape) {
+            continue;
+        }
+        let routers = routers.iter().filter(|&&router| router != socket);
         found.extend(
             routers.filter(|&&router| explains_glance(scene, router, shape, requests)).map(|&router| (router, shape)),
         );
     }
     if !found.is_empty() {
+        // Who passes requests on as they are may put something else in front of the replies (schedulers of ipyparallel do).
+        for (router, shape) in &mut found {
+            if !explains_replies(scene, *router, *shape, &traffic.replies) {
+                shape.reply_strip = reply_strip(scene, *router, *shape, &traffic.replies);
+            }
+        }
         return found;
     }
     for depth in 0..DEPTHS {
@@ -231,7 +308,7 @@ fn hypotheses(
 fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: &[Rank]) -> bool {
     let step = requests.len().div_ceil(GLANCE).max(1);
     let (mut looked, mut found) = (0, 0);
-    let arrivals = &scene.front(shape.request_strip).socket_arrivals;
+    let arrivals = scene.front(Front::SocketArrivals, shape.request_strip);
     for &forward in requests.iter().step_by(step) {
         if scene.sockets.receiver(scene.window.record(forward)) == router {
             return false;
@@ -244,20 +321,33 @@ fn explains_glance(scene: &Scene<'_>, router: SocketId, shape: Shape, requests: 
     found * 2 >= looked && found > 0
 }
 
+/// Whether most of a few replies left the router as the shape says.
+fn explains_replies(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Rank]) -> bool {
+    let tags = glance_at_replies(scene, shape, replies);
+    count_departed(scene, router, shape.reply_strip, &tags) * 2 >= tags.len()
+}
+
 /// The number of parts before what the worker replied, in what most replies left the router as.
 fn reply_strip(scene: &Scene<'_>, router: SocketId, shape: Shape, replies: &[Rank]) -> usize {
-    let step = replies.len().div_ceil(GLANCE).max(1);
-    let tags: Vec<_> = replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect();
-    let explained = |strip: usize| {
-        let departures = &scene.front(strip).socket_departures;
-        tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
-    };
+    let tags = glance_at_replies(scene, shape, replies);
+    let explained = |strip: usize| count_departed(scene, router, strip, &tags);
     // The first of the best: a longer match says more.
     (0..STRIPS)
         .rev()
         .max_by_key(|&strip| explained(strip))
         .filter(|&strip| explained(strip) > 0)
         .unwrap_or(shape.reply_strip)
+}
+
+fn glance_at_replies(scene: &Scene<'_>, shape: Shape, replies: &[Rank]) -> Vec<(Rank, Tag)> {
+    let step = replies.len().div_ceil(GLANCE).max(1);
+    replies.iter().step_by(step).filter_map(|&rank| Some((rank, scene.tag(rank, shape)?))).collect()
+}
+
+/// How many replies left the router later with so many parts in front.
+fn count_departed(scene: &Scene<'_>, router: SocketId, strip: usize, tags: &[(Rank, Tag)]) -> usize {
+    let departures = scene.front(Front::SocketDepartures, strip);
+    tags.iter().filter(|(rank, tag)| departures.earliest_after(router, tag.suffix, *rank).is_some()).count()
 }
 
 fn explains_most(fit: &Fit) -> bool {

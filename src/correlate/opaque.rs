@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// Nothing but content joins the two.
-pub(super) const SAME_CONTENT: f64 = 0.95;
+pub(super) const SAME_CONTENT: f64 = 0.99;
 
 /// A content that is seen more often says nothing of who passed it on; a broker may ask a few at once.
 const MOST_COPIES: usize = 4;
@@ -31,51 +31,65 @@ const LEAST_OCTETS: u64 = 8;
 pub(super) struct Opaque {
     /// A message that entered a broker, and one that it sent because of it.
     pub(super) pairs: Vec<(Rank, Rank)>,
-    /// Sockets at which these brokers are asked.
-    asked: FxHashSet<SocketId>,
-    /// Hosts on which a socket that others connect to asks them, and nobody knows on whose behalf.
-    suspects: FxHashSet<Endpoint>,
+    /// Sockets at which these brokers are asked, each with those by which they ask.
+    asked: FxHashMap<SocketId, Vec<SocketId>>,
+    /// What a socket asked of which nobody knows on whose behalf, in order.
+    unexplained: FxHashMap<SocketId, Vec<Rank>>,
+    /// For each host: the same, by sockets there that others connect to.
+    suspects: FxHashMap<Endpoint, Vec<Rank>>,
 }
 
 impl Opaque {
-    /// Whether a socket may have asked others before it answered.
-    pub(super) fn may_ask(&self, scene: &Scene<'_>, conn: u32) -> bool {
-        let connection = scene.sockets.connection(conn);
+    /// Whether what is asked at a socket is asked elsewhere, in the name of its node.
+    pub(super) fn is_asked(&self, socket: SocketId) -> bool {
+        self.asked.contains_key(&socket)
+    }
+
+    /// Whether a socket may have asked others before it answered: a broker asked somebody meanwhile, nobody knows for whom.
+    pub(super) fn may_have_asked(&self, scene: &Scene<'_>, request: Rank, reply: Rank) -> bool {
+        let connection = scene.connection(request);
         let socket = connection.sockets.s2c;
-        let is_router = scene.sockets.socket(socket).socket_type == Some(SocketType::ROUTER);
-        self.asked.contains(&socket) || (is_router && self.suspects.contains(&host(connection.server)))
+        let is_meanwhile = |asked: &Vec<Rank>| {
+            asked.get(asked.partition_point(|&rank| rank < request)).is_some_and(|&next| next < reply)
+        };
+        let is_router = || scene.sockets.socket_type(socket) == Some(SocketType::ROUTER);
+        match self.asked.get(&socket) {
+            Some(asking) => asking.iter().filter_map(|socket| self.unexplained.get(socket)).any(is_meanwhile),
+            None => self.suspects.get(&host(connection.server)).is_some_and(|asked| is_router() && is_meanwhile(asked)),
+        }
     }
 
     /// Looks at messages that no node explains.
     pub(super) fn find(scene: &Scene<'_>, nodes: &Nodes, is_linked: impl Fn(Rank) -> bool) -> Self {
         let mut found = Self::default();
-        let mut alike: FxHashMap<(bool, u64), Vec<Rank>> = FxHashMap::default();
-        let mut asks_unexplained = false;
-        for (rank, record) in scene.window.records().iter().enumerate() {
-            let rank = rank as Rank;
+        // Sorted and not hashed: peers choose contents.
+        let mut contents: Vec<(bool, u64, Rank)> = Vec::new();
+        for rank in (0..scene.window.len() as Rank).filter(|&rank| !is_linked(rank)) {
             let is_request = scene.is_request[rank as usize];
-            let Some(part) = scene.parts(rank).last().filter(|_| !is_linked(rank)) else { continue };
+            let Some(part) = scene.parts(rank).last() else { continue };
             if part.length >= LEAST_OCTETS {
-                alike.entry((is_request, part.suffix)).or_default().push(rank);
+                contents.push((is_request, part.suffix, rank));
             }
-            let connection = scene.connection(rank);
-            if is_request
-                && connection.sockets.s2c == scene.sockets.sender(record)
-                && nodes.backend(scene.sockets.sender(record)).is_none()
-            {
-                asks_unexplained = true;
-                found.suspects.insert(host(connection.server));
+            let asking = scene.asking(rank);
+            if is_request && nodes.backend(asking).is_none() {
+                let connection = scene.connection(rank);
+                if connection.sockets.s2c == asking {
+                    found.suspects.entry(host(connection.server)).or_default().push(rank);
+                }
             }
         }
-        if !asks_unexplained && alike.values().all(|ranks| ranks.len() < 2) {
+        contents.sort_unstable();
+        let same = contents.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1));
+        let several = same.filter(|same| (2..=MOST_COPIES).contains(&same.len()));
+        let mut alike: Vec<(bool, Vec<Rank>)> =
+            several.map(|same| (same[0].0, same.iter().map(|(.., rank)| *rank).collect())).collect();
+        if alike.is_empty() {
             return found;
         }
-        let mut alike: Vec<_> =
-            alike.into_iter().filter(|(_, ranks)| (2..=MOST_COPIES).contains(&ranks.len())).collect();
         alike.sort_unstable_by(|a, b| a.1.cmp(&b.1));
         let answers = Answers::new(scene);
         let mut by_sockets: BTreeMap<(SocketId, SocketId), Vec<(Rank, Rank)>> = BTreeMap::new();
-        for ((is_request, _), ranks) in &alike {
+        for (is_request, ranks) in &alike {
             for (cause, effect) in chain(*is_request, ranks) {
                 let (entered, left) = (scene.window.record(cause), scene.window.record(effect));
                 let (asked, asking) = if *is_request {
@@ -89,14 +103,37 @@ impl Opaque {
                 }
             }
         }
-        for ((asked, _), pairs) in by_sockets {
+        for ((asked, asking), pairs) in by_sockets {
             if pairs.iter().filter(|(cause, _)| scene.is_request[*cause as usize]).count() >= LEAST_CONTENTS {
-                found.asked.insert(asked);
+                found.asked.entry(asked).or_default().push(asking);
                 found.pairs.extend(pairs);
             }
         }
         found.pairs.sort_unstable();
+        found.explain(scene, &is_linked);
         found
+    }
+
+    /// What was joined is explained, the rest of what these brokers asked is not.
+    fn explain(&mut self, scene: &Scene<'_>, is_linked: impl Fn(Rank) -> bool) {
+        let explained: FxHashSet<Rank> = self.pairs.iter().map(|&(_, effect)| effect).collect();
+        for asked in self.suspects.values_mut() {
+            asked.retain(|rank| !explained.contains(rank));
+        }
+        let asking: FxHashSet<SocketId> = self.asked.values().flatten().copied().collect();
+        if asking.is_empty() {
+            return;
+        }
+        for (rank, record) in scene.window.records().iter().enumerate() {
+            let (rank, sender) = (rank as Rank, scene.sockets.sender(record));
+            if scene.is_request[rank as usize]
+                && asking.contains(&sender)
+                && !explained.contains(&rank)
+                && !is_linked(rank)
+            {
+                self.unexplained.entry(sender).or_default().push(rank);
+            }
+        }
     }
 }
 

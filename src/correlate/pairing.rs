@@ -12,16 +12,19 @@ use crate::base::time::Duration;
 pub(super) const CERTAIN: f64 = 0.999;
 
 /// Messages of equal content waited on several connections at once: any of them may have been read first.
-const SEVERAL_QUEUES: f64 = 0.6;
+const SEVERAL_QUEUES: f64 = 0.4;
 
 /// Messages of equal content left over several connections at once: which was first is only known from the capture.
 const OVERTAKING: f64 = 0.8;
+
+/// The same, and some of them may be missing.
+const OVERTAKING_UNSEEN: f64 = 0.2;
 
 /// Right after messages that may be missing.
 const AFTER_A_GAP: f64 = 0.8;
 
 /// Captured in the wrong order, but nothing else comes into question, or something does.
-const REORDERED: f64 = 0.95;
+const REORDERED: f64 = 0.99;
 const REORDERED_AMONG_MANY: f64 = 0.8;
 
 /// Aligned, and alternatives are much, somewhat, or hardly less likely.
@@ -74,9 +77,61 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last < next));
     if causal && effects.len() <= causes.len() && rest_is_later {
         in_order(scene, alike, pairs);
+    } else if let Some(whole) = in_step(scene, alike) {
+        in_order(scene, whole, pairs);
     } else {
         aligned(scene, alike, pairs);
     }
+}
+
+/// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if they do
+/// not fit. Before the first of a connection that began before the capture there were others, so what left first may be
+/// theirs. A capture may have put some in the wrong order: there not most, or they are the effects of others.
+fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
+    let Alike { causes, effects, .. } = alike;
+    let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
+    if of(&|rank| scene.has_gaps(rank)) {
+        return None;
+    }
+    let most_skipped = usize::from(of(&|rank| scene.is_incomplete(rank)));
+    for may_be_late in [false, true] {
+        // Where the beginning is missing, some of it is likelier than a wrong order.
+        if may_be_late && most_skipped > 0 {
+            break;
+        }
+        for skipped in 0..=most_skipped {
+            let effects = effects.get(skipped..)?;
+            let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last() < Some(next));
+            let late = effects.iter().zip(causes).filter(|(effect, cause)| effect < cause);
+            let fits = if may_be_late {
+                late.clone().all(|(&effect, &cause)| is_shortly_before(scene, effect, cause))
+                    && (most_skipped == 0 || late.count() * 2 <= effects.len())
+            } else {
+                late.count() == 0
+            };
+            if fits && effects.len() <= causes.len() && rest_is_later && !effects.is_empty() {
+                return Some(Alike { effects, ..alike });
+            }
+        }
+    }
+    None
+}
+
+/// Requests and replies that came one after the other: who asks did not ask again before it was answered. The k-th answers
+/// the k-th then, whoever answers, and wherever a capture put the two. `None` if they did not, or some may be missing.
+pub(super) fn in_turns(scene: &Scene<'_>, requests: &[Rank], replies: &[Rank]) -> Option<Vec<Pair>> {
+    let Alike { causes, effects, .. } =
+        in_step(scene, Alike { causes: requests, effects: replies, effects_are_ordered: true })?;
+    let awaited =
+        causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
+    let pair =
+        |(&cause, &effect): (&Rank, &Rank)| Pair { cause, effect, confidence: confidence_in_step(cause, effect) };
+    awaited.then(|| causes.iter().zip(effects).map(pair).collect())
+}
+
+/// Of a pair where nothing is missing.
+fn confidence_in_step(cause: Rank, effect: Rank) -> f64 {
+    if cause < effect { CERTAIN } else { REORDERED }
 }
 
 /// The k-th with the k-th.
@@ -85,10 +140,24 @@ fn in_order(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     pairs.extend(alike.causes.iter().zip(alike.effects).map(|(&cause, &effect)| Pair {
         cause,
         effect,
-        confidence: CERTAIN,
+        confidence: confidence_in_step(cause, effect),
     }));
     let pairs = &mut pairs[first..];
     if pairs.len() < 2 {
+        return;
+    }
+    for next in 1..pairs.len() {
+        let (one, other) = (pairs[next - 1], pairs[next]);
+        let late = |pair: Pair| pair.effect < pair.cause;
+        let near = is_shortly_before(scene, one.cause.min(other.cause), one.cause.max(other.cause));
+        if (late(one) || late(other)) && near && !is_same_way(scene, alike, one, other) {
+            pairs[next - 1..=next].iter_mut().for_each(|pair| pair.doubt(REORDERED_AMONG_MANY));
+        }
+    }
+    // Who had no more than one under way at any time had none from before the capture either.
+    let one_at_a_time = pairs.windows(2).all(|two| !overlap(two[0], two[1]));
+    let begins_in_gap = |pair: &Pair| ![pair.cause, pair.effect].iter().any(|&rank| scene.has_gaps(rank));
+    if one_at_a_time && pairs.iter().all(begins_in_gap) {
         return;
     }
     for pair in pairs.iter_mut() {
@@ -113,14 +182,23 @@ impl Pair {
 
 /// Lowers the confidence of pairs, in order, that were under way at the same time by different connections: messages of
 /// one may have overtaken those of another.
-fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
+pub(super) fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
     let conn = |rank: Rank| scene.window.record(rank).conn;
+    let is_late = pairs.iter().any(|pair| pair.effect < pair.cause);
+    let overlap = |one, other| if is_late { overlap_about(scene, one, other) } else { overlap(one, other) };
     for side in 0..2 {
         if side == 1 && alike.effects_are_ordered {
             continue;
         }
         let way = |pair: &Pair| conn(if side == 0 { pair.cause } else { pair.effect });
-        let confidence = if side == 0 { SEVERAL_QUEUES } else { OVERTAKING };
+        let is_whole = |pair: &Pair| {
+            !scene.connection(pair.cause).is_incomplete() && !scene.connection(pair.effect).is_incomplete()
+        };
+        let confidence = match side {
+            0 => SEVERAL_QUEUES,
+            _ if pairs.iter().all(is_whole) => OVERTAKING,
+            _ => OVERTAKING_UNSEEN,
+        };
         // The latest pair that took another way than the one before.
         let mut other: Option<usize> = None;
         for next in 1..pairs.len() {
@@ -135,6 +213,18 @@ fn doubt_several_ways(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut [Pair]) {
             }
         }
     }
+}
+
+/// Whether two pairs came and went by the same connections, or in an order that is known.
+fn is_same_way(scene: &Scene<'_>, alike: Alike<'_>, one: Pair, other: Pair) -> bool {
+    let same = |one: Rank, other: Rank| scene.window.record(one).conn == scene.window.record(other).conn;
+    same(one.cause, other.cause) && (alike.effects_are_ordered || same(one.effect, other.effect))
+}
+
+/// Whether both causes may have been there before either effect, where a capture put some messages in the wrong order.
+fn overlap_about(scene: &Scene<'_>, one: Pair, other: Pair) -> bool {
+    let (cause, effect) = (one.cause.max(other.cause), one.effect.min(other.effect));
+    cause < effect || is_shortly_before(scene, effect, cause)
 }
 
 /// Whether both causes were there before either effect. While the node owes nothing, nothing can be mistaken for what
@@ -171,7 +261,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
             let latest = before.checked_sub(1).filter(|latest| *latest >= near.end.max(next));
             for at in near.chain(latest) {
                 let passed_over = (at - next).min(REACH) as f64;
-                let cost = alignment.cost + passed_over * ALONE + cost(scene, causes[at], effect);
+                let cost = alignment.cost + passed_over * ALONE + delay_cost(scene, causes[at], effect);
                 reached.push(Alignment { cost, next: at as u32 + 1, from, is_paired: true });
             }
         }
@@ -191,7 +281,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
         at = usize::from(alignment.from);
     }
     let first = pairs.len();
-    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.connection(rank).has_gaps());
+    let is_whole = [causes, effects].concat().iter().all(|&rank| !scene.has_gaps(rank));
     let mut is_free = vec![true; causes.len()];
     for cause in chosen.iter().flatten() {
         is_free[*cause] = false;
@@ -211,7 +301,7 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 }
 
 /// How likely a delay is: equal factors cost the same.
-fn cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+pub(super) fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
     (scene.delay(cause, effect).0.max(0) as f64 / 20e3).ln_1p()
 }
 
@@ -225,13 +315,13 @@ fn confidence_of(
     cause: usize,
 ) -> f64 {
     let Alike { causes, effects, .. } = alike;
-    let now = cost(scene, causes[cause], effects[number]);
+    let now = delay_cost(scene, causes[cause], effects[number]);
     let neighbours = [cause.checked_sub(1), Some(cause + 1)].into_iter().flatten();
     let free_causes = neighbours.filter(|&other| is_free.get(other) == Some(&true) && causes[other] < effects[number]);
-    let other_causes = free_causes.map(|other| cost(scene, causes[other], effects[number]));
+    let other_causes = free_causes.map(|other| delay_cost(scene, causes[other], effects[number]));
     let neighbours = [number.checked_sub(1), Some(number + 1)].into_iter().flatten();
     let free_effects = neighbours.filter(|&other| chosen.get(other) == Some(&None) && causes[cause] < effects[other]);
-    let other_effects = free_effects.map(|other| cost(scene, causes[cause], effects[other]));
+    let other_effects = free_effects.map(|other| delay_cost(scene, causes[cause], effects[other]));
     let margin = other_causes.chain(other_effects).map(|other| other - now).fold(f64::INFINITY, f64::min);
     let by_margin =
         ALIGNED.iter().find(|(least, _)| margin >= *least).map_or(ALIGNED[2].1, |(_, confidence)| *confidence);

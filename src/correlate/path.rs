@@ -33,6 +33,22 @@ impl Evidence {
     }
 }
 
+/// What a hop was joined to, and what else it could have been.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Alternatives {
+    /// The key of the message that it was joined to: the hop before, but where there are several ways or replies.
+    pub cause: u64,
+    /// Other messages that had come in where this one was passed on, or on the connection where it was answered, and had
+    /// neither been passed on nor answered.
+    pub waiting: usize,
+    /// Those of them that have the same name and content, or when it is answered the same envelope.
+    pub alike: usize,
+    /// From the hop before to the nearest of these; negative if that came in earlier.
+    pub nearest: Option<Duration>,
+    /// Connections whose names the ROUTER assigned, as far as the capture has messages of them.
+    pub anonymous: usize,
+}
+
 /// One message on one connection, as part of a path.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hop {
@@ -58,6 +74,8 @@ pub struct Hop {
     pub confidence: f64,
     /// Where it was not joined to the hop before it in its list: the place of the hop that it was joined to.
     pub after: Option<usize>,
+    /// What else there was, if it was asked for.
+    pub alternatives: Option<Alternatives>,
 }
 
 /// What messages are part of.

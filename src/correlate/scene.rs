@@ -1,12 +1,15 @@
 //! One window of messages, looked up by socket and connection.
 
+use super::connection::Connection;
 use super::directions;
-use super::index::SuffixIndex;
-use super::sockets::{Connection, Frontend, SocketId, Sockets};
+use super::index::{Lists, SuffixIndex};
+use super::losses::Losses;
+use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
+use crate::base::direction::Direction;
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
@@ -24,27 +27,46 @@ pub struct Scene<'a> {
     pub place: Vec<u32>,
     /// For each message: how often messages may be missing on its connection up to it.
     pub gaps: Vec<Gaps>,
+    /// Where messages are missing.
+    pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
     front_messages: Vec<Rank>,
-    fronts: [OnceCell<Front>; STRIPS],
+    fronts: [[OnceCell<SuffixIndex>; FRONTS]; STRIPS],
     /// What each socket that can be the back end of a node sent and received.
     pub backends: BTreeMap<SocketId, Traffic>,
     /// The sockets that can be the front end of a node, with those of their connections that carry requests.
     pub routers: BTreeMap<Frontend, Vec<u32>>,
-    handshakes: OnceCell<FxHashMap<Frontend, Handshakes>>,
+    /// The connections that have messages in this window.
+    lines: Vec<Line>,
+    /// For each message: its connection among these.
+    line: Vec<u32>,
+    by_line: Lists<Rank>,
+    /// For each message: its content, or 0 if it has no parts. What is looked up most, in little memory.
+    contents: Vec<u64>,
 }
 
-/// The anonymous connections of a ROUTER in one of its eras.
-#[derive(Debug, Default)]
-pub struct Handshakes {
-    /// Them, in the order of their handshakes.
-    pub order: Vec<u32>,
-    /// Where each stands in it.
-    pub place: FxHashMap<u32, u32>,
+/// A connection of a window. What is needed of it for each of its messages, in little memory.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    conn: u32,
+    /// The way of requests.
+    requests: Direction,
+    asking: SocketId,
+    asked: SocketId,
+    /// The socket that asks among those that can be back ends.
+    backend: Option<u32>,
+    /// The socket that is asked among those that can be front ends.
+    router: Option<u32>,
+    has_requests: bool,
+    is_incomplete: bool,
+    has_gaps: bool,
 }
 
 /// Parts that a broker may take off the front of what arrives before it passes the rest on, and one.
 pub const STRIPS: usize = 7;
+
+/// So deep in an envelope a delimiter follows the identity: without, any word could be taken for one.
+const DELIMITED: usize = 2;
 
 /// Gaps on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,18 +79,21 @@ pub struct Gaps {
     pub ahead: bool,
 }
 
-/// Messages at front ends, by their content from a certain part on.
-#[derive(Debug)]
-pub struct Front {
+/// Messages at front ends, to be looked up by their content from a certain part on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
     /// Requests by the connection that they arrived on.
-    pub arrivals: SuffixIndex,
+    Arrivals,
     /// Requests by the socket that they arrived at.
-    pub socket_arrivals: SuffixIndex,
+    SocketArrivals,
     /// Replies by the connection that they left on.
-    pub departures: SuffixIndex,
+    Departures,
     /// Replies by the socket that they left from.
-    pub socket_departures: SuffixIndex,
+    SocketDepartures,
 }
+
+/// How many of these there are.
+const FRONTS: usize = 4;
 
 /// What passed through one socket.
 #[derive(Debug, Default)]
@@ -82,103 +107,150 @@ pub struct Traffic {
 impl<'a> Scene<'a> {
     /// Looks over a sorted window.
     pub fn new(window: &'a Window, sockets: &'a mut Sockets) -> Self {
+        sockets.begin_window();
+        let mut conns = Vec::new();
+        let mut is_certain = Vec::new();
+        let mut line = Vec::with_capacity(window.len());
         for (rank, record) in window.records().iter().enumerate() {
-            sockets.consider(record, is_addressed(window.parts(rank as Rank)));
+            let number = sockets.number(record.conn, conns.len() as u32);
+            if number as usize == conns.len() {
+                conns.push(record.conn);
+                is_certain.push(sockets.is_direction_certain(record.conn));
+            }
+            if !is_certain[number as usize] {
+                sockets.consider(record, is_addressed(window.parts(rank as Rank)));
+            }
+            line.push(number);
         }
-        directions::hear(window, sockets);
-        for record in window.records() {
-            sockets.settle_direction(record.conn);
+        if conns.iter().any(|&conn| sockets.is_direction_open(conn)) {
+            directions::hear(window, sockets);
+            for &conn in &conns {
+                sockets.settle_direction(conn);
+            }
         }
         let sockets = &*sockets;
-        let is_request: Vec<bool> = window.records().iter().map(|record| sockets.is_request(record)).collect();
-        let mut backends: BTreeMap<SocketId, Traffic> = BTreeMap::new();
+        let mut numbers = Numbers::default();
+        let mut lines: Vec<Line> = conns.iter().map(|&conn| Line::new(sockets, conn, &mut numbers)).collect();
+        let is_request: Vec<bool> = std::iter::zip(window.records(), &line)
+            .map(|(record, &line)| lines[line as usize].requests == record.direction)
+            .collect();
         let mut routers: BTreeMap<Frontend, Vec<u32>> = BTreeMap::new();
         let mut place = vec![0; window.len()];
-        let mut counts: FxHashMap<(SocketId, bool), u32> = FxHashMap::default();
-        let mut next_place = |socket, request| {
-            let count = counts.entry((socket, request)).or_default();
-            *count += 1;
-            *count - 1
-        };
-        let mut seen = FxHashSet::default();
+        let mut traffic: Vec<Traffic> = (0..numbers.backends.len()).map(|_| Traffic::default()).collect();
+        let mut places: Vec<[u32; 2]> = vec![[0; 2]; numbers.routers.len()];
         let mut front_messages = Vec::new();
-        for (rank, record) in window.records().iter().enumerate() {
-            let rank = rank as Rank;
-            let (sender, receiver) = (sockets.sender(record), sockets.receiver(record));
-            if is_request[rank as usize] {
-                if can_be(sockets, sender, &[SocketType::DEALER, SocketType::ROUTER]) {
-                    backends.entry(sender).or_default().requests.push(rank);
-                }
-                if can_be(sockets, receiver, &[SocketType::ROUTER]) {
-                    front_messages.push(rank);
-                    place[rank as usize] = next_place(receiver, true);
-                    if seen.insert(record.conn) {
-                        let opened = sockets.connection(record.conn).opened;
-                        routers.entry(sockets.frontend(receiver, opened)).or_default().push(record.conn);
-                    }
-                }
-            } else {
-                if can_be(sockets, receiver, &[SocketType::DEALER, SocketType::ROUTER]) {
-                    backends.entry(receiver).or_default().replies.push(rank);
-                }
-                if can_be(sockets, sender, &[SocketType::ROUTER]) {
-                    front_messages.push(rank);
-                    place[rank as usize] = next_place(sender, false);
+        for (rank, &number) in line.iter().enumerate() {
+            let request = is_request[rank];
+            let line = &mut lines[number as usize];
+            if let Some(backend) = line.backend {
+                let Traffic { requests, replies } = &mut traffic[backend as usize];
+                if request { requests } else { replies }.push(rank as Rank);
+            }
+            if let Some(router) = line.router {
+                front_messages.push(rank as Rank);
+                let next = &mut places[router as usize][usize::from(request)];
+                place[rank] = *next;
+                *next += 1;
+                if request && !std::mem::replace(&mut line.has_requests, true) {
+                    let opened = sockets.connection(line.conn).opened;
+                    routers.entry(sockets.frontend(line.asked, opened)).or_default().push(line.conn);
                 }
             }
         }
-        let gaps = gaps(window, sockets, &is_request);
-        let fronts = std::array::from_fn(|_| OnceCell::new());
+        let mut backends: Vec<(SocketId, Traffic)> = numbers
+            .backends
+            .into_iter()
+            .map(|(socket, at)| (socket, std::mem::take(&mut traffic[at as usize])))
+            .collect();
+        backends.sort_unstable_by_key(|(socket, _)| *socket);
+        let backends = backends.into_iter().collect();
+        let by_line = Lists::new(lines.len(), line.iter().zip(0..).map(|(&line, rank)| (line, rank)));
+        let contents =
+            (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
+        let gaps = gaps(window, sockets, &is_request, &conns);
+        let has_gaps = lines.iter().any(|line| line.has_gaps);
+        let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
+        let fronts = std::array::from_fn(|_| std::array::from_fn(|_| OnceCell::new()));
         Self {
             window,
             sockets,
             is_request,
             place,
             gaps,
+            losses,
             front_messages,
             fronts,
             backends,
             routers,
-            handshakes: OnceCell::new(),
+            lines,
+            line,
+            by_line,
+            contents,
         }
     }
 
     /// What arrived at, and left from, sockets that can be front ends, looked up by its content without the first `strip`
     /// parts.
-    pub fn front(&self, strip: usize) -> &Front {
-        self.fronts[strip].get_or_init(|| {
-            let (mut arrivals, mut socket_arrivals) = (Vec::new(), Vec::new());
-            let (mut departures, mut socket_departures) = (Vec::new(), Vec::new());
-            for &rank in &self.front_messages {
-                let Some(part) = self.parts(rank).get(strip) else { continue };
-                let record = self.window.record(rank);
-                if self.is_request[rank as usize] {
-                    arrivals.push((record.conn, part.suffix, rank));
-                    socket_arrivals.push((self.sockets.receiver(record), part.suffix, rank));
-                } else {
-                    departures.push((record.conn, part.suffix, rank));
-                    socket_departures.push((self.sockets.sender(record), part.suffix, rank));
-                }
-            }
-            Front {
-                arrivals: SuffixIndex::new(arrivals),
-                socket_arrivals: SuffixIndex::new(socket_arrivals),
-                departures: SuffixIndex::new(departures),
-                socket_departures: SuffixIndex::new(socket_departures),
-            }
+    pub fn front(&self, front: Front, strip: usize) -> &SuffixIndex {
+        self.fronts[strip][front as usize].get_or_init(|| {
+            let of_requests = matches!(front, Front::Arrivals | Front::SocketArrivals);
+            let by_conn = matches!(front, Front::Arrivals | Front::Departures);
+            let ranks = self.front_messages.iter().filter(|&&rank| self.is_request[rank as usize] == of_requests);
+            let entry = |&rank: &Rank| {
+                let owner = if by_conn { self.conn_of(self.line(rank)) } else { self.asked(rank) };
+                Some((owner, self.content(rank, strip)?, rank))
+            };
+            SuffixIndex::new(ranks.filter_map(entry).collect())
         })
     }
 
-    /// The anonymous connections of a ROUTER that has messages in this window; `None` if there are none. Those of all eras
-    /// are put in order at once: a ROUTER has as many eras as connections where clients come one after the other.
-    pub fn handshakes(&self, frontend: Frontend) -> Option<&Handshakes> {
-        self.handshakes.get_or_init(|| handshakes(self.sockets, &self.routers)).get(&frontend)
+    /// The messages of a connection, in order.
+    pub fn messages_of(&self, conn: u32) -> &[Rank] {
+        self.sockets.number_of(conn).map_or(&[], |line| self.by_line.get(line))
+    }
+
+    /// The connection of a message, as a number below [`Scene::lines`].
+    pub fn line(&self, rank: Rank) -> u32 {
+        self.line[rank as usize]
+    }
+
+    /// How many connections have messages.
+    pub fn lines(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// The number of a line's connection.
+    pub fn conn_of(&self, line: u32) -> u32 {
+        self.lines[line as usize].conn
+    }
+
+    /// Whether messages are missing between those that were seen of a message's connection.
+    pub fn has_gaps(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].has_gaps
+    }
+
+    /// Whether messages of a message's connection may be missing, so that order proves little.
+    pub fn is_incomplete(&self, rank: Rank) -> bool {
+        self.lines[self.line[rank as usize] as usize].is_incomplete
+    }
+
+    /// The socket at that end of a message's connection which asks.
+    pub fn asking(&self, rank: Rank) -> SocketId {
+        self.lines[self.line[rank as usize] as usize].asking
+    }
+
+    /// The socket at that end of a message's connection which is asked.
+    pub fn asked(&self, rank: Rank) -> SocketId {
+        self.lines[self.line[rank as usize] as usize].asked
     }
 
     /// The identity in a message's envelope and what follows it; `None` if there is none.
     pub fn tag(&self, rank: Rank, shape: Shape) -> Option<Tag> {
         let parts = self.window.parts(rank);
         let (identity, mut rest) = (parts.get(shape.depth)?, parts.get(shape.depth + 1)?);
+        if shape.depth >= DELIMITED && rest.length != 0 {
+            return None;
+        }
         if shape.drops_delimiter {
             rest = parts.get(shape.depth + 2).filter(|_| rest.length == 0)?;
         }
@@ -187,6 +259,10 @@ impl<'a> Scene<'a> {
 
     /// Content of a message without its first parts; `None` if it has no more.
     pub fn content(&self, rank: Rank, strip: usize) -> Option<u64> {
+        if strip == 0 {
+            let content = self.contents[rank as usize];
+            return (content != 0).then_some(content);
+        }
         self.window.parts(rank).get(strip).map(|part| part.suffix)
     }
 
@@ -221,38 +297,46 @@ pub struct Shape {
     pub reply_strip: usize,
 }
 
-/// The anonymous connections of these ROUTERs, by era.
-fn handshakes(sockets: &Sockets, routers: &BTreeMap<Frontend, Vec<u32>>) -> FxHashMap<Frontend, Handshakes> {
-    let mut found: FxHashMap<Frontend, Handshakes> = FxHashMap::default();
-    let mut last = None;
-    // Ordered: the eras of one socket are next to each other.
-    for socket in routers.keys().map(|frontend| frontend.socket) {
-        if last.replace(socket) == Some(socket) {
-            continue;
-        }
-        let introduced = |conn: u32| {
-            let Connection { sockets, peers, .. } = sockets.connection(conn);
-            let peer = if sockets.s2c == socket { &peers.c2s } else { &peers.s2c };
-            peer.introduced.filter(|_| peer.identity.is_none())
+/// Numbers of the sockets of a window.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// Those that can be back ends.
+    backends: FxHashMap<SocketId, u32>,
+    /// Those that can be front ends.
+    routers: FxHashMap<SocketId, u32>,
+}
+
+impl Line {
+    fn new(sockets: &Sockets, conn: u32, numbers: &mut Numbers) -> Self {
+        let connection = sockets.connection(conn);
+        let requests = connection.requests.unwrap_or(Direction::ClientToServer);
+        let (asking, asked) = (connection.sockets[requests], connection.sockets[requests.reverse()]);
+        let number = |numbers: &mut FxHashMap<SocketId, u32>, socket, types: &[SocketType]| {
+            let next = numbers.len() as u32;
+            can_be(sockets, socket, types).then(|| *numbers.entry(socket).or_insert(next))
         };
-        let conns = &sockets.socket(socket).connections;
-        let mut order: Vec<_> = conns.iter().filter_map(|&conn| Some((introduced(conn)?, conn))).collect();
-        order.sort_by_key(|(position, conn)| (position.at, position.packet, *conn));
-        for (_, conn) in order {
-            let Handshakes { order, place } =
-                found.entry(sockets.frontend(socket, sockets.connection(conn).opened)).or_default();
-            place.insert(conn, order.len() as u32);
-            order.push(conn);
+        let backend = number(&mut numbers.backends, asking, &[SocketType::DEALER, SocketType::ROUTER]);
+        let router = number(&mut numbers.routers, asked, &[SocketType::ROUTER]);
+        Self {
+            conn,
+            requests,
+            asking,
+            asked,
+            backend,
+            router,
+            has_requests: false,
+            is_incomplete: connection.is_incomplete(),
+            has_gaps: connection.has_gaps(),
         }
     }
-    found
 }
 
 /// For each message, the gaps on its connection up to it.
-fn gaps(window: &Window, sockets: &Sockets, is_request: &[bool]) -> Vec<Gaps> {
+fn gaps(window: &Window, sockets: &Sockets, is_request: &[bool], conns: &[u32]) -> Vec<Gaps> {
     let count = window.len();
     let mut gaps = vec![Gaps::default(); count];
-    if !window.records().iter().any(|record| record.after_gap || sockets.connection(record.conn).is_incomplete()) {
+    let may_lack = |&conn: &u32| sockets.connection(conn).is_incomplete();
+    if !conns.iter().any(may_lack) && !window.records().iter().any(|record| record.after_gap) {
         return gaps;
     }
     let mut so_far: FxHashMap<u32, Gaps> = FxHashMap::default();
@@ -294,5 +378,5 @@ pub struct Tag {
 }
 
 fn can_be(sockets: &Sockets, socket: SocketId, types: &[SocketType]) -> bool {
-    sockets.socket(socket).socket_type.is_none_or(|t| types.contains(&t))
+    sockets.socket_type(socket).is_none_or(|t| types.contains(&t))
 }

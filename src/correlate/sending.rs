@@ -35,6 +35,10 @@ const MEAN_BACKWARDS_NS: f64 = 500_000.0;
 #[derive(Debug, Default)]
 pub(super) struct Sending {
     places: FxHashMap<Rank, u64>,
+    /// Those places in order. Some are left out where messages are missing.
+    taken: Vec<u64>,
+    /// Nothing is missing: else turns are counted by the octets of gaps.
+    is_sure: bool,
 }
 
 /// The messages that a DEALER sent over one of its connections.
@@ -46,35 +50,57 @@ struct Lane {
 impl Sending {
     /// Finds the order of messages that one socket sent. Empty where turns explain nothing.
     pub(super) fn find(scene: &Scene<'_>, messages: &[Rank]) -> Self {
-        let is_whole = |rank: &Rank| !scene.sockets.connection(scene.window.record(*rank).conn).has_gaps();
-        if !messages.iter().all(is_whole) {
-            return Self::default();
-        }
         let lanes = lanes(scene, messages);
         if !(2..=MOST_LANES).contains(&lanes.len()) || messages.len() < 2 * lanes.len() {
             return Self::default();
         }
-        let rounds = rounds(scene, &lanes, messages);
-        let order = |turns: &[usize], most: usize| {
+        let order = |rounds: &[i64], turns: &[usize], most: usize| {
             let mut order: Vec<(i64, Rank)> = Vec::with_capacity(messages.len().min(most));
-            for ((lane, rounds), &turn) in lanes.iter().zip(&rounds).zip(turns) {
+            for ((lane, rounds), &turn) in lanes.iter().zip(rounds).zip(turns) {
                 let place = |rank: Rank| (ordinal(scene, rank) + rounds) * lanes.len() as i64 + turn as i64;
                 order.extend(lane.messages.iter().take(most / lanes.len()).map(|&rank| (place(rank), rank)));
             }
             order.sort_unstable();
             order
         };
-        let turns = best_turns(lanes.len(), |turns| backwards(scene, &order(turns, SAMPLE)));
-        let order = order(&turns, usize::MAX);
-        if backwards(scene, &order) / messages.len() as f64 > MEAN_BACKWARDS_NS {
+        let in_turns = |rounds: &[i64]| {
+            let turns = best_turns(lanes.len(), |turns| backwards(scene, &order(rounds, turns, SAMPLE)));
+            let order = order(rounds, &turns, usize::MAX);
+            (backwards(scene, &order), order)
+        };
+        let (mut cost, mut order) = in_turns(&vec![0; lanes.len()]);
+        let rounds = rounds(scene, &lanes, messages);
+        if rounds.iter().any(|&missed| missed != 0) {
+            let (other, late) = in_turns(&rounds);
+            if other < cost {
+                (cost, order) = (other, late);
+            }
+        }
+        let mean = cost / messages.len() as f64;
+        if mean > MEAN_BACKWARDS_NS {
             return Self::default();
         }
-        Self { places: order.iter().enumerate().map(|(place, &(_, rank))| (rank, place as u64)).collect() }
+        let is_sure = !messages.iter().any(|&rank| scene.connection(rank).is_incomplete());
+        let first = order[0].0;
+        let taken: Vec<u64> = order.iter().map(|&(place, _)| (place - first) as u64).collect();
+        Self { places: order.iter().map(|&(_, rank)| rank).zip(taken.iter().copied()).collect(), taken, is_sure }
     }
 
     /// Whether the order is known.
     pub(super) fn is_known(&self) -> bool {
         !self.places.is_empty()
+    }
+
+    /// Whether nothing speaks against it.
+    pub(super) fn is_sure(&self) -> bool {
+        self.is_sure && self.is_known()
+    }
+
+    /// How many messages are missing between two.
+    pub(super) fn missing_between(&self, one: Rank, other: Rank) -> u64 {
+        let (Some(&one), Some(&other)) = (self.places.get(&one), self.places.get(&other)) else { return 0 };
+        let until = |place: u64| self.taken.partition_point(|&taken| taken < place) as u64;
+        (other.saturating_sub(one)).saturating_sub(until(other).saturating_sub(until(one)))
     }
 
     /// Where a message stands in it.
@@ -105,7 +131,7 @@ fn lanes(scene: &Scene<'_>, messages: &[Rank]) -> Vec<Lane> {
 }
 
 fn ordinal(scene: &Scene<'_>, rank: Rank) -> i64 {
-    scene.window.record(rank).ordinal as i64
+    scene.losses.number(scene.window, rank) as i64
 }
 
 /// How many rounds each lane missed because it came up later than the first: what that had sent more at times when none was
@@ -116,12 +142,22 @@ fn rounds(scene: &Scene<'_>, lanes: &[Lane], messages: &[Rank]) -> Vec<i64> {
     pauses.sort_unstable();
     pauses.truncate(PAUSES);
     pauses.extend(messages.last().map(|&last| (Reverse(PAUSE), last)));
+    // At least, and at most: some may be missing.
     let sent = |lane: &Lane, until: Rank| {
         let count = lane.messages.partition_point(|&rank| rank <= until);
-        count.checked_sub(1).map_or(ordinal(scene, lane.messages[0]), |last| ordinal(scene, lane.messages[last]) + 1)
+        let next = lane.messages.get(count).map(|&next| ordinal(scene, next));
+        let last = count.checked_sub(1).map(|last| ordinal(scene, lane.messages[last]) + 1);
+        let least = last.or(next).unwrap_or_default();
+        (least, next.unwrap_or(least))
     };
     let ahead = |lane: &Lane| {
-        let mut ahead: Vec<i64> = pauses.iter().map(|&(_, until)| sent(&lanes[0], until) - sent(lane, until)).collect();
+        let mut ahead: Vec<i64> = pauses
+            .iter()
+            .map(|&(_, until)| {
+                let ((first, first_most), (least, most)) = (sent(&lanes[0], until), sent(lane, until));
+                0.clamp(first - most, first_most - least)
+            })
+            .collect();
         ahead.sort_unstable();
         // By one they differ in every round.
         ahead.get(ahead.len() / 2).copied().filter(|ahead| ahead.abs() > 1).unwrap_or(0)

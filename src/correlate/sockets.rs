@@ -3,15 +3,27 @@
 //! A bound socket has many connections: all that were accepted on its endpoint. A connecting end is a socket of its own
 //! here, since nothing on the wire tells which connections an application's socket opened. When the server closed all
 //! connections of an endpoint before the next was opened, what listens there now is another socket.
+//!
+//! A connection that is over is released some time later, when no message under correlation is its own, so that memory is
+//! that of the connections of the moment. A socket is numbered by the connection that it was first seen on: twice its
+//! number if it accepted, one more if it connects.
 
+use super::connection::{Connection, DirectionKnown, PeerRecord};
+use super::connections::Connections;
+use super::handshakes::{Handshakes, Order};
 use super::window::Record;
-use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
+use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::{HashMap, VecDeque};
+
+mod ended;
+
+use ended::Ended;
 
 /// So many messages without one in the other direction are no requests.
 const ONE_WAY: u64 = 256;
@@ -19,6 +31,9 @@ const ONE_WAY: u64 = 256;
 /// What messages must say together of a direction to be believed, and not to be asked again.
 const SOME_VOICES: f64 = 1.0;
 const MANY_VOICES: f64 = 24.0;
+
+/// Starts of eras that are kept of a socket at least: more than it can have connections that are still needed.
+const ERAS: usize = 1 << 17;
 
 /// Number of a socket.
 pub type SocketId = u32;
@@ -32,74 +47,32 @@ pub struct Frontend {
     pub era: u32,
 }
 
-/// A connection as the correlator knows it.
-#[derive(Debug)]
-pub struct Connection {
-    /// Its client.
-    pub client: Endpoint,
-    /// Its server.
-    pub server: Endpoint,
-    /// The socket at each end; `c2s` is the client's.
-    pub sockets: PerDirection<SocketId>,
-    /// What each peer said of itself.
-    pub peers: PerDirection<PeerRecord>,
-    /// Its first packet.
-    pub opened: Timestamp,
-    /// The direction in which requests flow, once known.
-    pub requests: Option<Direction>,
-    direction_known: DirectionKnown,
-    /// What messages say of it: for client to server if positive.
-    direction_voices: f64,
-    /// Whether any message of it was joined to another: it takes part in request/reply.
-    pub joined: bool,
-    /// Messages may be missing right before the next one of a direction.
-    gap: PerDirection<bool>,
-    gaps_inside: bool,
-    begins_in_gap: bool,
-    /// Messages of each direction so far.
-    messages: PerDirection<u64>,
-}
-
-/// How it is known which way requests flow on a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum DirectionKnown {
-    /// The first message says so, as long as no better one does.
-    ByFirst,
-    /// The beginning was not captured: nothing but what messages say together tells.
-    Guessed,
-    /// For good.
-    Certain,
-}
-
-/// What a peer said of itself.
-#[derive(Debug, Default)]
-pub struct PeerRecord {
-    /// Its socket type.
-    pub socket_type: Option<SocketType>,
-    /// Hash of the identity that it announced; `None` if it announced none or an empty one.
-    pub identity: Option<u64>,
-    /// Where it introduced itself. ROUTERs number their anonymous peers in about this order.
-    pub introduced: Option<Position>,
-}
-
 /// The sockets and connections of an analysis.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sockets {
-    connections: Vec<Connection>,
-    all: Vec<Socket>,
-    bound: FxHashMap<Endpoint, Bound>,
+    connections: Connections<Connection>,
+    accepting: FxHashMap<SocketId, Socket>,
+    bound: HashMap<Endpoint, Bound>,
+    ended: Ended,
+    /// Connections that introduced themselves since handshakes were last put in order.
+    unordered: Vec<u32>,
+    /// Counts the windows that were looked at.
+    window: u32,
 }
 
-/// One socket.
+/// A socket that accepts connections.
 #[derive(Debug, Default)]
-pub struct Socket {
+struct Socket {
     /// Its connections.
-    pub connections: Vec<u32>,
+    connections: Vec<u32>,
     /// When it was first without any connection and then got one again, and so on. Its process may have been another
     /// one since, so names that a ROUTER gave do not outlive an era.
-    eras: Vec<Timestamp>,
+    eras: VecDeque<Timestamp>,
+    /// Eras whose beginnings were forgotten.
+    eras_before: u32,
     /// Its type, as any of its connections told.
-    pub socket_type: Option<SocketType>,
+    kind: Option<SocketType>,
+    handshakes: Handshakes,
 }
 
 /// What listens on an endpoint at the moment.
@@ -107,44 +80,40 @@ pub struct Socket {
 struct Bound {
     socket: SocketId,
     open: u32,
-    /// When the latest of its connections ended, and whether the server ended it.
+    /// When the latest of its connections ended.
     closed: Timestamp,
+    /// Whether the server ended all that ended since the latest was opened. One alone may look so by the order of its last
+    /// packets.
     server_closed: bool,
 }
 
-impl Connection {
-    /// Whether messages of it may be missing, so that order proves little.
-    pub fn is_incomplete(&self) -> bool {
-        self.begins_in_gap || self.gaps_inside
-    }
-
-    /// Whether messages are missing between those that were seen; before the first one they may be.
-    pub fn has_gaps(&self) -> bool {
-        self.gaps_inside
-    }
-
-    /// Whether messages may be missing after the last one of a direction.
-    pub fn ends_in_gap(&self, direction: Direction) -> bool {
-        self.gap[direction]
-    }
-}
-
 impl Sockets {
+    /// None yet.
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            connections: Connections::default(),
+            accepting: FxHashMap::default(),
+            bound: HashMap::new(),
+            ended: Ended::new(limits.ended_connections, limits.answer_time),
+            unordered: Vec::new(),
+            window: 0,
+        }
+    }
+
     /// A connection; they come in the order of their numbers, from 0.
     pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
-        debug_assert_eq!(conn as usize, self.connections.len(), "connections are numbered in order");
-        let accepting = self.accept(server, opened);
-        let connecting = self.create();
-        for socket in [connecting, accepting] {
-            self.all[socket as usize].connections.push(conn);
-        }
+        debug_assert_eq!(conn, self.connections.next(), "connections are numbered in order");
+        let accepting = self.accept(conn, server, opened);
+        self.accepting.entry(accepting).or_default().connections.push(conn);
         self.connections.push(Connection {
+            seen: (0, 0),
             client,
             server,
-            sockets: PerDirection { c2s: connecting, s2c: accepting },
+            sockets: PerDirection { c2s: 2 * conn + 1, s2c: accepting },
             peers: PerDirection::default(),
             opened,
             requests: None,
+            handshake: None,
             direction_known: DirectionKnown::ByFirst,
             direction_voices: 0.0,
             joined: false,
@@ -155,82 +124,156 @@ impl Sockets {
         });
     }
 
-    fn accept(&mut self, endpoint: Endpoint, opened: Timestamp) -> SocketId {
+    fn accept(&mut self, conn: u32, endpoint: Endpoint, opened: Timestamp) -> SocketId {
         if let Some(bound) = self.bound.get_mut(&endpoint) {
             // Connections may be told of in another order than they were opened and closed in.
             let was_alone = bound.open == 0 && opened > bound.closed;
             if !(was_alone && bound.server_closed) {
                 if was_alone {
-                    self.all[bound.socket as usize].eras.push(opened);
+                    self.accepting.entry(bound.socket).or_default().begin_era(opened);
                 }
                 bound.open += 1;
+                bound.server_closed = true;
                 return bound.socket;
             }
         }
-        let socket = self.create();
-        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: false });
+        let socket = 2 * conn;
+        self.bound.insert(endpoint, Bound { socket, open: 1, closed: Timestamp(i64::MIN), server_closed: true });
         socket
-    }
-
-    fn create(&mut self) -> SocketId {
-        self.all.push(Socket::default());
-        self.all.len() as SocketId - 1
     }
 
     /// A peer introduced itself.
     pub fn introduce(&mut self, conn: u32, direction: Direction, peer: &Peer, identity: Option<u64>) {
-        let connection = &mut self.connections[conn as usize];
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.peers[direction] =
             PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
-        let socket = connection.sockets[direction];
-        self.all[socket as usize].socket_type = peer.socket_type;
+        if direction == Direction::ServerToClient {
+            self.accepting.entry(connection.sockets.s2c).or_default().kind = peer.socket_type;
+        }
+        self.unordered.push(conn);
     }
 
-    /// A connection is over.
-    pub fn disconnect(&mut self, conn: u32, at: Timestamp, by_server: bool) {
-        let connection = &self.connections[conn as usize];
-        if let Some(bound) = self.bound.get_mut(&connection.server)
-            && bound.socket == connection.sockets.s2c
-        {
-            bound.open = bound.open.saturating_sub(1);
-            if at >= bound.closed {
-                (bound.closed, bound.server_closed) = (at, by_server);
+    /// Puts the connections that introduced themselves in the order of their handshakes.
+    fn order_handshakes(&mut self) {
+        let mut changed: FxHashMap<SocketId, FxHashSet<u32>> = FxHashMap::default();
+        for conn in std::mem::take(&mut self.unordered) {
+            let Some(connection) = self.connections.get_mut(conn) else { continue };
+            let now = connection.introduced(Direction::ClientToServer);
+            let before = std::mem::replace(&mut connection.handshake, now);
+            let Some(socket) = self.accepting.get_mut(&connection.sockets.s2c).filter(|_| before != now) else {
+                continue;
+            };
+            let era = socket.era(connection.opened);
+            let removed = changed.entry(connection.sockets.s2c).or_default();
+            if before.is_some() {
+                removed.insert(conn);
+            }
+            if let Some(now) = now {
+                socket.handshakes.add(era, now, conn);
+            }
+        }
+        for (socket, removed) in changed {
+            if let Some(Socket { handshakes, .. }) = self.accepting.get_mut(&socket) {
+                if !removed.is_empty() {
+                    handshakes.remove(&removed);
+                }
+                handshakes.settle();
             }
         }
     }
 
+    /// Whether a connection was not released.
+    pub fn is_known(&self, conn: u32) -> bool {
+        self.connections.get(conn).is_some()
+    }
+
+    /// Whether a socket has connections that were not released, or may get others.
+    pub fn is_known_socket(&self, socket: SocketId) -> bool {
+        if is_accepting(socket) { self.accepting.contains_key(&socket) } else { self.is_known(socket / 2) }
+    }
+
     /// One connection.
     pub fn connection(&self, conn: u32) -> &Connection {
-        &self.connections[conn as usize]
+        self.connections.get(conn).expect("a connection is kept for as long as there are messages of it")
+    }
+
+    fn connection_mut(&mut self, conn: u32) -> &mut Connection {
+        self.connections.get_mut(conn).expect("a connection is kept for as long as there are messages of it")
+    }
+
+    /// Begins to look at another window.
+    pub(super) fn begin_window(&mut self) {
+        self.window += 1;
+        self.order_handshakes();
+    }
+
+    /// The number that a connection has among those of this window; `next` is that of one that was not seen in it before.
+    pub(super) fn number(&mut self, conn: u32, next: u32) -> u32 {
+        let window = self.window;
+        let connection = self.connection_mut(conn);
+        if connection.seen.0 != window {
+            connection.seen = (window, next);
+        }
+        connection.seen.1
+    }
+
+    /// The number of a connection in this window; `None` if it has no message in it, or was released.
+    pub(super) fn number_of(&self, conn: u32) -> Option<u32> {
+        let (window, number) = self.connections.get(conn)?.seen;
+        (window == self.window).then_some(number)
     }
 
     /// Notes that a message of this connection was joined to another.
     pub fn set_joined(&mut self, conn: u32) {
-        self.connections[conn as usize].joined = true;
+        self.connection_mut(conn).joined = true;
     }
 
     /// Notes that messages of this direction of a connection may be missing, from here to its next one.
     pub fn set_incomplete(&mut self, conn: u32, direction: Direction) {
-        let connection = &mut self.connections[conn as usize];
+        let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.gap[direction] = true;
-        connection.gaps_inside |= connection.messages[direction] > 0;
+        // Once they have introduced themselves, what is missing is not only what was before the capture.
+        let begun = connection.peers.iter().any(|(_, peer)| peer.introduced.is_some());
+        connection.gaps_inside |= begun || connection.messages[direction] > 0;
         connection.begins_in_gap |= connection.messages[direction] == 0;
     }
 
     /// Whether messages may be missing right before this one of a direction.
     pub fn pass_gap(&mut self, conn: u32, direction: Direction) -> bool {
-        std::mem::take(&mut self.connections[conn as usize].gap[direction])
+        std::mem::take(&mut self.connection_mut(conn).gap[direction])
     }
 
-    /// One socket.
-    pub fn socket(&self, socket: SocketId) -> &Socket {
-        &self.all[socket as usize]
+    /// The type of a socket, as any of its connections told.
+    pub fn socket_type(&self, socket: SocketId) -> Option<SocketType> {
+        if is_accepting(socket) {
+            self.accepting.get(&socket)?.kind
+        } else {
+            self.connections.get(socket / 2)?.peers.c2s.socket_type
+        }
+    }
+
+    /// The connections of a socket that were not released; some that were may be among them.
+    pub fn connections_of(&self, socket: SocketId) -> impl Iterator<Item = u32> + '_ {
+        let accepted = self.accepting.get(&socket).map_or(&[][..], |socket| &socket.connections);
+        let connecting = (!is_accepting(socket)).then_some(socket / 2);
+        accepted.iter().copied().chain(connecting).filter(|&conn| self.is_known(conn))
     }
 
     /// A ROUTER as it was at a time.
     pub fn frontend(&self, socket: SocketId, at: Timestamp) -> Frontend {
-        let era = self.socket(socket).eras.partition_point(|&start| start <= at) as u32;
+        let era = self.accepting.get(&socket).map_or(0, |socket| socket.era(at));
         Frontend { socket, era }
+    }
+
+    /// The anonymous connections of a ROUTER in the order of their handshakes.
+    pub fn handshakes(&self, frontend: Frontend) -> Order<'_> {
+        if let Some(socket) = self.accepting.get(&frontend.socket) {
+            return socket.handshakes.of_era(frontend.era);
+        }
+        let conn = frontend.socket / 2;
+        let connection = self.connections.get(conn);
+        let introduced = connection.and_then(|connection| connection.introduced(Direction::ServerToClient));
+        Order::of_one(introduced.map(|_| conn))
     }
 
     /// The socket that sent a message.
@@ -247,7 +290,7 @@ impl Sockets {
     /// identity before a delimiter. REQ asks and REP is asked, CLIENT and SERVER (RFC 41) likewise, except where a REQ is the worker of a broker and asks for
     /// work; then, and where the types say nothing, the first message with an address does, else the first of all.
     pub fn consider(&mut self, record: &Record, addressed: bool) {
-        let connection = &mut self.connections[record.conn as usize];
+        let connection = self.connection_mut(record.conn);
         if connection.direction_known == DirectionKnown::Certain {
             return;
         }
@@ -271,7 +314,9 @@ impl Sockets {
         let has_rep =
             peers.iter().any(|(_, peer)| matches!(peer.socket_type, Some(SocketType::REP | SocketType::SERVER)));
         if has_rep || addressed {
-            connection.direction_known = DirectionKnown::Certain;
+            // Where messages are missing, the first that carries an address may be the reply to one that is.
+            let is_whole = has_rep || !connection.is_incomplete();
+            connection.direction_known = if is_whole { DirectionKnown::Certain } else { DirectionKnown::Guessed };
         }
         connection.requests = match (by_type, addressed) {
             (Some(direction), _) if has_rep => Some(direction),
@@ -280,19 +325,21 @@ impl Sockets {
         };
     }
 
+    /// Whether it is known for good which way requests flow on a connection.
+    pub fn is_direction_certain(&self, conn: u32) -> bool {
+        self.connection(conn).direction_known == DirectionKnown::Certain
+    }
+
     /// Whether it is still open which way requests flow on a connection whose beginning was not captured.
     pub fn is_direction_open(&self, conn: u32) -> bool {
         self.connection(conn).direction_known == DirectionKnown::Guessed
     }
 
-    /// Hears how much a message says for being a request, or if negative a reply.
-    pub fn hear(&mut self, record: &Record, voice: f64) {
-        if !self.is_direction_open(record.conn) {
-            return;
+    /// Hears how much is said for requests from client to server, or if negative the other way.
+    pub fn hear(&mut self, conn: u32, voice: f64) {
+        if self.is_direction_open(conn) {
+            self.connection_mut(conn).direction_voices += voice;
         }
-        let connection = &mut self.connections[record.conn as usize];
-        let for_client = record.direction == Direction::ClientToServer;
-        connection.direction_voices += if for_client { voice } else { -voice };
     }
 
     /// Settles what was heard.
@@ -300,7 +347,7 @@ impl Sockets {
         if !self.is_direction_open(conn) {
             return;
         }
-        let connection = &mut self.connections[conn as usize];
+        let connection = self.connection_mut(conn);
         if connection.direction_voices.abs() >= SOME_VOICES {
             let client = connection.direction_voices > 0.0;
             connection.requests = Some(if client { Direction::ClientToServer } else { Direction::ServerToClient });
@@ -318,21 +365,16 @@ impl Sockets {
     /// Counts a message. Says whether it can be a request or a reply: where no type is known, a direction that is never
     /// answered is a pipeline or a publication.
     pub fn takes_part(&mut self, conn: u32, direction: Direction) -> bool {
-        let connection = &mut self.connections[conn as usize];
+        let Some(connection) = self.connections.get_mut(conn) else { return false };
         connection.messages[direction] += 1;
         let unknown = connection.peers.iter().all(|(_, peer)| peer.socket_type.is_none());
         let one_way = connection.messages[direction] > ONE_WAY && connection.messages[direction.reverse()] == 0;
-        self.is_request_reply(conn) && !(unknown && one_way)
+        connection.is_request_reply() && !(unknown && one_way)
     }
 
     /// Whether this connection's messages can be requests and replies (RFC 28, 41), as far as types are known.
     pub fn is_request_reply(&self, conn: u32) -> bool {
-        self.connection(conn).peers.iter().all(|(_, peer)| {
-            peer.socket_type.is_none_or(|t| {
-                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
-                    || matches!(t, SocketType::CLIENT | SocketType::SERVER)
-            })
-        })
+        self.connection(conn).is_request_reply()
     }
 
     /// Whether every message of this connection is a request or a reply by its types alone.
@@ -340,4 +382,22 @@ impl Sockets {
         let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REQ | SocketType::REP));
         self.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
     }
+}
+
+impl Socket {
+    fn begin_era(&mut self, at: Timestamp) {
+        self.eras.push_back(at);
+        if self.eras.len() > ERAS {
+            self.eras.pop_front();
+            self.eras_before += 1;
+        }
+    }
+
+    fn era(&self, at: Timestamp) -> u32 {
+        self.eras_before + self.eras.partition_point(|&start| start <= at) as u32
+    }
+}
+
+fn is_accepting(socket: SocketId) -> bool {
+    socket.is_multiple_of(2)
 }

@@ -21,6 +21,7 @@ struct Stage {
     now: i64,
     packets: u64,
     ordinals: std::collections::BTreeMap<(u32, Direction), u64>,
+    offsets: std::collections::BTreeMap<(u32, Direction), u64>,
     paths: Vec<Path>,
 }
 
@@ -33,6 +34,7 @@ impl Stage {
             now: 0,
             packets: 0,
             ordinals: std::collections::BTreeMap::new(),
+            offsets: std::collections::BTreeMap::new(),
             paths: Vec::new(),
         }
     }
@@ -51,6 +53,25 @@ impl Stage {
             self.correlator.peer(conn, direction, &peer);
         }
         conn
+    }
+
+    /// As many anonymous clients of a ROUTER at once: they introduce themselves in order, the ROUTER to the last one first.
+    fn connect_at_once(&mut self, port: u16, count: u32) -> Vec<u32> {
+        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
+        let conns: Vec<u32> = (self.conns..self.conns + count).collect();
+        self.conns += count;
+        for &conn in &conns {
+            let opened = self.position().at;
+            self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
+        }
+        let mut introduce = |conn: u32, direction: Direction, socket_type: S| {
+            let introduced = Some(self.position());
+            let peer = Peer { socket_type: Some(socket_type), introduced, ..Peer::default() };
+            self.correlator.peer(conn, direction, &peer);
+        };
+        conns.iter().for_each(|&conn| introduce(conn, C2s, S::REQ));
+        conns.iter().rev().for_each(|&conn| introduce(conn, S2c, S::ROUTER));
+        conns
     }
 
     /// A connection to `port` that began before the capture.
@@ -76,8 +97,23 @@ impl Stage {
         Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.now) }
     }
 
+    /// A message that is not in the capture.
+    fn lose(&mut self, conn: u32, direction: Direction, parts: &[&[u8]]) {
+        self.position();
+        self.pass_octets(conn, direction, parts);
+        self.correlator.incomplete(conn, direction);
+    }
+
+    /// The stream offset of a message.
+    fn pass_octets(&mut self, conn: u32, direction: Direction, parts: &[&[u8]]) -> u64 {
+        let offset = self.offsets.entry((conn, direction)).or_default();
+        *offset += parts.iter().map(|part| part.len() as u64 + 2).sum::<u64>();
+        *offset - parts.iter().map(|part| part.len() as u64 + 2).sum::<u64>()
+    }
+
     fn send(&mut self, conn: u32, direction: Direction, parts: &[&[u8]]) {
         let position = self.position();
+        let offset = self.pass_octets(conn, direction, parts);
         let ordinal = self.ordinals.entry((conn, direction)).or_default();
         let mut heads = Vec::new();
         let described: Vec<Part> = parts
@@ -91,7 +127,7 @@ impl Stage {
         let message = Message {
             direction,
             ordinal: *ordinal,
-            offset: 0,
+            offset,
             start: position,
             end: position,
             available: position,
@@ -104,10 +140,10 @@ impl Stage {
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
     }
 
-    /// The client ends a connection.
-    fn close(&mut self, conn: u32) {
+    /// The client ends a connection, or the server does.
+    fn close(&mut self, conn: u32, by_server: bool) {
         let at = self.position().at;
-        self.correlator.ended(conn, at, false);
+        self.correlator.ended(conn, at, by_server);
     }
 
     fn finish(mut self) -> Vec<Path> {
@@ -326,8 +362,8 @@ fn a_restarted_proxy_numbers_its_peers_anew() {
             stage.send(client, S2c, &[b"", b"same"]);
         }
         // The peers close first, as they do when their applications end.
-        stage.close(client);
-        stage.close(worker);
+        stage.close(client, false);
+        stage.close(worker, false);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 60);
@@ -344,7 +380,7 @@ fn short_lived_clients_of_a_proxy_that_stays() {
         stage.send(worker, S2c, &[&id(number), b"", b"same"]);
         stage.send(worker, C2s, &[&id(number), b"", b"same"]);
         stage.send(client, S2c, &[b"", b"same"]);
-        stage.close(client);
+        stage.close(client, false);
     }
     let paths = stage.finish();
     assert_eq!(paths.len(), 100);
@@ -583,5 +619,207 @@ fn what_a_dealer_sent_in_a_burst_is_put_in_the_order_of_its_turns() {
     for (number, path) in paths.iter().enumerate() {
         assert_eq!(path.request[1].conn, workers[number % 3], "request {number}");
         assert_eq!(path.request[1].ordinal, number as u64 / 3, "request {number}");
+    }
+}
+
+#[test]
+fn connections_that_are_over_are_forgotten_once_nothing_of_them_is_pending() {
+    let limits = Limits { window_messages: 256, ended_connections: 32, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    let worker = stage.connect(9001, S::REP, S::DEALER, b"");
+    let stays = stage.connect(9000, S::REQ, S::ROUTER, b"");
+    let mut most = 0;
+    for number in 0..2000_u32 {
+        let comes = stage.connect(9000, S::REQ, S::ROUTER, b"");
+        let sender = stage.connect(9002, S::PUSH, S::PULL, b"");
+        for (client, name) in [(comes, number + 1), (stays, 0)] {
+            // As libzmq numbers its peers.
+            let [a, b, c, d] = (0x6b8b_4567 + name).to_be_bytes();
+            let id = &[0, a, b, c, d];
+            let body = &number.to_be_bytes();
+            stage.send(client, C2s, &[b"", body]);
+            stage.send(worker, S2c, &[id, b"", body]);
+            stage.send(worker, C2s, &[id, b"", body]);
+            stage.send(client, S2c, &[b"", body]);
+        }
+        stage.send(sender, C2s, &[b"one way"]);
+        stage.close(comes, false);
+        stage.close(sender, false);
+        most = most.max(stage.correlator.known_connections());
+    }
+    assert!(most < 400, "{most} connections were known at once");
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 4000);
+    assert!(paths.iter().all(|path| path.status == Status::Complete && path.hops().count() == 4));
+    assert!(paths.iter().all(|path| path.confidence > 0.9));
+}
+
+#[test]
+fn connections_without_requests_are_forgotten_too() {
+    let limits = Limits { ended_connections: 32, ..Limits::default() };
+    let mut stage = Stage::new(&limits);
+    for _ in 0..1000 {
+        let sender = stage.connect(9002, S::PUSH, S::PULL, b"");
+        stage.send(sender, C2s, &[b"one way"]);
+        stage.close(sender, false);
+    }
+    assert!(stage.correlator.known_connections() <= 65);
+}
+
+#[test]
+fn a_packet_with_a_time_far_ahead_harms_none_after_it() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::DEALER, S::ROUTER, b"");
+    let worker = stage.connect(5556, S::REP, S::DEALER, b"");
+    for round in 0..40 {
+        if round == 10 {
+            stage.pause(Duration::from_secs(86_400 * 365));
+        }
+        stage.send(client, C2s, &[b"", b"same"]);
+        if round == 10 {
+            stage.pause(Duration::from_secs(-86_400 * 365));
+        }
+        stage.send(worker, S2c, &[&id(1), b"", b"same"]);
+        stage.send(worker, C2s, &[&id(1), b"", b"same"]);
+        stage.send(client, S2c, &[b"", b"same"]);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 40);
+    for path in &paths {
+        let ordinals: Vec<u64> = path.hops().map(|hop| hop.ordinal).collect();
+        assert_eq!(ordinals, [path.number; 4]);
+        assert!(path.latency.is_some_and(|latency| latency < Duration::from_millis(1)), "{:?}", path.latency);
+    }
+}
+
+/// A request of nothing in particular passes a proxy and is answered, without any pause.
+fn pass(stage: &mut Stage, client: u32, worker: u32, identity: &[u8]) {
+    stage.send(client, C2s, &[b"", b"x"]);
+    stage.send(worker, S2c, &[identity, b"", b"x"]);
+    stage.send(worker, C2s, &[identity, b"", b"x"]);
+    stage.send(client, S2c, &[b"", b"x"]);
+}
+
+#[test]
+fn a_router_numbers_those_that_came_at_once_in_the_order_in_which_it_answered_them() {
+    let mut stage = Stage::new(&Limits::default());
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    for number in 0..4 {
+        let client = stage.connect(5000, S::REQ, S::ROUTER, b"");
+        pass(&mut stage, client, worker, &id(number));
+        stage.pause(Duration::from_micros(5000));
+    }
+    // Nothing but the numbers tells which of these is which: the ROUTER answered the second client first.
+    let [first, second] = stage.connect_at_once(5000, 2)[..] else { panic!("there are two") };
+    for client in [first, second] {
+        stage.send(client, C2s, &[b"", b"x"]);
+    }
+    for direction in [S2c, C2s] {
+        for number in [4, 5] {
+            stage.send(worker, direction, &[&id(number), b"", b"x"]);
+        }
+    }
+    for client in [first, second] {
+        stage.send(client, S2c, &[b"", b"x"]);
+    }
+    let paths = stage.finish();
+    let names = paths.iter().filter_map(|path| Some((path.request[0].conn, path.request.get(1)?.identity.clone()?)));
+    let names: Vec<_> = names.filter(|(conn, _)| [first, second].contains(conn)).collect();
+    assert_eq!(names, [(first, id(5).into()), (second, id(4).into())]);
+}
+
+#[test]
+fn one_connection_that_seems_to_be_ended_by_the_server_is_no_new_server() {
+    let mut stage = Stage::new(&Limits::default());
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    let clients = [b"a", b"b"].map(|name| stage.connect(5000, S::REQ, S::ROUTER, name));
+    for (client, name) in clients.into_iter().zip([b"a", b"b"]) {
+        for _ in 0..20 {
+            pass(&mut stage, client, worker, name);
+        }
+    }
+    // The last packets of the second are captured in the wrong order.
+    stage.close(clients[0], false);
+    stage.close(clients[1], true);
+    let again = stage.connect(5000, S::REQ, S::ROUTER, b"a");
+    pass(&mut stage, again, worker, b"a");
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 41);
+    assert_eq!(route(&paths[40]), (vec![again, worker], vec![worker, again]));
+}
+
+/// Requests of two clients, ten under way at any time, that one worker answers in the order in which they came but for
+/// `swapped`; what is `lost` of the worker's connection is not in the capture.
+fn pipelined(worker: S, swapped: Option<usize>, lost: &[(Direction, usize)]) -> Vec<Path> {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [b"a", b"b"].map(|name| stage.connect(5000, S::DEALER, S::ROUTER, name));
+    let worker = stage.connect(5001, worker, S::DEALER, b"");
+    // The one asks more often than the other, so that what is lost shifts who asked.
+    let name = |number: usize| if number % 7 < 4 { (clients[0], b"a") } else { (clients[1], b"b") };
+    let mut order: Vec<usize> = (0..60).collect();
+    if let Some(number) = swapped {
+        order.swap(number, number + 1);
+    }
+    for step in 0..70 {
+        if step < 60 {
+            let (client, name) = name(step);
+            stage.send(client, C2s, &[b"", b"same body"]);
+            let parts: [&[u8]; 3] = [name, b"", b"same body"];
+            let is_lost = lost.contains(&(S2c, step));
+            if is_lost {
+                stage.lose(worker, S2c, &parts)
+            } else {
+                stage.send(worker, S2c, &parts)
+            };
+        }
+        if step >= 10 {
+            let number = order[step - 10];
+            let (client, name) = name(number);
+            let parts: [&[u8]; 3] = [name, b"", b"same body"];
+            let is_lost = lost.contains(&(C2s, number));
+            if is_lost {
+                stage.lose(worker, C2s, &parts)
+            } else {
+                stage.send(worker, C2s, &parts)
+            };
+            stage.send(client, S2c, &[b"", b"same body"]);
+        }
+    }
+    stage.finish()
+}
+
+/// Places in the path of the turn at the worker: its request hop's and its reply hop's key, and its confidence.
+fn turn(path: &Path) -> Option<(u64, u64, f64)> {
+    let (request, reply) = (path.request.get(1)?, path.reply.first()?);
+    (request.conn == reply.conn).then_some((request.key, reply.key, reply.confidence))
+}
+
+#[test]
+fn a_worker_that_kept_the_order_of_all_is_believed_to_keep_it() {
+    let turns = |swapped| pipelined(S::DEALER, swapped, &[]).iter().filter_map(turn).collect::<Vec<_>>();
+    let kept = turns(None);
+    assert_eq!(kept.len(), 60);
+    assert!(kept.iter().all(|(.., confidence)| *confidence >= 0.9), "{kept:?}");
+    // 31 is of the one and 32 of the other.
+    assert!(turns(Some(31)).iter().any(|(.., confidence)| *confidence < 0.9), "it did not keep it once");
+}
+
+#[test]
+fn what_a_rep_was_asked_and_did_not_seem_to_answer_shifts_nothing() {
+    let whole: std::collections::BTreeMap<u64, usize> = pipelined(S::REP, None, &[])
+        .iter()
+        .enumerate()
+        .flat_map(|(number, path)| path.hops().map(move |hop| (hop.key, number)).collect::<Vec<_>>())
+        .collect();
+    // Keys are numbers of packets, and the same ones pass whether they are captured or not.
+    for lost in [&[(S2c, 20)][..], &[(C2s, 20)], &[(S2c, 20), (C2s, 30)], &[(C2s, 20), (S2c, 30), (S2c, 31), (C2s, 45)]]
+    {
+        let turns: Vec<_> = pipelined(S::REP, None, lost).iter().filter_map(turn).collect();
+        assert!(turns.len() + 2 * lost.len() >= 60, "{lost:?}: {} turns", turns.len());
+        for (request, reply, confidence) in turns {
+            let right = whole[&request] == whole[&reply];
+            assert!(right || confidence < 0.9, "{lost:?}: {request} was answered by {reply}, {confidence}");
+            assert!(right, "{lost:?}: {request} was answered by {reply}");
+        }
     }
 }

@@ -1,17 +1,19 @@
 //! The messages under correlation: small records, in causal order as far as the capture shows it.
 
+use super::clock::Clock;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
 use crate::zmtp::event::Message;
-use rustc_hash::FxHashMap;
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// The longest identity (RFC 28: 1 to 255 octets).
 const LONGEST_IDENTITY: u64 = 255;
 
 /// First octets of the parts of a message that are kept to compare it with others, shared out evenly.
-const COMPARED_OCTETS: usize = 384;
+const COMPARED_OCTETS: usize = 640;
 
 /// One message.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ pub struct Record {
     pub direction: Direction,
     /// Number in its direction of its connection.
     pub ordinal: u64,
+    /// Stream offset of its first octet.
+    pub offset: u64,
     /// Where its last octet was found.
     pub position: Position,
     /// When the receiver could have all of it.
@@ -36,6 +40,12 @@ pub struct Record {
     parts: Range<u32>,
     /// The first octets of its parts, in the window's list.
     head: Range<u32>,
+}
+
+impl Record {
+    fn order(&self) -> (Timestamp, PacketId, u32, Direction, u64) {
+        (self.available, self.available_packet, self.conn, self.direction, self.ordinal)
+    }
 }
 
 /// One part of a message.
@@ -66,9 +76,13 @@ pub type Rank = u32;
 pub struct Window {
     records: Vec<Record>,
     parts: Vec<PartRecord>,
-    /// Octets of the parts that can be identities, by their hash.
-    identities: FxHashMap<u64, Box<[u8]>>,
+    /// Where the octets of the parts that can be identities are, by their hash. Peers choose identities, so it must not be
+    /// known which meet in a table.
+    identities: HashMap<u64, Range<u32>, RandomState>,
+    octets: Vec<u8>,
     heads: Vec<u8>,
+    is_out_of_order: bool,
+    clock: Clock,
 }
 
 impl Window {
@@ -85,7 +99,7 @@ impl Window {
             suffix = mix(mix(suffix, hash), part.length);
             let record = PartRecord { length: part.length, hash, suffix, kept: 0 };
             if number < last && part.missing == 0 && record.can_be_identity() {
-                self.identities.entry(hash).or_insert_with(|| message.head(part).into());
+                self.identities.entry(hash).or_insert_with(|| append(&mut self.octets, message.head(part)));
             }
             self.parts.push(record);
         }
@@ -98,18 +112,28 @@ impl Window {
             room -= usize::from(record.kept);
             self.heads.extend_from_slice(&octets[..usize::from(record.kept)]);
         }
-        self.records.push(Record {
+        let record = Record {
             key,
             conn,
             direction: message.direction,
             ordinal: message.ordinal,
+            offset: message.offset,
             position: message.end,
             available: message.available.at,
             available_packet: message.available.packet,
             after_gap,
             parts: first..self.parts.len() as u32,
             head: head..self.heads.len() as u32,
-        });
+        };
+        self.is_out_of_order |= self.records.last().is_some_and(|last| last.order() > record.order());
+        self.records.push(record);
+        let number = self.records.len() - 1;
+        if let Some((wrong, at)) = self.clock.pass(number, message.available.at, message.available.packet) {
+            self.is_out_of_order = true;
+            for number in wrong {
+                self.records[number].available = at;
+            }
+        }
     }
 
     /// How many messages there are.
@@ -124,7 +148,10 @@ impl Window {
 
     /// Puts the records in the order of their capture: by time, ties by packet. Messages of one direction keep their order.
     pub fn sort(&mut self) {
-        self.records.sort_by_key(|r| (r.available, r.available_packet, r.conn, r.direction, r.ordinal));
+        self.clock.forget();
+        if std::mem::take(&mut self.is_out_of_order) {
+            self.records.sort_by_key(Record::order);
+        }
     }
 
     /// All records, in order.
@@ -143,6 +170,11 @@ impl Window {
         &self.parts[start as usize..end as usize]
     }
 
+    /// About how many octets of its stream a message is: its parts and the headers of their frames (RFC 23).
+    pub fn wire_length(&self, rank: Rank) -> u64 {
+        self.parts(rank).iter().map(|part| part.length + if part.length > 255 { 9 } else { 2 }).sum()
+    }
+
     /// The first octets of the parts of a record from a certain one on, one part after the other.
     pub fn head(&self, rank: Rank, from: usize) -> &[u8] {
         let Range { start, end } = self.record(rank).head;
@@ -152,13 +184,13 @@ impl Window {
 
     /// The octets of an identity, by its hash.
     pub fn identity(&self, hash: u64) -> Option<&[u8]> {
-        self.identities.get(&hash).map(Box::as_ref)
+        self.identities.get(&hash).map(|octets| &self.octets[octets.start as usize..octets.end as usize])
     }
 
     /// Keeps only the records for which `keep` says so, and what they need.
     pub fn retain(&mut self, keep: &[bool]) {
-        let (mut parts, mut heads) = (Vec::new(), Vec::new());
-        let mut identities = FxHashMap::default();
+        let (mut parts, mut heads, mut octets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut identities = HashMap::with_hasher(self.identities.hasher().clone());
         let mut number = 0;
         self.records.retain_mut(|record| {
             let kept = keep[number];
@@ -166,8 +198,11 @@ impl Window {
             if kept {
                 let first = parts.len() as u32;
                 for part in &self.parts[record.parts.start as usize..record.parts.end as usize] {
-                    if let Some(octets) = self.identities.remove(&part.hash) {
-                        identities.insert(part.hash, octets);
+                    if part.can_be_identity()
+                        && let Some(range) = self.identities.get(&part.hash)
+                    {
+                        let kept = &self.octets[range.start as usize..range.end as usize];
+                        identities.entry(part.hash).or_insert_with(|| append(&mut octets, kept));
                     }
                     parts.push(*part);
                 }
@@ -181,7 +216,15 @@ impl Window {
         self.parts = parts;
         self.heads = heads;
         self.identities = identities;
+        self.octets = octets;
     }
+}
+
+/// Keeps some octets with others.
+fn append(all: &mut Vec<u8>, octets: &[u8]) -> Range<u32> {
+    let first = all.len() as u32;
+    all.extend_from_slice(octets);
+    first..all.len() as u32
 }
 
 /// A hash of two hashes, order mattering.

@@ -73,7 +73,6 @@ impl Observer for AnyView {
     }
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
-        self.counts.messages += 1;
         self.view.message(connection, message, key);
     }
 
@@ -84,6 +83,7 @@ impl Observer for AnyView {
 
     fn connection(&mut self, connection: &ConnectionSummary) {
         self.counts.connections += 1;
+        self.counts.messages += connection.traffic.iter().map(|(_, traffic)| traffic.messages).sum::<u64>();
         self.view.connection(connection);
     }
 

@@ -1,33 +1,35 @@
-//! One path in words: why each hop was joined to the one before.
+//! One path in words: why each hop was joined to the one before, and to nothing else.
 
 use super::table::messages::identity;
-use crate::correlate::path::{Evidence, Hop, Path, Status};
+use crate::base::time::Duration;
+use crate::correlate::path::{Alternatives, Evidence, Hop, Path, Status};
 use std::fmt::Write;
 
 /// The path as sentences, one paragraph a hop.
 pub fn explained(path: &Path) -> Vec<String> {
     let mut paragraphs = vec![summary(path)];
-    let mut before: Option<(&Hop, bool)> = None;
-    let hops = path.request.iter().map(|hop| (hop, false)).chain(path.reply.iter().map(|hop| (hop, true)));
-    for (number, (hop, reply)) in hops.enumerate() {
+    let hops: Vec<&Hop> = path.hops().collect();
+    let is_reply = |at: usize| at >= path.request.len();
+    for (at, hop) in hops.iter().enumerate() {
         let mut text = format!(
             "{}. {} → {}, connection #{}, message {} of that direction, packet {}.",
-            number + 1,
+            at + 1,
             hop.source,
             hop.destination,
             hop.conn,
             hop.ordinal,
             hop.position.packet.number
         );
-        match before {
-            None => text.push_str(first(reply)),
-            Some((before, was_reply)) => {
-                let cause = hop.after.and_then(|after| path.request.get(after)).unwrap_or(before);
-                joined(&mut text, cause, hop, reply && !was_reply);
-            }
+        if let Some(before) = at.checked_sub(1) {
+            let known =
+                hop.alternatives.and_then(|it| hops.iter().position(|other| other.key == it.cause)).or(hop.after);
+            let cause = known.unwrap_or(before);
+            let name = if cause == before { "the message before".to_owned() } else { format!("message {}", cause + 1) };
+            joined(&mut text, &name, hops[cause], hop, is_reply(at) && !is_reply(cause));
+        } else {
+            text.push_str(first(is_reply(at)));
         }
         paragraphs.push(text);
-        before = Some((hop, reply));
     }
     paragraphs
 }
@@ -56,15 +58,13 @@ fn summary(path: &Path) -> String {
     )
 }
 
-fn joined(text: &mut String, cause: &Hop, hop: &Hop, turned: bool) {
+fn joined(text: &mut String, which: &str, cause: &Hop, hop: &Hop, turned: bool) {
     let delay = hop.position.at - cause.position.at;
     // Writing to a String cannot fail.
     let _ = if turned {
-        write!(text, " The worker turned the request round: this is its reply, {delay} later.")
-    } else if let Some(after) = hop.after {
-        write!(text, " It left the node where hop {} came in, {delay} later.", after + 1)
+        write!(text, " The worker turned {which} round: this is its reply, {delay} later.")
     } else {
-        write!(text, " It left the node where the message before came in, {delay} later.")
+        write!(text, " It left the node where {which} came in, {delay} later.")
     };
     let name = hop.identity.as_deref().or(cause.identity.as_deref()).map(identity).unwrap_or_default();
     let _ = match hop.evidence {
@@ -76,23 +76,61 @@ fn joined(text: &mut String, cause: &Hop, hop: &Hop, turned: bool) {
         ),
         Evidence::Assigned => write!(
             text,
-            " The ROUTER assigned the identity {name} itself, so it is on no handshake. Of the connections of that \
-             ROUTER, the messages of this one fit best those that carry it: by the content behind it, their number, \
-             order and delay."
+            " The ROUTER assigned the identity {name} itself, so it is on no handshake. Of {} of that ROUTER, the \
+             messages of this one fit best those that carry it: by the content behind it, their number, order and delay.",
+            anonymous(hop.alternatives)
         ),
-        Evidence::Content => write!(text, " Its parts repeat those of the message before."),
+        Evidence::Content if turned => {
+            write!(text, " It repeats octets of that request that others do not have, or had later.")
+        }
+        Evidence::Content => write!(text, " Its last part repeats that of {which}."),
         Evidence::Order if turned => write!(
             text,
-            " It repeats the request's envelope, and of the requests with that envelope on this connection it is the \
-             oldest that was not answered."
+            " It repeats the request's envelope, and of the requests with that envelope on this connection that one was \
+             the next to be answered."
         ),
         Evidence::Order => write!(text, " Sockets keep the order of messages, and it is next in that order."),
     };
-    let _ = write!(text, " Confidence {:.3}: {}.", hop.confidence, doubt(hop.confidence));
+    if let Some(alternatives) = hop.alternatives {
+        others(text, alternatives, turned);
+    }
+    let is_one_of_several = hop.alternatives.is_some_and(|alternatives| alternatives.alike > 0);
+    let _ = write!(text, " Confidence {:.3}: {}.", hop.confidence, doubt(hop.confidence, is_one_of_several));
 }
 
-fn doubt(confidence: f64) -> &'static str {
-    if confidence >= 0.99 {
+fn anonymous(alternatives: Option<Alternatives>) -> String {
+    match alternatives.map(|alternatives| alternatives.anonymous) {
+        Some(count @ 2..) => format!("{count} connections without a name of their own"),
+        _ => "the connections".to_owned(),
+    }
+}
+
+/// What else there was, and how near it came.
+fn others(text: &mut String, alternatives: Alternatives, turned: bool) {
+    let Alternatives { waiting, alike, nearest, .. } = alternatives;
+    let (what, place) = if turned { ("request", "on this connection") } else { ("message", "at that node") };
+    let _ = match waiting {
+        0 => write!(text, " Nothing else waited {place}"),
+        1 => write!(text, " 1 other {what} waited {place}"),
+        _ => write!(text, " {waiting} other {what}s waited {place}"),
+    };
+    let same = if turned { "the same envelope" } else { "the same identity and content" };
+    let _ = match (waiting, alike, nearest) {
+        (0, ..) => Ok(()),
+        (_, 0, _) => write!(text, ", none with {same}"),
+        (_, _, None) => write!(text, ", {alike} with {same}"),
+        (_, _, Some(nearest)) => {
+            let (apart, side) = if nearest.0 < 0 { (Duration(-nearest.0), "before") } else { (nearest, "after") };
+            write!(text, ", {alike} with {same}; the nearest came in {apart} {side} the right one")
+        }
+    };
+    text.push('.');
+}
+
+fn doubt(confidence: f64, is_one_of_several: bool) -> &'static str {
+    if confidence >= 0.99 && is_one_of_several {
+        "the order of messages decides, and sockets keep it"
+    } else if confidence >= 0.99 {
         "nothing else fits"
     } else if confidence >= 0.9 {
         "other messages fit clearly worse"

@@ -30,7 +30,7 @@ impl TopologyView {
 
 impl Observer for TopologyView {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn path(&mut self, path: &Path) {
@@ -90,7 +90,8 @@ impl PathPictures {
 
 impl Observer for PathPictures {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        let explained = self.settings.path.filter(|_| self.settings.format == Format::Table);
+        Interest { explained, ..Interest::PATHS }
     }
 
     fn path(&mut self, path: &Path) {

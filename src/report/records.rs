@@ -61,7 +61,12 @@ impl Records {
 
 impl Observer for Records {
     fn interest(&self) -> Interest {
-        Interest { paths: !matches!(self.kind, ViewKind::Connections | ViewKind::Frames | ViewKind::Messages) }
+        match self.kind {
+            ViewKind::Connections => Interest::NOTHING_ELSE,
+            ViewKind::Frames => Interest { frames: true, ..Interest::NOTHING_ELSE },
+            ViewKind::Messages => Interest { messages: true, ..Interest::NOTHING_ELSE },
+            _ => Interest::PATHS,
+        }
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {

@@ -38,9 +38,9 @@ pub struct Route {
     /// Connections on which requests ended.
     pub workers: FxHashSet<u32>,
     /// Latency of complete paths, nanoseconds.
-    pub latency: Histogram<u64>,
+    pub latency: Histogram<u32>,
     /// From each hop to the next, of complete paths with one reply hop a request hop; nanoseconds.
-    pub steps: Vec<Histogram<u64>>,
+    pub steps: Vec<Histogram<u32>>,
     /// The least of any path.
     pub confidence: f64,
     /// A path to show: the first complete one, else the first.
@@ -223,20 +223,20 @@ fn legs(path: &Path) -> Vec<Leg> {
     legs
 }
 
-/// Three significant digits, any range.
-fn histogram() -> Histogram<u64> {
-    let mut histogram = Histogram::new(3).expect("3 significant digits are allowed");
+/// Two significant digits, any range: some ten KiB. A third one would take ten times as much.
+fn histogram() -> Histogram<u32> {
+    let mut histogram = Histogram::new(2).expect("2 significant digits are allowed");
     histogram.auto(true);
     histogram
 }
 
 /// Adds a value. What was captured before its cause counts as 0.
-fn record(histogram: &mut Histogram<u64>, value: Duration) {
+fn record(histogram: &mut Histogram<u32>, value: Duration) {
     // It fails for values beyond its largest bucket only, and grows instead.
     let _ = histogram.record(value.0.max(0) as u64);
 }
 
 /// The value below which `share` of the recorded ones are; `None` if there are none.
-pub fn quantile(histogram: &Histogram<u64>, share: f64) -> Option<Duration> {
+pub fn quantile(histogram: &Histogram<u32>, share: f64) -> Option<Duration> {
     (!histogram.is_empty()).then(|| Duration(histogram.value_at_quantile(share) as i64))
 }

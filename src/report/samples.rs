@@ -1,7 +1,7 @@
 //! Results made by hand, for tests.
 
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
-use crate::analyze::observer::ConnectionRef;
+use crate::analyze::observer::{ConnectionRef, Ends};
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
@@ -124,6 +124,7 @@ fn hop(conn: u32, direction: Direction, client: u16, server: u16, packet: u64, a
         evidence: Evidence::Origin,
         confidence: 1.0,
         after: None,
+        alternatives: None,
     }
 }
 
@@ -169,9 +170,9 @@ pub(crate) fn stuck(number: u64, n: u16) -> Path {
 
 /// Calls `with` with a message of these parts, from a client to a server.
 pub(crate) fn with_message(parts: &[&[u8]], with: impl FnOnce(&ConnectionRef<'_>, &Message<'_>)) {
-    let flow = flow(50112, 5555);
+    let ends = Ends::from(&flow(50112, 5555));
     let (client, server) = (peer(SocketType::REQ, None), peer(SocketType::ROUTER, Some(b"")));
-    let connection = ConnectionRef { conn: 0, flow: &flow, peers: PerDirection { c2s: &client, s2c: &server } };
+    let connection = ConnectionRef { conn: 0, ends: &ends, peers: PerDirection { c2s: &client, s2c: &server } };
     let heads = parts.concat();
     let mut at = 0;
     let described: Vec<_> = parts

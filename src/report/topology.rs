@@ -123,8 +123,8 @@ pub struct Graph {
 pub struct Topology {
     /// Sockets between which sure hops passed.
     passed: FxHashSet<(Socket, Socket)>,
-    transit: BTreeMap<Endpoint, Histogram<u64>>,
-    answered: BTreeMap<Endpoint, (Direction, Histogram<u64>)>,
+    transit: BTreeMap<Endpoint, Histogram<u32>>,
+    answered: BTreeMap<Endpoint, (Direction, Histogram<u32>)>,
     connections: Vec<Ends>,
 }
 
@@ -313,7 +313,7 @@ impl Builder {
     }
 
     /// Nodes in their order.
-    fn graph(self, mut links: Vec<Link>, transit: &BTreeMap<Endpoint, Histogram<u64>>, connections: u64) -> Graph {
+    fn graph(self, mut links: Vec<Link>, transit: &BTreeMap<Endpoint, Histogram<u32>>, connections: u64) -> Graph {
         let mut order: Vec<usize> = (0..self.nodes.len()).collect();
         order.sort_by(|&a, &b| self.nodes[a].0.cmp(&self.nodes[b].0));
         let mut place = vec![0; order.len()];
@@ -373,18 +373,18 @@ fn room<V>(map: &mut BTreeMap<Endpoint, V>, key: Endpoint, new: impl FnOnce() ->
 }
 
 /// Two significant digits, any range.
-fn new_histogram() -> Histogram<u64> {
+fn new_histogram() -> Histogram<u32> {
     let mut histogram = Histogram::new(2).expect("2 significant digits are allowed");
     histogram.auto(true);
     histogram
 }
 
-fn record(histogram: &mut Histogram<u64>, value: Duration) {
+fn record(histogram: &mut Histogram<u32>, value: Duration) {
     // It fails for values beyond its largest bucket only, and grows instead.
     let _ = histogram.record(value.0.max(0) as u64);
 }
 
-fn latency(histogram: &Histogram<u64>) -> Option<Latency> {
+fn latency(histogram: &Histogram<u32>) -> Option<Latency> {
     let at = |share| Duration(histogram.value_at_quantile(share) as i64);
     (!histogram.is_empty()).then(|| Latency { count: histogram.len(), p50: at(0.5), p99: at(0.99) })
 }

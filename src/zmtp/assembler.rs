@@ -95,7 +95,15 @@ pub struct OpenMessage {
 impl OpenMessage {
     /// An octet of it was found. (A gap is found when it is given up, long after its octets were sent: it does not count.)
     fn reach(&mut self, position: Position) {
-        if self.available.is_none_or(|latest| (latest.at, latest.packet) < (position.at, position.packet)) {
+        // Within a file the order of packets tells, so that one with a wrong time does not keep all after it waiting.
+        let is_later = |latest: Position| {
+            if latest.packet.file == position.packet.file {
+                latest.packet < position.packet
+            } else {
+                (latest.at, latest.packet) < (position.at, position.packet)
+            }
+        };
+        if self.available.is_none_or(is_later) {
             self.available = Some(position);
         }
     }

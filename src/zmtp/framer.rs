@@ -425,9 +425,9 @@ impl Framer {
             return;
         }
         match &mut self.state {
-            // What is there has been looked at; frames that are under way may end behind the gap.
+            // Frames that are under way may end behind the gap.
             State::Lost(hunt) => {
-                let looked = hunt.look_now(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape));
+                let looked = hunt.look(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape));
                 if let Some(boundary) = looked {
                     self.resume(boundary, limits, on);
                     if !matches!(self.state, State::Lost(_)) {

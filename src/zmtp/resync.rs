@@ -9,17 +9,19 @@
 mod excerpt;
 mod hunt;
 mod proof;
+mod recognise;
 mod shape;
+mod weight;
 
 pub use excerpt::{Excerpt, Piece};
 pub use hunt::Hunt;
 pub use proof::is_plausible;
+pub use recognise::{Middle, recognise};
 pub use shape::Shape;
+use shape::are_alike;
 
 use super::probe::Framing;
-use super::wire::frame::FrameHeader;
-use crate::base::direction::{Direction, PerDirection};
-use proof::{FLAGS, STRUCTURE, is_empty_end, is_sealed, proofs};
+use proof::{Found, Reading, STRUCTURE, is_sealed};
 
 /// A place at which frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,86 +53,35 @@ impl Proof {
     }
 }
 
-/// What it takes more where packets give no hint: there are that many more places to be wrong about.
-const NO_HINT: u32 = 12;
-
 /// While it is not known how messages look, frames inside of a packet are believed if one of them ends where a packet does,
 /// or if there are so many octets of them: else they may be the content of one.
 const LONG_CONTENT: usize = 16 << 10;
 
+/// Packets that are shorter were not cut out of a longer write: every host takes datagrams of 576 octets (RFC 9293, section
+/// 3.7.1), of which timestamps take some.
+const SHORTEST_CUT: u64 = 524;
+
 /// So many packets that begin with a frame show that messages have changed.
 const ALIGNED: usize = 4;
 
-/// A direction that has so many octets and no frames in them speaks against ZMTP.
-const TELLING: usize = 512;
-
-/// Whether a stream whose beginning is not known is ZMTP, and with which frames. 1.0 has nothing that others do not have,
-/// so there both directions must fit. DNS over TCP looks like short frames, and is told by what they hold.
-pub fn recognise(excerpts: &PerDirection<Excerpt>) -> Option<Framing> {
-    [Framing::V3, Framing::V1].into_iter().find(|&framing| {
-        let found = PerDirection::from_fn(|direction| first_chain(framing, &excerpts[direction]));
-        let contradicted = |direction: Direction| found[direction].is_none() && excerpts[direction].len() >= TELLING;
-        let both = found.c2s.is_some() && found.s2c.is_some();
-        let total: u32 = found.iter().filter_map(|(_, chain)| chain.map(|(_, bits)| bits)).sum();
-        let is_dns = |direction: Direction| {
-            found[direction].is_none_or(|(at, _)| {
-                let excerpt = &excerpts[direction];
-                frames(framing, excerpt, at).all(|frame| frame.header.flags.0 == 0 && is_dns(excerpt.run(frame.body)))
-            })
-        };
-        total >= Proof::Strong.bits()
-            && (both || framing == Framing::V3)
-            && !Direction::BOTH.into_iter().any(contradicted)
-            && !Direction::BOTH.into_iter().all(is_dns)
-    })
-}
-
-/// The first chain of frames, if messages begin in it: where, and how much it proves.
-fn first_chain(framing: Framing, excerpt: &Excerpt) -> Option<(usize, u32)> {
-    let proofs = proofs(framing, excerpt);
-    let (at, bits) = (0..excerpt.len()).find_map(|at| is_proof(framing, excerpt, &proofs, at, Proof::Usual))?;
-    let mut begins = excerpt.is_packet(at);
-    let begins_message = |frame: Found| {
-        let body = excerpt.run(frame.body);
-        if body.starts_with(b"\x05READY") || is_sealed(framing, frame.header, body) {
-            return true;
-        }
-        let is_first = begins && !frame.header.flags.command();
-        if !frame.header.flags.command() {
-            begins = !frame.header.flags.more();
-        }
-        is_first && Shape::default().fits(&mut frames(framing, excerpt, frame.at).map(|frame| frame.header))
-    };
-    frames(framing, excerpt, at).any(begins_message).then_some((at, bits))
-}
-
-/// The index and the proof, if frames can be believed to begin there.
-fn is_proof(
-    framing: Framing,
-    excerpt: &Excerpt,
-    proofs: &[Option<u32>],
-    at: usize,
-    proof: Proof,
-) -> Option<(usize, u32)> {
-    let needed = proof.bits() + if excerpt.is_packet(at) { 0 } else { NO_HINT };
-    let bits = proofs[at].filter(|&bits| bits >= needed && !is_empty_end(framing, excerpt.run(at)))?;
-    Some((at, bits))
-}
-
 /// The first chain of frames in which a message begins. Takes time and memory in proportion to the octets.
 pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
-    let proofs = proofs(framing, excerpt);
+    let reading = Reading::new(framing, excerpt);
+    let proofs = reading.proofs(false);
     let mut pending = None;
     let mut at = 0;
     while at < excerpt.len() {
-        let Some((_, bits)) = is_proof(framing, excerpt, &proofs, at, proof) else {
+        let enough = |bits: &Option<u32>| bits.is_some_and(|bits| bits >= proof.bits());
+        let Some(next) = proofs[at..excerpt.len()].iter().position(enough) else { break };
+        at += next;
+        let Some((_, bits)) = reading.believed(&proofs, at, proof) else {
             at += 1;
             continue;
         };
-        if let Some(begin) = first_message(framing, excerpt, at, shape) {
+        if let Some(begin) = first_message(&reading, at, shape) {
             return Some(Boundary { at: begin, bits, begins_message: true });
         }
-        let last = frames(framing, excerpt, at).last()?;
+        let last = reading.frames(at).last()?;
         let open = last.end > excerpt.end().unwrap_or(0);
         pending = open.then_some(Boundary { at: last.at, bits, begins_message: false });
         // What lies between two frames of the chain is in bodies, so the next chain begins after the last frame.
@@ -140,32 +91,34 @@ pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) ->
 }
 
 /// Where in a chain of frames that begins here the first message does.
-fn first_message(framing: Framing, excerpt: &Excerpt, at: usize, shape: &Shape) -> Option<usize> {
-    if let Some(ready) = frames(framing, excerpt, at).find(|frame| excerpt.run(frame.body).starts_with(b"\x05READY")) {
+fn first_message(reading: &Reading<'_>, at: usize, shape: &Shape) -> Option<usize> {
+    let excerpt = reading.excerpt;
+    if let Some(ready) = reading.frames(at).find(|&frame| reading.body(frame).starts_with(b"\x05READY")) {
         return ready.header.flags.command().then_some(ready.at);
     }
     // Where ZMTP is carried in ZMTP, its packets do not begin with what is inside.
-    let aligned = || frames(framing, excerpt, at).skip(1).filter(|frame| excerpt.is_packet(frame.at)).count();
-    if shape.contradicts(&mut frames(framing, excerpt, at).map(|frame| frame.header)) && aligned() < ALIGNED {
+    let aligned = || reading.frames(at).skip(1).filter(|frame| excerpt.is_packet(frame.at)).count();
+    if shape.contradicts(&mut reading.headers(at)) && aligned() < ALIGNED {
         return None;
     }
-    let ends_with_packet = || frames(framing, excerpt, at).any(|frame| excerpt.is_packet_end(frame.end));
+    let ends_with_packet = || reading.frames(at).any(|frame| excerpt.is_packet_end(frame.end));
     if !shape.is_settled() && !excerpt.is_packet(at) && excerpt.len() - at < LONG_CONTENT && !ends_with_packet() {
         return None;
     }
     let mut begins = if excerpt.is_packet(at) { Begins::PacketDoes } else { Begins::No };
-    for (number, frame) in frames(framing, excerpt, at).enumerate() {
+    for (number, frame) in reading.frames(at).enumerate() {
         if frame.header.flags.command() {
             continue;
         }
-        let mut parts = frames(framing, excerpt, frame.at).map(|frame| frame.header);
+        let mut parts = reading.headers(frame.at);
         let is_first = match begins {
             Begins::No => false,
             Begins::Yes => true,
             Begins::PacketDoes if shape.packets_begin_messages() => true,
-            Begins::PacketDoes | Begins::Maybe => shape.fits(&mut parts),
+            Begins::PacketDoes => shape.fits(&mut parts) || !shape.is_settled() && is_own_write(reading, frame.at),
+            Begins::Maybe => shape.fits(&mut parts) && (shape.is_settled() || are_alike(reading.headers(frame.at))),
         };
-        if is_first || is_sealed(framing, frame.header, excerpt.run(frame.body)) {
+        if is_first || is_sealed(reading.framing, frame.header, reading.body(frame)) {
             return Some(frame.at);
         }
         // The first frame of the chain may be there by chance, and only lead to those that are real.
@@ -179,6 +132,18 @@ fn first_message(framing: Framing, excerpt: &Excerpt, at: usize, shape: &Shape) 
     None
 }
 
+/// Whether the packet that begins here is a whole message of several parts: senders write whole messages, and one that is
+/// so short was not cut.
+fn is_own_write(reading: &Reading<'_>, at: usize) -> bool {
+    let begin = reading.excerpt.offset(at);
+    let mut parts = reading.frames(at).take_while(|frame| frame.end - begin < SHORTEST_CUT);
+    let is_multipart =
+        |parts: &mut dyn Iterator<Item = Found>| parts.next().is_some_and(|first| first.header.flags.more());
+    let last = |frame: &Found| !frame.header.flags.more() || reading.excerpt.is_packet_end(frame.end);
+    is_multipart(&mut parts)
+        && parts.find(last).is_some_and(|frame| !frame.header.flags.more() && reading.excerpt.is_packet_end(frame.end))
+}
+
 /// Whether a message begins at a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Begins {
@@ -187,38 +152,6 @@ enum Begins {
     PacketDoes,
     Maybe,
     No,
-}
-
-/// Whether a body looks like a DNS message (RFC 1035, section 4.1.1): one question, opcode QUERY, reserved bits zero.
-fn is_dns(body: &[u8]) -> bool {
-    matches!(body, [_, _, flags, low, 0, 1, 0, _, 0, _, 0, _, ..] if flags & 0x78 == 0 && low & 0x40 == 0)
-}
-
-/// A header and where it is.
-#[derive(Clone, Copy, Debug)]
-struct Found {
-    at: usize,
-    /// Index of its body; where that is not known, of nothing.
-    body: usize,
-    header: FrameHeader,
-    bits: u32,
-    /// Offset of what follows it.
-    end: u64,
-}
-
-/// The frames that follow each other from this index on.
-fn frames(framing: Framing, excerpt: &Excerpt, start: usize) -> impl Iterator<Item = Found> + '_ {
-    let mut next = Some(start);
-    std::iter::from_fn(move || {
-        let at = next.filter(|&at| at < excerpt.len())?;
-        let run = excerpt.run(at);
-        let (body, header) = framing.header(run).ok()?;
-        let bits = proof::of_header(framing, run, body, header).unwrap_or(0);
-        let body_at = at + run.len() - body.len();
-        let end = (excerpt.offset(at) + (body_at - at) as u64).saturating_add(header.length);
-        next = excerpt.index(end);
-        Some(Found { at, body: body_at, header, bits: bits.max(FLAGS), end })
-    })
 }
 
 #[cfg(test)]
@@ -256,9 +189,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_packet_of_whole_messages_is_enough() {
+    fn a_packet_of_a_whole_message_is_enough() {
         let octets = request(20);
-        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), None, "nothing to compare it with yet");
+        assert_eq!(find(Framing::V3, &octets, &[0], Proof::Usual), Some(0), "senders write whole messages");
+        let part = &octets[2..];
+        assert_eq!(find(Framing::V3, part, &[0], Proof::Usual), None, "one part may be the last of a message");
+        let followed = [&octets[..], b"\x01\x05first"].concat();
+        let cut = find(Framing::V3, &followed, &[0], Proof::Usual);
+        assert_eq!(cut, Some(24), "a packet that was cut out of a longer write may begin with any part");
         let delimiter = FrameHeader { flags: FrameFlags(1), length: 0 };
         let mut shape = Shape::default();
         shape.frame(delimiter, true);

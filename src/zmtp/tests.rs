@@ -238,13 +238,13 @@ fn a_gap_over_a_header_costs_the_message_and_what_cannot_be_told() {
 fn after_a_gap_the_rest_of_a_message_is_passed_over() {
     let mut talk = Talk::connected("PUSH", "PULL");
     talk.send(C2s, Data::Gap(20));
-    // The end of a body and the last part of its message, then three whole messages, all in one packet.
+    // The end of a body and the last part of its message, then four whole messages, all in one packet.
     let mut packet = [&b"of it"[..], &frame(0, b"last part")].concat();
-    for body in ["one", "two", "three"] {
+    for body in ["one", "two", "three", "four"] {
         packet.extend([frame(1, b"topic"), frame(0, body.as_bytes())].concat());
     }
     talk.bytes(C2s, &packet);
-    assert_eq!(talk.log.messages, ["c2s 0 topic|one", "c2s 1 topic|two", "c2s 2 topic|three"]);
+    assert_eq!(talk.log.messages, ["c2s 0 topic|one", "c2s 1 topic|two", "c2s 2 topic|three", "c2s 3 topic|four"]);
 }
 
 #[test]

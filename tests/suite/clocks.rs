@@ -12,12 +12,12 @@ use zmtpscope::capture::error::CaptureError;
 use zmtpscope::capture::packet::{Next, Packet, PacketSource, SourceStats};
 
 /// What the issue allows.
-const TOLERANCE: i64 = 100_000;
+pub const TOLERANCE: i64 = 100_000;
 
 /// The servers' ports of `chain2`, from the clients to the workers.
-const FRONT: u16 = 11641;
-const MIDDLE: u16 = 11262;
-const BACK: u16 = 12064;
+pub const FRONT: u16 = 11641;
+pub const MIDDLE: u16 = 11262;
+pub const BACK: u16 = 12064;
 
 /// Packets in memory, as a file would yield them.
 struct Replay {
@@ -37,7 +37,7 @@ impl PacketSource for Replay {
 }
 
 /// The packets of `fixture` on these ports, as a host would capture them whose clock is ahead by so much.
-fn captured(fixture: &Fixture, ports: &[u16], ahead: i64) -> Vec<OwnedPacket> {
+pub fn captured(fixture: &Fixture, ports: &[u16], ahead: i64) -> Vec<OwnedPacket> {
     let on = |packet: &OwnedPacket| {
         let segment = packet.segment().expect("the fixtures are TCP");
         ports.contains(&segment.source.port) || ports.contains(&segment.destination.port)

@@ -205,7 +205,7 @@ fn shortened(packet: &OwnedPacket, length: usize) -> OwnedPacket {
 }
 
 /// A raw IPv4 packet with a UDP datagram to port 5556.
-fn udp(number: u64, source: [u8; 4], payload: &[u8]) -> OwnedPacket {
+pub fn udp(number: u64, source: [u8; 4], payload: &[u8]) -> OwnedPacket {
     let total = 28 + payload.len() as u16;
     let mut bytes = vec![0x45, 0];
     bytes.extend(total.to_be_bytes());

@@ -54,14 +54,30 @@ impl Fixture {
 
 /// All fixtures, by name.
 pub fn all() -> Vec<Fixture> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
-    let mut names: Vec<String> = std::fs::read_dir(&folder)
+    let fixtures = inside(&folder());
+    assert!(fixtures.len() >= 13, "fixtures are missing");
+    fixtures
+}
+
+/// The fixtures with requests of which something more is known than that they were answered, and those that are there for
+/// nothing else.
+pub fn of_paths() -> Vec<Fixture> {
+    let more = inside(&folder().join("paths"));
+    assert!(more.len() >= 4, "fixtures are missing");
+    all().into_iter().filter(|fixture| !fixture.is_lossy()).chain(more).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures")
+}
+
+fn inside(folder: &Path) -> Vec<Fixture> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
         .expect("the fixtures are part of the repository")
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".truth.json").map(str::to_owned))
         .collect();
     names.sort();
-    assert!(names.len() >= 13, "fixtures are missing: {names:?}");
-    names.into_iter().map(|name| load(&folder, name)).collect()
+    names.into_iter().map(|name| load(folder, name)).collect()
 }
 
 /// The fixture of this name.

@@ -2,6 +2,8 @@
 //!
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
+//! * [`paths`]: what is said of each request, field by field, against the same truth;
+//! * [`explanations`]: what is said in words of one request;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`security`]: mechanisms without keys, and what refusals say;
 //! * [`datagrams`]: UDP of RADIO, and PGM;
@@ -12,6 +14,7 @@
 //! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`memory`]: what hostile captures make an analysis hold, measured by its own accounts;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`jobs`]: any number of threads, and any batches;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed.
 //!
@@ -24,11 +27,13 @@ mod clocks;
 mod conversation;
 mod curve;
 mod datagrams;
+mod explanations;
 mod fixture;
 mod formats;
 mod forwarding;
 mod hostile;
 mod hostile_peers;
+mod jobs;
 #[cfg(all(feature = "libpcap", target_os = "linux"))]
 mod keylog;
 #[cfg(feature = "libpcap")]
@@ -38,6 +43,7 @@ mod metamorphic;
 mod numbering;
 mod one_direction;
 mod packets;
+mod paths;
 mod program;
 mod recording;
 mod security;

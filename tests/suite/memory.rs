@@ -2,6 +2,7 @@
 //! not harmed.
 
 use crate::conversation::{Conversation, command, frame, greeting, long_header, message, metadata};
+use crate::datagrams::udp;
 use crate::packets::OwnedPacket;
 use crate::recording::{Recorder, Recording};
 use std::sync::Arc;
@@ -224,6 +225,35 @@ fn single_octets_out_of_order() {
     let (most, found) = peaks(options(limits), &one_after_the_other((0..20).map(|at| holes(40_000 + at).packets)));
     assert!(most.pending > limit / 2 && most.pending <= limit + SEGMENT, "{most:?}");
     assert!(found.health.reassembly.limit_gaps > 0, "{:?}", found.health);
+}
+
+/// Data packet `number` of a source of PGM in UDP: one message of ZMTP 1.0.
+fn data_packet(source: u8, number: u32) -> Vec<u8> {
+    let tsdu = [&[0, 0, 101, 0][..], &[b'm'; 100]].concat();
+    let mut packet = vec![0x90, source, 0x15, 0xb4, 4, 0, 0, 0];
+    packet.extend([1, 2, 3, 4, 5, source]);
+    packet.extend((tsdu.len() as u16).to_be_bytes());
+    packet.extend(number.to_be_bytes());
+    packet.extend(1_u32.to_be_bytes());
+    packet.extend(tsdu);
+    packet
+}
+
+#[test]
+fn repairs_that_never_come() {
+    let limits = Limits { held_total_bytes: 60_000, ..Limits::default() };
+    let limit = limits.held_total_bytes;
+    // Every second packet is missing, at the same time in all sources.
+    let numbers = (0..20_u32).flat_map(|at| (0..40).map(move |source| (source, 1 + 2 * at)));
+    let packets: Vec<_> = numbers
+        .zip(1..)
+        .map(|((source, number), at)| udp(at, [10, 0, 0, source], &data_packet(source, number)))
+        .collect();
+    let (most, found) = peaks(Options { ports: vec![5556], limits, ..Options::default() }, &packets);
+    assert!(most.datagrams > limit / 2 && most.datagrams <= limit + SEGMENT, "{most:?}");
+    assert!(found.health.released_connections > 0, "{:?}", found.health);
+    assert_eq!(found.messages().count(), 20 * 40, "each that is there is told");
+    assert_eq!(found.health.datagrams.pgm_lost, 19 * 40);
 }
 
 /// Of what was captured without content, there are gaps without end.

@@ -5,14 +5,14 @@ use std::fmt::Debug;
 use zmtpscope::analyze::connection::{ConnectionSummary, HandshakeOutcome};
 use zmtpscope::analyze::engine::Analyzer;
 use zmtpscope::analyze::health::Health;
-use zmtpscope::analyze::observer::{ConnectionRef, Interest, Observer};
+use zmtpscope::analyze::observer::{ConnectionRef, Ends, Interest, Observer};
 use zmtpscope::base::chunk::Position;
 use zmtpscope::base::direction::{Direction, PerDirection};
 use zmtpscope::base::endpoint::Endpoint;
 use zmtpscope::base::time::Timestamp;
 use zmtpscope::correlate::findings::Finding;
 use zmtpscope::correlate::path::Path;
-use zmtpscope::flow::table::{End, FlowInfo};
+use zmtpscope::flow::table::End;
 use zmtpscope::zmtp::event::{Frame, Message, Part};
 use zmtpscope::zmtp::session::{CurveFacts, Traffic};
 
@@ -215,18 +215,18 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    fn stream(&mut self, flow: &FlowInfo, direction: Direction) -> &mut StreamRecord {
-        self.recording.streams.entry((flow.sender(direction), flow.receiver(direction))).or_default()
+    fn stream(&mut self, ends: &Ends, direction: Direction) -> &mut StreamRecord {
+        self.recording.streams.entry((ends.sender(direction), ends.receiver(direction))).or_default()
     }
 }
 
 impl Observer for Recorder {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest { paths: true, ..Interest::default() }
     }
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
-        self.stream(connection.flow, frame.direction).frames.push(FrameRecord {
+        self.stream(connection.ends, frame.direction).frames.push(FrameRecord {
             offset: frame.offset,
             start: frame.start,
             end: frame.end,
@@ -239,7 +239,7 @@ impl Observer for Recorder {
     }
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
-        self.stream(connection.flow, message.direction).messages.push(MessageRecord {
+        self.stream(connection.ends, message.direction).messages.push(MessageRecord {
             key,
             ordinal: message.ordinal,
             offset: message.offset,

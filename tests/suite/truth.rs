@@ -1,7 +1,7 @@
 //! The fixtures against their truth: what the applications logged, joined with what an independent reader of the wire
 //! found (`fixtures/README.md`).
 
-use crate::fixture::{self, Fixture, TrueConnection, TrueHop, TrueRequest, TrueSide};
+use crate::fixture::{self, Fixture, TrueConnection, TrueHop, TrueSide};
 use crate::metamorphic::{assert_no_sure_link_joins_two, assert_same_message};
 use crate::packets::{analyze, analyze_with};
 use crate::recording::{ConnectionRecord, MessageRecord, Recording};
@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use zmtpscope::analyze::connection::HandshakeOutcome;
 use zmtpscope::base::direction::Direction;
 use zmtpscope::base::text::hex;
-use zmtpscope::correlate::path::{Hop, Path, Status};
+use zmtpscope::correlate::path::Status;
 use zmtpscope::flow::table::EndReason;
 
 #[test]
@@ -92,77 +92,23 @@ fn assert_side(found: &ConnectionRecord, direction: Direction, expected: &TrueSi
 }
 
 #[test]
-fn every_request_is_followed_to_its_worker_and_back() {
-    let mut followed = 0;
-    for fixture in fixture::all().iter().filter(|fixture| !fixture.is_lossy()) {
-        let name = &fixture.name;
+fn every_hop_of_the_truth_is_a_message_of_these_frames() {
+    let mut compared = 0;
+    for fixture in fixture::of_paths() {
         let found = analyze_with(fixture.options(), &fixture.packets());
-        let mut expected: Vec<&TrueRequest> = fixture.truth.requests.iter().collect();
-        expected.sort_by_key(|request| request.request_hops[0].pkt);
-        // CURVE: what is asked is closed, but that a REQ asked, and was answered, is not.
-        let closed = fixture.truth.connections.iter().filter(|c| c.mechanism.as_deref() == Some("CURVE"));
-        let closed = closed.filter(|_| fixture.truth.keylog.is_none());
-        let asked_closed: u64 = closed.map(|connection| connection.client_side.messages).sum();
-        // What is sent one way has tests of its own.
-        let paths: Vec<&Path> = found.paths.iter().filter(|path| !path.is_one_way()).collect();
-        assert_eq!(paths.len() as u64, expected.len() as u64 + asked_closed, "{name}: paths");
-        for (number, (path, request)) in paths.iter().zip(expected).enumerate() {
-            assert_eq!(path.number, number as u64, "{name}: numbers count up");
-            // RFC 7: Majordomo puts an empty frame, `MDPW01` and a command before the client's identity.
-            let before_identity = if name == "majordomo" { 3 } else { 0 };
-            assert_path(path, request, before_identity, &found, &format!("{name}: request {}", request.token));
-            followed += 1;
-        }
-        for path in paths {
-            assert_eq!(path.status, Status::Complete, "{name}: path {}", path.number);
+        let messages: BTreeMap<_, _> = found
+            .messages()
+            .map(|(stream, message)| ((stream.0.to_string(), stream.1.to_string(), message.ordinal), message))
+            .collect();
+        for request in &fixture.truth.requests {
+            for hop in request.hops() {
+                let what = format!("{}: request {}", fixture.name, request.token);
+                assert_frames(messages[&(hop.src.clone(), hop.dst.clone(), hop.ordinal)], hop, &what);
+                compared += 1;
+            }
         }
     }
-    assert!(followed > 150, "only {followed} requests in the fixtures");
-}
-
-fn assert_path(path: &Path, request: &TrueRequest, before_identity: usize, found: &Recording, what: &str) {
-    let hops = |hops: &[Hop]| hops.iter().map(told).collect::<Vec<_>>();
-    let true_hops = |hops: &[TrueHop]| hops.iter().map(true_told).collect::<Vec<_>>();
-    assert!(request.complete, "{what}: all of them were answered");
-    assert_eq!(hops(&path.request), true_hops(&request.request_hops), "{what}: the way there");
-    assert_eq!(hops(&path.reply), true_hops(&request.reply_hops), "{what}: the way back");
-    let (first, last) = (&request.request_hops[0], request.reply_hops.last().expect("it is complete"));
-    assert_eq!(path.latency.map(|latency| latency.0), Some(last.ts - first.ts), "{what}: latency");
-
-    let messages = by_key(found);
-    for (hop, true_hop) in path.hops().zip(request.hops()) {
-        assert_frames(messages[&hop.key], true_hop, what);
-    }
-    // Each ROUTER puts one frame on top on the way there and takes it off on the way back.
-    let last_reply = path.reply.len() - 1;
-    for (at, (hop, true_hop)) in path.request.iter().zip(&request.request_hops).enumerate() {
-        assert_eq!(
-            identity(hop),
-            (at > 0).then(|| true_hop.frames_hex[before_identity].clone()),
-            "{what}: identity there, hop {at}"
-        );
-    }
-    for (at, (hop, true_hop)) in path.reply.iter().zip(&request.reply_hops).enumerate() {
-        let expected = (at < last_reply).then(|| true_hop.frames_hex[before_identity].clone());
-        assert_eq!(identity(hop), expected, "{what}: identity back, hop {at}");
-    }
-    for hop in path.hops() {
-        assert!((0.0..=1.0).contains(&hop.confidence) && path.confidence <= hop.confidence, "{what}: {path:?}");
-    }
-}
-
-/// What a hop says about itself that the truth says too: source, destination, ordinal, time, packet from 1.
-fn told(hop: &Hop) -> (String, String, u64, i64, u64) {
-    let position = hop.position;
-    (hop.source.to_string(), hop.destination.to_string(), hop.ordinal, position.at.0, position.packet.number)
-}
-
-fn true_told(hop: &TrueHop) -> (String, String, u64, i64, u64) {
-    (hop.src.clone(), hop.dst.clone(), hop.ordinal, hop.ts, hop.pkt + 1)
-}
-
-fn identity(hop: &Hop) -> Option<String> {
-    hop.identity.as_deref().map(hex)
+    assert!(compared > 2000, "only {compared} hops in the fixtures");
 }
 
 fn by_key(recording: &Recording) -> BTreeMap<u64, &MessageRecord> {

@@ -2,14 +2,13 @@
 
 use super::Joins;
 use crate::analyze::health::Health;
-use crate::analyze::observer::Observer;
+use crate::analyze::observer::Ends;
+use crate::analyze::outlet::Outlet;
 use crate::analyze::sink::Sink;
 use crate::base::chunk::Position;
 use crate::base::direction::PerDirection;
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
-use crate::correlate::correlator::Correlator;
-use crate::correlate::findings::Finding;
 use crate::flow::table::FlowInfo;
 use crate::zmtp::datagrams::{Datagram, DatagramSession};
 use crate::zmtp::event::EventSink;
@@ -79,7 +78,7 @@ impl Held {
 
 impl Content {
     /// The next piece: judged and held, or dissected.
-    pub(super) fn take<O: Observer>(&mut self, piece: Piece<'_>, limits: &Limits, sink: &mut Parts<'_, O>) {
+    pub(super) fn take<O: Outlet>(&mut self, piece: Piece<'_>, limits: &Limits, sink: &mut Parts<'_, O>) {
         match &mut self.state {
             State::Other => {}
             State::Open(open) => {
@@ -152,14 +151,12 @@ impl DatagramSession {
 
 /// The parts of the engine that a sink needs.
 pub(super) struct Parts<'a, O> {
-    pub(super) observer: &'a mut O,
-    pub(super) correlator: Option<&'a mut Correlator>,
+    pub(super) outlet: &'a mut O,
     pub(super) joins: &'a mut Joins,
-    pub(super) findings: &'a mut Vec<Finding>,
     pub(super) health: &'a mut Health,
 }
 
-impl<O: Observer> Parts<'_, O> {
+impl<O: Outlet> Parts<'_, O> {
     pub(super) fn with(
         &mut self,
         conn: u32,
@@ -171,13 +168,12 @@ impl<O: Observer> Parts<'_, O> {
     ) {
         give(&mut Sink {
             conn,
+            ends: &Ends::from(flow),
             flow,
             endpoints_hash,
             told,
-            observer: self.observer,
-            correlator: self.correlator.as_deref_mut(),
+            outlet: self.outlet,
             joins: self.joins,
-            findings: self.findings,
             health: self.health,
             limits,
         });

@@ -1,15 +1,17 @@
 //! A window over an input, refilled in large reads; packets borrow from it.
 //!
-//! Invariants: the bytes of a range handed out stay in place until the next [`Buffer::fill`]; memory grows only as far
-//! as the caller asks, which is at most [`super::MAX_CAPTURED`] and a header.
+//! Invariants: the bytes of a range handed out stay in place until the next [`Buffer::fill`]; with [`Buffer::keep`] that
+//! goes on with other memory, and they stay until they are taken with [`Buffer::retire`]. Memory grows only as far as the
+//! caller asks, which is at most [`super::MAX_CAPTURED`] and a header.
 
 use super::compressed::{Compression, Decompressor};
+use crate::capture::batch::OCTETS;
 use std::io::{self, Cursor, ErrorKind, Read};
 use std::ops::Range;
 
 /// Space for one read. Reads below some 100 KiB cost time in system calls, buffers beyond the second-level cache cost
 /// time in memory; between the two nothing is to be gained.
-const CAPACITY: usize = 512 << 10;
+const CAPACITY: usize = OCTETS;
 
 /// Bytes read and not yet consumed.
 pub(super) struct Buffer {
@@ -18,6 +20,12 @@ pub(super) struct Buffer {
     start: usize,
     end: usize,
     consumed: u64,
+    /// Whether ranges of `bytes` were handed out that are to stay.
+    kept: bool,
+    /// What the next fill goes on with, if they are.
+    spare: Vec<u8>,
+    /// Where they are since.
+    retired: Option<Vec<u8>>,
 }
 
 /// Where the bytes come from.
@@ -32,7 +40,16 @@ impl Buffer {
     }
 
     fn of(input: Input) -> Self {
-        Self { input, bytes: vec![0; CAPACITY], start: 0, end: 0, consumed: 0 }
+        Self {
+            input,
+            bytes: vec![0; CAPACITY],
+            start: 0,
+            end: 0,
+            consumed: 0,
+            kept: false,
+            spare: Vec::new(),
+            retired: None,
+        }
     }
 
     /// The same input decompressed, what is in the window included.
@@ -78,9 +95,7 @@ impl Buffer {
         if self.end - self.start >= wanted {
             return Ok(true);
         }
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end -= self.start;
-        self.start = 0;
+        self.move_on();
         if self.bytes.len() < wanted {
             self.bytes.resize(wanted, 0);
         }
@@ -98,6 +113,49 @@ impl Buffer {
             }
         }
         Ok(true)
+    }
+
+    /// What is left in the window goes to the front, of other memory if what was handed out is to stay.
+    fn move_on(&mut self) {
+        let left = self.start..self.end;
+        if std::mem::take(&mut self.kept) {
+            let mut next = std::mem::take(&mut self.spare);
+            if next.len() > CAPACITY {
+                // A single huge packet must not hold memory for ever.
+                next.truncate(CAPACITY);
+                next.shrink_to_fit();
+            }
+            next.resize(CAPACITY.max(left.len()), 0);
+            next[..left.len()].copy_from_slice(&self.bytes[left.clone()]);
+            self.retired = Some(std::mem::replace(&mut self.bytes, next));
+        } else {
+            self.bytes.copy_within(left.clone(), 0);
+        }
+        (self.start, self.end) = (0, left.len());
+    }
+
+    /// Memory for later.
+    pub(super) fn lend(&mut self, spare: Vec<u8>) {
+        self.spare = spare;
+    }
+
+    /// What was handed out of the window stays until it is taken with [`Self::retire`].
+    pub(super) fn keep(&mut self) {
+        self.kept = true;
+    }
+
+    /// Whether what was handed out is no longer in this buffer.
+    pub(super) fn has_retired(&self) -> bool {
+        self.retired.is_some()
+    }
+
+    /// The memory that what was handed out is in.
+    pub(super) fn retire(&mut self) -> Vec<u8> {
+        if self.kept && self.retired.is_none() {
+            self.move_on();
+        }
+        self.kept = false;
+        self.retired.take().unwrap_or_default()
     }
 
     /// Consumes `count` bytes of the window and says where they stay until the next fill.

@@ -18,6 +18,7 @@ mod pcapng;
 #[cfg(test)]
 mod tests;
 
+use super::batch::{Batch, Entry, Filled};
 use super::error::CaptureError;
 use super::filter::Filter;
 use super::packet::{InputStats, LinkType, Next, Packet, PacketSource, SourceStats};
@@ -232,6 +233,40 @@ impl PacketSource for FileSource {
                 wire_length: record.wire_length,
             })
         }))
+    }
+
+    /// The batch takes over the buffer in which its packets are.
+    fn fill(&mut self, batch: &mut Batch, most: u64) -> Result<Filled, CaptureError> {
+        self.buffer.lend(std::mem::take(&mut batch.octets));
+        let mut filled = Filled::More;
+        while (batch.packets.len() as u64) < most {
+            let record = match self.pending.take() {
+                Some(record) => Ok(Some(record)),
+                None => self.read(),
+            };
+            let record = match record {
+                Ok(Some(record)) => record,
+                Ok(None) => {
+                    filled = Filled::End;
+                    break;
+                }
+                Err(error) => {
+                    batch.octets = self.buffer.retire();
+                    return Err(error);
+                }
+            };
+            if self.buffer.has_retired() {
+                // It is in the next buffer already.
+                self.pending = Some(record);
+                break;
+            }
+            let Record { at, link, range, wire_length } = record;
+            let id = PacketId { file: self.index, number: self.packets };
+            batch.packets.push(Entry { id, at, link, wire_length, range });
+            self.buffer.keep();
+        }
+        batch.octets = self.buffer.retire();
+        Ok(filled)
     }
 
     fn stats(&self) -> SourceStats {

@@ -97,6 +97,7 @@ fn path(
             identity: None,
             evidence: link.map_or(Evidence::Origin, |link| link.evidence),
             confidence: link.map_or(1.0, |link| link.confidence),
+            alternatives: None,
             after: after.filter(|&after| after + 1 != at),
         }
     };

@@ -236,6 +236,11 @@ impl Forwarding {
         self.records.retain(|_| keep.next().copied().unwrap_or(false));
     }
 
+    /// The connections of the messages in the window, some more than once.
+    pub(super) fn connections(&self) -> impl Iterator<Item = u32> + '_ {
+        self.records.iter().map(|record| record.conn)
+    }
+
     /// Messages in the window.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {

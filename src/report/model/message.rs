@@ -47,8 +47,8 @@ impl<'a> MessageModel<'a> {
             schema: SCHEMA,
             key: Key(key),
             conn: connection.conn,
-            src: Shown(connection.flow.sender(direction)),
-            dst: Shown(connection.flow.receiver(direction)),
+            src: Shown(connection.ends.sender(direction)),
+            dst: Shown(connection.ends.receiver(direction)),
             dir: direction.abbreviation(),
             ordinal: message.ordinal,
             start: Shown(message.start.at),
@@ -74,7 +74,7 @@ pub fn envelope_length(connection: &ConnectionRef<'_>, message: &Message<'_>) ->
 
 /// What the message is for.
 pub fn role_name(connection: &ConnectionRef<'_>, message: &Message<'_>) -> Option<&'static str> {
-    if connection.flow.transport.is_one_way() {
+    if connection.ends.transport.is_one_way() {
         return Some(role::Role::Publish.name());
     }
     let (sender, receiver) = types(connection, message);

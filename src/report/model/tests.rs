@@ -5,7 +5,7 @@ use super::finding::FindingModel;
 use super::frame::FrameModel;
 use super::message::MessageModel;
 use super::path::PathModel;
-use crate::analyze::observer::ConnectionRef;
+use crate::analyze::observer::{ConnectionRef, Ends};
 use crate::base::direction::{Direction, PerDirection};
 use crate::correlate::findings::Finding;
 use crate::report::samples::{connection, flow, peer, position, proxied, with_message};
@@ -46,8 +46,8 @@ fn with_command(body: &[u8], mechanism: MechanismName, with: impl FnOnce(&Connec
     let mut client = peer(SocketType::REQ, None);
     client.greeting = client.greeting.map(|greeting| Greeting { mechanism: Some(mechanism), ..greeting });
     let server = client.clone();
-    let flow = flow(50112, 5555);
-    let connection = ConnectionRef { conn: 0, flow: &flow, peers: PerDirection { c2s: &client, s2c: &server } };
+    let ends = Ends::from(&flow(50112, 5555));
+    let connection = ConnectionRef { conn: 0, ends: &ends, peers: PerDirection { c2s: &client, s2c: &server } };
     let parsed: Option<Command<'_>> = command(body, mechanism);
     let frame = Frame {
         direction: Direction::ClientToServer,

@@ -2,7 +2,7 @@
 
 use super::boxed::{colored, number, rendered, table};
 use crate::analyze::connection::{ConnectionSummary, HandshakeOutcome};
-use crate::analyze::observer::Observer;
+use crate::analyze::observer::{Interest, Observer};
 use crate::base::direction::PerDirection;
 use crate::base::transport::Transport;
 use crate::flow::table::EndReason;
@@ -47,6 +47,10 @@ impl ConnectionsTable {
 }
 
 impl Observer for ConnectionsTable {
+    fn interest(&self) -> Interest {
+        Interest::NOTHING_ELSE
+    }
+
     fn connection(&mut self, connection: &ConnectionSummary) {
         if !self.settings.selects(connection.conn) || self.output.is_done() {
             return;

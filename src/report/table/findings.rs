@@ -28,7 +28,7 @@ impl FindingsTable {
 
 impl Observer for FindingsTable {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn finding(&mut self, finding: &Finding) {

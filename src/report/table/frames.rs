@@ -174,9 +174,9 @@ impl Observer for FramesTable {
             return;
         }
         let conversation = self.conversations.entry(connection.conn).or_insert_with(|| Conversation {
-            client: connection.flow.client,
-            server: connection.flow.server,
-            start: connection.flow.first.at,
+            client: connection.ends.client,
+            server: connection.ends.server,
+            start: connection.ends.first.at,
             rows: Vec::new(),
             continued: false,
         });

@@ -2,7 +2,7 @@
 
 use super::lines::{Cell, Column};
 use super::stream::RowStream;
-use crate::analyze::observer::{ConnectionRef, Observer};
+use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
 use crate::report::model::message::{envelope_length, role_name};
@@ -39,19 +39,23 @@ impl MessagesTable {
 }
 
 impl Observer for MessagesTable {
+    fn interest(&self) -> Interest {
+        Interest { messages: true, ..Interest::NOTHING_ELSE }
+    }
+
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, _key: u64) {
         if !self.settings.selects(connection.conn) || self.stream.is_done() {
             return;
         }
-        let flow = connection.flow;
+        let ends = connection.ends;
         let tone = match message.direction {
             Direction::ClientToServer => Tone::There,
             Direction::ServerToClient => Tone::Back,
         };
-        let route = format!("{} → {}", flow.sender(message.direction), flow.receiver(message.direction));
+        let route = format!("{} → {}", ends.sender(message.direction), ends.receiver(message.direction));
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
         let content = content(connection, message, &self.settings, self.stream.widest());
-        self.stream.row(flow.first.at, message.end.at, |time| {
+        self.stream.row(ends.first.at, message.end.at, |time| {
             [
                 Cell::from(time),
                 Cell::toned(message.end.packet.number.to_string(), Tone::Dim),

@@ -42,7 +42,7 @@ impl OverviewTable {
 
 impl Observer for OverviewTable {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn path(&mut self, path: &Path) {

@@ -41,7 +41,7 @@ impl PathsTable {
 
 impl Observer for PathsTable {
     fn interest(&self) -> Interest {
-        Interest { paths: true }
+        Interest::PATHS
     }
 
     fn path(&mut self, path: &Path) {

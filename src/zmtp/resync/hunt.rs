@@ -50,11 +50,9 @@ impl Hunt {
 
     /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
     pub fn look<T>(&mut self, find: impl FnOnce(&Excerpt, Proof) -> Option<T>) -> Option<T> {
-        if self.patience > 0 { None } else { self.look_now(find) }
-    }
-
-    /// Looks for a boundary whether or not there is much more than at the last look.
-    pub fn look_now<T>(&mut self, find: impl FnOnce(&Excerpt, Proof) -> Option<T>) -> Option<T> {
+        if self.patience > 0 {
+            return None;
+        }
         let length = self.excerpt.len();
         self.patience = if length > OFTEN { length / 4 } else { 0 };
         find(&self.excerpt, self.proof)

@@ -95,6 +95,16 @@ impl Shape {
     }
 }
 
+/// Whether enough messages follow each other here to see that they have equally many parts, and do.
+pub(super) fn are_alike(frames: impl Iterator<Item = FrameHeader>) -> bool {
+    let mut frames = frames.filter(|header| !header.flags.command());
+    let mut next = || frames.next().map(|first| count(first, &mut frames));
+    match next() {
+        Some((parts, true)) => (1..ENOUGH).all(|_| next() == Some((parts, true))),
+        _ => false,
+    }
+}
+
 /// How many parts a message has that begins so, as far as they are known, and whether the last one is.
 fn count(first: FrameHeader, frames: &mut dyn Iterator<Item = FrameHeader>) -> (u64, bool) {
     let (mut last, mut parts) = (first, 1);

@@ -210,7 +210,7 @@ impl WsFramer {
                     *have += taken;
                     if let Ok((rest, header)) = frame_header(&octets[..*have]) {
                         bytes = &bytes[taken - rest.len()..];
-                        self.begin(at, header, on);
+                        self.begin(at, here, header, on);
                     } else {
                         debug_assert!(*have < LONGEST_HEADER, "the longest header is whole");
                         bytes = &bytes[taken..];
@@ -268,8 +268,8 @@ impl WsFramer {
         on(at, Item::Upgrade(&head, octets, end));
     }
 
-    /// A header is whole.
-    fn begin(&mut self, at: At, header: WsHeader, on: &mut impl FnMut(At, Item<'_>)) {
+    /// The header that began at `at` is whole, with what stands at `end`: a frame without a payload ends there.
+    fn begin(&mut self, at: At, end: At, header: WsHeader, on: &mut impl FnMut(At, Item<'_>)) {
         let WsHeader { is_final, reserved, opcode, mask, length, is_shortest } = header;
         let malformed = if length > LARGEST_BODY {
             Some(Desync::Length(length))
@@ -331,7 +331,7 @@ impl WsFramer {
                 Open::Passed { .. } => payload(Of::Passed),
             };
         }
-        self.end_if_complete(at, on);
+        self.end_if_complete(end, on);
     }
 
     /// The flag octet of a message, which begins or goes on with the frame at `at`.

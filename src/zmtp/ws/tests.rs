@@ -34,6 +34,8 @@ struct Log {
     messages: Vec<String>,
     hashes: Vec<u64>,
     codes: Vec<&'static str>,
+    /// The packet with the last octet of each frame.
+    ends: Vec<u64>,
 }
 
 impl EventSink for Log {
@@ -47,6 +49,7 @@ impl EventSink for Log {
             other => format!("{other:?}"),
         };
         let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
+        self.ends.push(frame.end.packet.number);
         let direction = frame.direction.abbreviation();
         self.frames.push(format!("{direction} @{} {kind} {}{missing}", frame.offset, frame.length));
     }
@@ -223,6 +226,20 @@ fn fragments_make_one_frame() {
     assert_eq!(talk.log.hashes[0], xxhash_rust::xxh3::xxh3_64(b"Hello, world"));
     assert_eq!(talk.log.codes, ["ws-fragmented"]);
     assert_eq!(talk.session.traffic(C2s).body_bytes, 16);
+}
+
+#[test]
+fn a_frame_without_a_payload_ends_with_its_header() {
+    // Unmasked, a header has two octets: here each is in a packet of its own.
+    for (first, last_but_one) in [(0x80, &server(0x02, b"\0begun")[..]), (0x89, b"")] {
+        let mut talk = Talk::ready();
+        if !last_but_one.is_empty() {
+            talk.bytes(S2c, last_but_one);
+        }
+        talk.bytes(S2c, &[first]);
+        talk.bytes(S2c, &[0]);
+        assert_eq!(talk.log.ends, [talk.packets], "in the packet with its last octet");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Changes to a capture that must not change what is found, or only in a known way; on every fixture. All randomness has
 //! fixed seeds.
 
+mod blind;
 mod corrupt;
 mod fragment;
 mod loss;

@@ -1,0 +1,234 @@
+//! What sessions tell, copied, so that another thread can show it while the next packets are dissected.
+//!
+//! A [`Relay`] is an [`Outlet`] that fills a [`Dispatch`]; [`Dispatch::deliver`] tells another outlet the same in the same
+//! order. How a stream of events is cut into dispatches shows nowhere. Frames are not among them: who wants those dissects
+//! on the thread that shows them.
+//!
+//! Invariants: a dispatch is handed on when it is large, so memory is bounded; its buffers come back and are used again, so
+//! that a message costs no allocation.
+
+use super::connection::ConnectionSummary;
+use super::observer::{ConnectionRef, Ends, Interest};
+use super::outlet::Outlet;
+use crate::base::chunk::Position;
+use crate::base::direction::{Direction, PerDirection};
+use crate::base::time::Timestamp;
+use crate::correlate::findings::Finding;
+use crate::zmtp::event::{Frame, FrameKind, Message, Part};
+use crate::zmtp::peer::Peer;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::ops::Range;
+
+/// A dispatch with so many events or kept octets is handed on before the batch of packets that it comes of is over.
+const LARGE: usize = 2048;
+const LARGE_OCTETS: usize = 256 << 10;
+
+/// One event.
+#[derive(Debug)]
+enum Told {
+    Connection(u32, Box<Ends>),
+    Incomplete(u32, Direction),
+    /// What a view may know of both peers changed.
+    Peers(u32, Box<PerDirection<Peer>>),
+    Introduced(u32, Direction, Box<Peer>),
+    /// The next of the messages.
+    Message,
+    Finding(Box<Finding>),
+    Closed(Box<ConnectionSummary>),
+    Tick(Timestamp),
+}
+
+/// A message without what it borrows.
+#[derive(Debug)]
+struct Kept {
+    conn: u32,
+    direction: Direction,
+    encrypted: bool,
+    key: u64,
+    ordinal: u64,
+    offset: u64,
+    start: Position,
+    end: Position,
+    available: Position,
+    parts: Range<usize>,
+    part_count: u64,
+    heads: Range<usize>,
+}
+
+/// Some events, in order.
+#[derive(Debug, Default)]
+pub(super) struct Dispatch {
+    told: Vec<Told>,
+    messages: Vec<Kept>,
+    parts: Vec<Part>,
+    heads: Vec<u8>,
+    /// Octets of memory of what else is told, where that may be much.
+    boxed: usize,
+}
+
+/// What the receiver of dispatches keeps between them: the connections that are open.
+#[derive(Debug, Default)]
+pub(super) struct Known(FxHashMap<u32, (Ends, PerDirection<Peer>)>);
+
+impl Dispatch {
+    /// Whether it is time to hand it on.
+    fn is_large(&self) -> bool {
+        self.told.len() >= LARGE || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
+    }
+
+    /// Tells `outlet` all of it; then it is empty.
+    pub(super) fn deliver(&mut self, known: &mut Known, outlet: &mut impl Outlet) {
+        let mut messages = self.messages.iter();
+        for told in self.told.drain(..) {
+            match told {
+                Told::Connection(conn, ends) => {
+                    outlet.connection(conn, &ends);
+                    known.0.insert(conn, (*ends, PerDirection::default()));
+                }
+                Told::Incomplete(conn, direction) => outlet.incomplete(conn, direction),
+                Told::Peers(conn, peers) => {
+                    if let Some(connection) = known.0.get_mut(&conn) {
+                        connection.1 = *peers;
+                    }
+                }
+                Told::Introduced(conn, direction, peer) => outlet.peer(conn, direction, &peer),
+                Told::Message => {
+                    let kept = messages.next().expect("every message that is told is kept");
+                    let Some((ends, peers)) = known.0.get(&kept.conn) else { continue };
+                    let connection = ConnectionRef { conn: kept.conn, ends, peers: peers.as_ref() };
+                    let message = Message {
+                        direction: kept.direction,
+                        ordinal: kept.ordinal,
+                        offset: kept.offset,
+                        start: kept.start,
+                        end: kept.end,
+                        available: kept.available,
+                        parts: &self.parts[kept.parts.clone()],
+                        part_count: kept.part_count,
+                        heads: &self.heads[kept.heads.clone()],
+                        encrypted: kept.encrypted,
+                    };
+                    outlet.message(&connection, &message, kept.key);
+                }
+                Told::Finding(finding) => outlet.finding(*finding),
+                Told::Closed(summary) => {
+                    known.0.remove(&summary.conn);
+                    outlet.closed(*summary);
+                }
+                Told::Tick(now) => outlet.tick(now),
+            }
+        }
+        self.messages.clear();
+        self.parts.clear();
+        self.heads.clear();
+        self.boxed = 0;
+    }
+}
+
+/// Fills dispatches; `S` hands a full one on, and leaves an empty one in its place.
+pub(super) struct Relay<S> {
+    interest: Interest,
+    dispatch: Dispatch,
+    /// Connections whose peers may have changed since a message of them was last told.
+    changed: FxHashSet<u32>,
+    send: S,
+}
+
+impl<S: FnMut(&mut Dispatch)> Relay<S> {
+    pub(super) fn new(interest: Interest, send: S) -> Self {
+        Self { interest, dispatch: Dispatch::default(), changed: FxHashSet::default(), send }
+    }
+
+    /// Hands on what there is, be it nothing.
+    pub(super) fn hand_on(&mut self) {
+        (self.send)(&mut self.dispatch);
+    }
+
+    fn tell(&mut self, told: Told) {
+        self.dispatch.told.push(told);
+        if self.dispatch.is_large() {
+            self.hand_on();
+        }
+    }
+}
+
+impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn connection(&mut self, conn: u32, ends: &Ends) {
+        self.changed.insert(conn);
+        self.tell(Told::Connection(conn, Box::new(*ends)));
+    }
+
+    fn incomplete(&mut self, conn: u32, direction: Direction) {
+        if self.interest.paths {
+            self.tell(Told::Incomplete(conn, direction));
+        }
+    }
+
+    fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
+        self.changed.insert(conn);
+        if self.interest.paths {
+            self.dispatch.boxed += peer.held();
+            self.tell(Told::Introduced(conn, direction, Box::new(peer.clone())));
+        }
+    }
+
+    fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
+        debug_assert!(!self.interest.frames, "who wants frames has no relay");
+        if matches!(frame.kind, FrameKind::Greeting(_) | FrameKind::Upgrade(_)) {
+            self.changed.insert(connection.conn);
+        }
+    }
+
+    fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
+        let correlated = self.interest.paths && !connection.ends.transport.is_one_way();
+        if !self.interest.messages && !correlated {
+            return;
+        }
+        let conn = connection.conn;
+        // Nobody looks at peers but who wants messages.
+        if self.interest.messages && self.changed.remove(&conn) {
+            let mut peers = PerDirection::from_fn(|direction| connection.peers[direction].clone());
+            // As long as the connection is open the receiver keeps them, in no account.
+            peers.c2s.release();
+            peers.s2c.release();
+            self.dispatch.told.push(Told::Peers(conn, Box::new(peers)));
+        }
+        let Dispatch { messages, parts, heads, .. } = &mut self.dispatch;
+        let (first_part, first_octet) = (parts.len(), heads.len());
+        parts.extend_from_slice(message.parts);
+        heads.extend_from_slice(message.heads);
+        messages.push(Kept {
+            conn,
+            direction: message.direction,
+            encrypted: message.encrypted,
+            key,
+            ordinal: message.ordinal,
+            offset: message.offset,
+            start: message.start,
+            end: message.end,
+            available: message.available,
+            parts: first_part..parts.len(),
+            part_count: message.part_count,
+            heads: first_octet..heads.len(),
+        });
+        self.tell(Told::Message);
+    }
+
+    fn finding(&mut self, finding: Finding) {
+        self.tell(Told::Finding(Box::new(finding)));
+    }
+
+    fn closed(&mut self, summary: ConnectionSummary) {
+        self.changed.remove(&summary.conn);
+        self.dispatch.boxed += summary.memory();
+        self.tell(Told::Closed(Box::new(summary)));
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.tell(Told::Tick(now));
+    }
+}

@@ -1,0 +1,308 @@
+//! A whole analysis, from a source to an observer: reading, dissecting and showing, one after the other or at the same time.
+//!
+//! ```text
+//!  one job      read ─► dissect ─► correlate and show            all on the thread that called, a batch at a time
+//!  more         read ═► dissect ═► correlate and show            a thread each; ═► hands over what was filled,
+//!               read ═► dissect, correlate and show              where frames are shown      gets back what was used
+//! ```
+//!
+//! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
+//! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
+//! live, reading may be [`LIVE_BATCHES`] ahead, and beyond that it is the kernel that drops, and counts. Memory is used again.
+//! The observer stays on the thread that called.
+
+use super::engine::{Dissection, Options};
+use super::health::Health;
+use super::observer::Observer;
+use super::outlet::Outlet;
+use super::relay::{Dispatch, Known, Relay};
+use super::results::{Conclusion, Results};
+use crate::base::time::Timestamp;
+use crate::capture::batch::{Batch, Filled};
+use crate::capture::error::CaptureError;
+use crate::capture::packet::PacketSource;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::thread;
+
+/// Batches that wait to be dissected.
+const FILE_BATCHES: usize = 2;
+const LIVE_BATCHES: usize = 64;
+
+/// Dispatches that wait to be shown.
+const DISPATCHES: usize = 4;
+
+/// How an analysis is to be run.
+pub struct Plan<'a> {
+    /// What is to be different from the default.
+    pub options: Options,
+    /// Threads: with 1 all is done on the one that calls.
+    pub jobs: usize,
+    /// Packets come as they happen: time passes while they do, and without them.
+    pub live: bool,
+    /// Read no more than so many packets.
+    pub count: Option<u64>,
+    /// Set from elsewhere when reading is to end.
+    pub stop: &'a AtomicBool,
+}
+
+/// How far reading got. All that was read so far is shown, but for the last stages' work at hand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pause {
+    /// Packets read.
+    pub packets: u64,
+    /// Octets of the files read.
+    pub read_bytes: u64,
+    /// There were no more packets for a while (live).
+    pub idle: bool,
+}
+
+/// What came of an analysis.
+pub struct Outcome<O> {
+    /// It was told everything.
+    pub observer: O,
+    /// What was seen, and what was left out.
+    pub health: Health,
+    /// Times of the earliest and the latest packet.
+    pub span: Option<(Timestamp, Timestamp)>,
+    /// Reading ended early: told to, or because of `failure`.
+    pub stopped: bool,
+    /// Why no more could be read; what was read until then was analysed.
+    pub failure: Option<CaptureError>,
+}
+
+/// Analyses all packets of `source`. `on` is called now and then, with the observer, between two pieces of work; it may end
+/// the reading.
+pub fn run<O: Observer>(
+    source: &mut dyn PacketSource,
+    plan: Plan<'_>,
+    observer: O,
+    on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
+) -> Outcome<O> {
+    let Plan { options, jobs, live, count, stop } = plan;
+    let results = Results::new(&options.limits, observer);
+    let reader = Reader { source, left: count, packets: 0, stopped: false };
+    let course = Course { stop, enough: AtomicBool::new(false), live };
+    let (ended, results, span) = match jobs {
+        0 | 1 => course.alone(reader, Dissection::new(options, results), on),
+        _ if results.interest().frames => course.read_ahead(reader, Dissection::new(options, results), on),
+        _ => course.in_stages(reader, options, results, on),
+    };
+    let (results, conclusion) = results;
+    let (observer, health) = results.finish(conclusion);
+    Outcome { observer, health, span, stopped: ended.stopped, failure: ended.failure }
+}
+
+/// Why there are no more packets.
+struct Ended {
+    stopped: bool,
+    failure: Option<CaptureError>,
+}
+
+/// What the reader hands on.
+#[derive(Default)]
+struct Read {
+    batch: Batch,
+    pause: Pause,
+    idle: Option<Timestamp>,
+}
+
+/// The first stage.
+struct Reader<'a> {
+    source: &'a mut dyn PacketSource,
+    left: Option<u64>,
+    packets: u64,
+    stopped: bool,
+}
+
+impl Reader<'_> {
+    /// The next packets, into what may hold earlier ones; `Break` with the last.
+    fn next(&mut self, read: &mut Read, over: bool) -> ControlFlow<Option<CaptureError>> {
+        read.batch.clear();
+        read.idle = None;
+        self.stopped = over || self.left == Some(0);
+        let filled = if self.stopped {
+            Ok(Filled::End)
+        } else {
+            self.source.fill(&mut read.batch, self.left.unwrap_or(u64::MAX))
+        };
+        let count = read.batch.len() as u64;
+        self.packets += count;
+        self.left = self.left.map(|left| left - count);
+        if let Ok(Filled::Idle(now)) = filled {
+            read.idle = Some(now);
+        }
+        read.pause =
+            Pause { packets: self.packets, read_bytes: self.source.stats().read_bytes, idle: read.idle.is_some() };
+        match filled {
+            Ok(Filled::More | Filled::Idle(_)) => ControlFlow::Continue(()),
+            Ok(Filled::End) => ControlFlow::Break(None),
+            Err(error) => ControlFlow::Break(Some(error)),
+        }
+    }
+}
+
+type Span = Option<(Timestamp, Timestamp)>;
+
+/// What all stages look at.
+struct Course<'a> {
+    stop: &'a AtomicBool,
+    /// The last stage wants no more.
+    enough: AtomicBool,
+    live: bool,
+}
+
+type Finished<O> = (Ended, (Results<O>, Conclusion), Span);
+
+impl Course<'_> {
+    fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.enough.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, flow: ControlFlow<()>) {
+        if flow.is_break() {
+            self.enough.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Everything on this thread.
+    fn alone<O: Observer>(
+        &self,
+        mut reader: Reader<'_>,
+        mut dissection: Dissection<Results<O>>,
+        on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
+    ) -> Finished<O> {
+        let (mut read, mut span) = (Read::default(), None);
+        loop {
+            let next = reader.next(&mut read, self.is_over());
+            self.dissect(&read, &mut dissection, &mut span);
+            self.note(on(&mut dissection.outlet().observer, read.pause));
+            if let ControlFlow::Break(failure) = next {
+                return (Ended { stopped: reader.stopped, failure }, dissection.finish(), span);
+            }
+        }
+    }
+
+    /// Reading on another thread.
+    fn read_ahead<O: Observer>(
+        &self,
+        reader: Reader<'_>,
+        mut dissection: Dissection<Results<O>>,
+        on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
+    ) -> Finished<O> {
+        let mut span = None;
+        thread::scope(|scope| {
+            let (full, filled) = sync_channel::<Read>(self.batches());
+            let (used, empty) = channel::<Read>();
+            let reading = spawn(scope, "read", move || self.read(reader, &full, &empty));
+            for read in filled {
+                self.dissect(&read, &mut dissection, &mut span);
+                self.note(on(&mut dissection.outlet().observer, read.pause));
+                // Reading may be over.
+                let _ = used.send(read);
+            }
+            (joined(reading), dissection.finish(), span)
+        })
+    }
+
+    /// Reading and dissecting on threads of their own.
+    fn in_stages<O: Observer>(
+        &self,
+        reader: Reader<'_>,
+        options: Options,
+        mut results: Results<O>,
+        on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
+    ) -> Finished<O> {
+        let interest = results.interest();
+        thread::scope(|scope| {
+            let (full, filled) = sync_channel::<Read>(self.batches());
+            let (used, empty) = channel::<Read>();
+            let reading = spawn(scope, "read", move || self.read(reader, &full, &empty));
+            let (told, tidings) = sync_channel::<Tidings>(DISPATCHES);
+            let (shown, blank) = channel::<Dispatch>();
+            let dissecting = spawn(scope, "dissect", move || {
+                let hand_on = |dispatch: &mut Dispatch| {
+                    let dispatch = std::mem::replace(dispatch, blank.try_recv().unwrap_or_default());
+                    // Nobody takes it where the observer panicked, which the thread that called will find out.
+                    let _ = told.send(Tidings::Told(dispatch));
+                };
+                let mut dissection = Dissection::new(options, Relay::new(interest, hand_on));
+                let mut span = None;
+                for read in filled {
+                    self.dissect(&read, &mut dissection, &mut span);
+                    dissection.outlet().hand_on();
+                    if told.send(Tidings::Pause(read.pause)).is_err() {
+                        break;
+                    }
+                    let _ = used.send(read);
+                }
+                let (mut relay, conclusion) = dissection.finish();
+                relay.hand_on();
+                (conclusion, span)
+            });
+            let mut known = Known::default();
+            for tiding in tidings {
+                match tiding {
+                    Tidings::Told(mut dispatch) => {
+                        dispatch.deliver(&mut known, &mut results);
+                        let _ = shown.send(dispatch);
+                    }
+                    Tidings::Pause(pause) => self.note(on(&mut results.observer, pause)),
+                }
+            }
+            let (conclusion, span) = joined(dissecting);
+            (joined(reading), (results, conclusion), span)
+        })
+    }
+
+    fn batches(&self) -> usize {
+        if self.live { LIVE_BATCHES } else { FILE_BATCHES }
+    }
+
+    /// The thread that reads.
+    fn read(&self, mut reader: Reader<'_>, full: &SyncSender<Read>, empty: &Receiver<Read>) -> Ended {
+        loop {
+            let mut read = empty.try_recv().unwrap_or_default();
+            let next = reader.next(&mut read, self.is_over());
+            if full.send(read).is_err() {
+                return Ended { stopped: true, failure: None };
+            }
+            if let ControlFlow::Break(failure) = next {
+                return Ended { stopped: reader.stopped, failure };
+            }
+        }
+    }
+
+    fn dissect<T: Outlet>(&self, read: &Read, dissection: &mut Dissection<T>, span: &mut Span) {
+        for packet in read.batch.packets() {
+            *span =
+                Some(span.map_or((packet.at, packet.at), |(first, last)| (first.min(packet.at), last.max(packet.at))));
+            dissection.packet(&packet);
+        }
+        if let Some(now) = read.idle.or(span.map(|(_, last)| last)).filter(|_| self.live) {
+            dissection.tick(now);
+        }
+    }
+}
+
+/// What the thread that dissects tells.
+enum Tidings {
+    Told(Dispatch),
+    Pause(Pause),
+}
+
+/// A thread with a name, for those who look at where time goes.
+fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'scope,
+) -> thread::ScopedJoinHandle<'scope, T> {
+    let thread = thread::Builder::new().name(name.to_owned());
+    thread.spawn_scoped(scope, work).expect("the system has room for two more threads")
+}
+
+/// What a thread came to; if it panicked, so does this one.
+fn joined<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
