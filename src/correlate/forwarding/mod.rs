@@ -188,7 +188,7 @@ impl Forwarding {
             return Vec::new();
         }
         let Self { lanes, records, .. } = self;
-        records.retain(|record| lanes.is_one_way(record.conn));
+        records.retain(|record| lanes.is_one_way(record.conn) && sockets.is_known(record.conn));
         self.sort();
         let is_full = self.records.len() >= self.limit;
         if !is_full && self.records.len() < self.look_again && matches!(report, Report::Before(_)) {
@@ -236,9 +236,10 @@ impl Forwarding {
         self.records.retain(|_| keep.next().copied().unwrap_or(false));
     }
 
-    /// The connections of the messages in the window, some more than once.
+    /// The connections of the messages in the window, some more than once: those of a streamer that may never show are let go.
     pub(super) fn connections(&self) -> impl Iterator<Item = u32> + '_ {
-        self.records.iter().map(|record| record.conn)
+        let records = if self.lanes.any_watched() { self.records.as_slice() } else { &[] };
+        records.iter().map(|record| record.conn)
     }
 
     /// Messages in the window.
