@@ -62,12 +62,12 @@ Examples:
   zmtpscope messages --payload none --format jsonl broker.pcap
   sudo zmtpscope messages -i lo --count 1000")]
     Messages(ViewArgs),
-    /// Request/reply paths across connections and proxies
+    /// Paths of requests and replies across connections and proxies, and of one-way messages through devices
     #[command(after_help = "\
 Examples:
   zmtpscope paths broker.pcap
   zmtpscope paths broker.pcap --conn 3
-  zmtpscope paths --format jsonl broker.pcap | jq 'select(.status != \"complete\")'
+  zmtpscope paths --format jsonl broker.pcap | jq 'select(.status == \"broken\")'
   zmtpscope paths broker.pcap --explain 12
   zmtpscope paths broker.pcap --path 12 --format mermaid > path.mmd
   zmtpscope paths host-a.pcap host-b.pcap       (their clocks are compared first)")]

@@ -4,7 +4,7 @@ use super::alternatives::Search;
 use super::hops::Links;
 use super::index::Lists;
 use super::nodes::Nodes;
-use super::path::{Evidence, Hop, Path, Status};
+use super::path::{Evidence, Hop, Path, Pattern, Status};
 use super::scene::Scene;
 use super::window::Rank;
 use crate::base::direction::Direction;
@@ -128,7 +128,7 @@ pub fn path(scene: &Scene<'_>, nodes: &Nodes, links: &Links, component: &Compone
     let confidence = request.iter().chain(&reply).map(|hop: &Hop| hop.confidence).fold(1.0, f64::min);
     let latency = (component.status == Status::Complete)
         .then(|| scene.delay(component.ranks[0], component.ranks[component.ranks.len() - 1]));
-    Path { number, status: component.status, request, reply, latency, confidence }
+    Path { number, status: component.status, pattern: Some(Pattern::ReqRep), request, reply, latency, confidence }
 }
 
 /// Adds to the hops of a path what else they could have been joined to.
@@ -163,6 +163,7 @@ fn hop(scene: &Scene<'_>, nodes: &Nodes, links: &Links, rank: Rank) -> Hop {
         identity: tag.and_then(|tag| scene.window.identity(tag.identity)).map(Box::from),
         evidence: link.map_or(Evidence::Origin, |link| link.evidence),
         confidence: link.map_or(1.0, |link| link.confidence),
+        after: None,
         alternatives: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The correlator's front: takes what sessions tell, gives paths, keeps its memory bounded.
 
 use super::assemble::{self, components};
+use super::forwarding::Forwarding;
 use super::hops::Links;
 use super::nodes::Nodes;
 use super::path::{Path, Status};
@@ -27,6 +28,7 @@ pub struct Correlator {
     sockets: Sockets,
     nodes: Nodes,
     window: Window,
+    forwarding: Forwarding,
     limit: usize,
     answer_time: Duration,
     paths: u64,
@@ -39,7 +41,7 @@ pub struct Correlator {
 
 /// Which paths a look at the window reports.
 #[derive(Clone, Copy, Debug)]
-enum Report {
+pub(super) enum Report {
     /// All.
     Everything,
     /// Complete ones whose last message is before this time, others if they had time enough to be answered.
@@ -53,6 +55,7 @@ impl Correlator {
             sockets: Sockets::new(limits),
             nodes: Nodes::default(),
             window: Window::default(),
+            forwarding: Forwarding::new(limits),
             limit: limits.window_messages.max(16),
             answer_time: limits.answer_time,
             paths: 0,
@@ -77,6 +80,7 @@ impl Correlator {
     pub fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
         let identity = peer.identity.as_ref().filter(|identity| !identity.is_empty());
         self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
+        self.forwarding.introduced(&self.sockets, conn);
     }
 
     /// Messages of a direction may be missing, from here to its next one.
@@ -95,7 +99,15 @@ impl Correlator {
 
     /// A message is complete.
     pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
-        if !self.sockets.takes_part(conn, message.direction) {
+        let taken = self.forwarding.message(&self.sockets, conn, key, message);
+        if taken.is_full {
+            let report = self.forwarding.newest();
+            for path in self.forwarding.resolve(&self.sockets, report) {
+                on(&Path { number: self.paths, ..path });
+                self.paths += 1;
+            }
+        }
+        if taken.is_one_way || !self.sockets.takes_part(conn, message.direction) {
             return;
         }
         let after_gap = self.sockets.pass_gap(conn, message.direction);
@@ -104,7 +116,7 @@ impl Correlator {
             // What happened in the last quarter may still go on.
             self.window.sort();
             let newest = self.window.record((self.window.len() * 3 / 4) as Rank).available;
-            self.resolve(Report::Before(newest), on);
+            self.resolve(Report::Before(newest), Vec::new(), on);
             self.make_room(on);
         }
     }
@@ -116,30 +128,42 @@ impl Correlator {
             return;
         }
         self.looked = now;
-        self.resolve(Report::Before(now + Duration(-SETTLED.0)), on);
+        self.resolve_all(Report::Before(now + Duration(-SETTLED.0)), on);
     }
 
     /// No more messages.
     pub fn finish(&mut self, on: &mut impl FnMut(&Path)) {
-        self.resolve(Report::Everything, on);
+        self.resolve_all(Report::Everything, on);
     }
 
     /// Messages whose path was cut short because too many others waited.
     pub fn given_up(&self) -> u64 {
-        self.given_up
+        self.given_up + self.forwarding.given_up()
+    }
+
+    /// One-way messages that wait to be joined to others.
+    #[cfg(test)]
+    pub(super) fn forwarded_waiting(&self) -> usize {
+        self.forwarding.waiting()
+    }
+
+    /// Looks through both windows; what they report is given in the order in which it begins.
+    fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+        let one_way = self.forwarding.resolve(&self.sockets, report);
+        self.resolve(report, one_way, on);
     }
 
     /// The window is still more than half full of what waits: everything in it is reported as it stands.
     fn make_room(&mut self, on: &mut impl FnMut(&Path)) {
         if self.window.len() > self.limit / 2 {
             self.given_up += self.window.len() as u64;
-            self.resolve(Report::Everything, on);
+            self.resolve(Report::Everything, Vec::new(), on);
         }
     }
 
     /// Forgets connections that are over and of which nothing is under correlation.
     fn release(&mut self, now: Timestamp) {
-        if self.sockets.release(&self.window, now) {
+        if self.sockets.release(&self.window, self.forwarding.connections(), now) {
             self.nodes.forget(&self.sockets);
         }
     }
@@ -151,10 +175,21 @@ impl Correlator {
     }
 
     /// Correlates the window, reports what is to be reported, keeps the rest.
-    fn resolve(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+    fn resolve(&mut self, report: Report, one_way: Vec<Path>, on: &mut impl FnMut(&Path)) {
+        let begins = |path: &Path| path.hops().next().map(|hop| hop.position.at);
+        let mut number = self.paths;
+        let mut give = |path: Path| {
+            on(&Path { number, ..path });
+            number += 1;
+            number
+        };
         if self.window.is_empty() {
+            for path in one_way {
+                self.paths = give(path);
+            }
             return;
         }
+        let mut one_way = one_way.into_iter().peekable();
         self.window.sort();
         let scene = Scene::new(&self.window, &mut self.sockets);
         let passages = self.nodes.learn(&scene);
@@ -171,12 +206,17 @@ impl Correlator {
                 component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);
             } else if component.is_path {
                 let mut path = assemble::path(&scene, &self.nodes, &links, &component, self.paths);
+                while let Some(earlier) = one_way.next_if(|earlier| begins(earlier) < begins(&path)) {
+                    self.paths = give(earlier);
+                }
                 if self.explained == Some(self.paths) {
                     assemble::explain(&scene, &self.nodes, &links, &component, &mut path);
                 }
-                on(&path);
-                self.paths += 1;
+                self.paths = give(path);
             }
+        }
+        for path in one_way {
+            self.paths = give(path);
         }
         let newest = self.window.record(self.window.len() as Rank - 1).available;
         let joined: Vec<u32> = links.joined(&scene).collect();

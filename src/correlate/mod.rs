@@ -28,6 +28,7 @@ mod connections;
 pub mod correlator;
 mod directions;
 pub mod findings;
+mod forwarding;
 pub mod handshakes;
 pub mod hops;
 pub mod identities;

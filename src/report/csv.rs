@@ -267,7 +267,7 @@ impl Record for PathModel<'_> {
         let last = request.last();
         row.field(self.path);
         row.field(self.status);
-        row.field(self.pattern);
+        row.optional(self.pattern);
         row.optional(first.map(|hop| hop.position.at));
         row.optional(first.map(|hop| hop.position.packet.number));
         row.optional(request.first().map(|hop| hop.source));

@@ -21,7 +21,8 @@ pub fn explained(path: &Path) -> Vec<String> {
             hop.position.packet.number
         );
         if let Some(before) = at.checked_sub(1) {
-            let known = hop.alternatives.and_then(|it| hops.iter().position(|other| other.key == it.cause));
+            let known =
+                hop.alternatives.and_then(|it| hops.iter().position(|other| other.key == it.cause)).or(hop.after);
             let cause = known.unwrap_or(before);
             let name = if cause == before { "the message before".to_owned() } else { format!("message {}", cause + 1) };
             joined(&mut text, &name, hops[cause], hop, is_reply(at) && !is_reply(cause));
@@ -47,6 +48,7 @@ fn summary(path: &Path) -> String {
         Status::Unanswered => "was not answered in this capture",
         Status::Unrequested => "is a reply without its request",
         Status::Broken => "entered a node and was not seen to leave it",
+        Status::Delivered => "was passed on",
     };
     let latency = path.latency.map(|latency| format!(" after {latency}")).unwrap_or_default();
     let sure = if path.confidence >= 0.9 { "" } else { "; it is in doubt where the text says so" };

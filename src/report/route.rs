@@ -45,6 +45,8 @@ pub struct Route {
     pub confidence: f64,
     /// A path to show: the first complete one, else the first.
     pub example: Option<Path>,
+    /// Nothing comes back.
+    pub is_one_way: bool,
 }
 
 /// The routes of a capture.
@@ -104,6 +106,7 @@ impl Route {
             steps: Vec::new(),
             confidence: 1.0,
             example: None,
+            is_one_way: false,
         }
     }
 
@@ -116,6 +119,13 @@ impl Route {
         self.clients.extend(first.map(|hop| hop.conn));
         self.workers.extend(last.map(|hop| hop.conn));
         self.confidence = self.confidence.min(path.confidence);
+        self.is_one_way |= path.is_one_way();
+        if path.status == Status::Delivered {
+            self.workers.extend(path.ends().map(|hop| hop.conn));
+            if let Some(latency) = path.latency {
+                record(&mut self.latency, latency);
+            }
+        }
         if path.status == Status::Complete {
             if let Some(latency) = path.latency {
                 record(&mut self.latency, latency);
@@ -163,9 +173,10 @@ impl Route {
     /// The way in words: `4 clients (REQ) → 127.0.0.1:5555 [proxy] 127.0.0.1:5556 → 3 workers (REP)`.
     pub fn text(&self, client_type: Option<&str>, worker_type: Option<&str>) -> String {
         let kind = |name: Option<&str>| name.map(|name| format!(" ({name})")).unwrap_or_default();
+        let (client, worker) = if self.is_one_way { ("sender", "receiver") } else { ("client", "worker") };
         let mut text = match self.legs.first() {
             Some(Leg { server, direction: Direction::ServerToClient }) => format!("{server}{}", kind(client_type)),
-            _ => format!("{}{}", count_of(self.clients.len(), "client"), kind(client_type)),
+            _ => format!("{}{}", count_of(self.clients.len(), client), kind(client_type)),
         };
         for (at, leg) in self.legs.iter().enumerate() {
             let next = self.legs.get(at + 1);
@@ -174,7 +185,7 @@ impl Route {
             if leg.direction == Direction::ClientToServer {
                 let _ = write!(text, " {}", leg.server);
             } else if next.is_none() {
-                let _ = write!(text, " {}", count_of(self.workers.len(), "worker"));
+                let _ = write!(text, " {}", count_of(self.workers.len(), worker));
             }
             match next {
                 Some(Leg { server, direction: Direction::ServerToClient }) => {
@@ -205,7 +216,11 @@ fn legs(path: &Path) -> Vec<Leg> {
     if path.request.is_empty() {
         return path.reply.iter().rev().map(|hop| leg(hop, hop.direction.reverse())).collect();
     }
-    path.request.iter().map(|hop| leg(hop, hop.direction)).collect()
+    let mut legs: Vec<Leg> = path.request.iter().map(|hop| leg(hop, hop.direction)).collect();
+    // Copies of a one-way message take the same way, however many there are.
+    let mut seen = FxHashSet::default();
+    legs.retain(|leg| !path.is_one_way() || seen.insert(*leg));
+    legs
 }
 
 /// Two significant digits, any range: some ten KiB. A third one would take ten times as much.

@@ -7,7 +7,7 @@ use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::{Duration, Timestamp};
 use crate::base::transport::Transport;
-use crate::correlate::path::{Evidence, Hop, Path, Status};
+use crate::correlate::path::{Evidence, Hop, Path, Pattern, Status};
 use crate::flow::table::{End, EndReason, FlowInfo};
 use crate::report::facts::CaptureFacts;
 use crate::report::settings::Settings;
@@ -123,6 +123,7 @@ fn hop(conn: u32, direction: Direction, client: u16, server: u16, packet: u64, a
         identity: None,
         evidence: Evidence::Origin,
         confidence: 1.0,
+        after: None,
         alternatives: None,
     }
 }
@@ -141,6 +142,7 @@ pub(crate) fn proxied(number: u64, n: u16) -> Path {
     Path {
         number,
         status: Status::Complete,
+        pattern: Some(Pattern::ReqRep),
         request: vec![
             hop(u32::from(n), There, client, 5555, 12, start),
             assigned(hop(90, Back, worker, 5556, 14, start + 41_000)),

@@ -10,7 +10,7 @@ use crate::analyze::connection::ConnectionSummary;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Duration;
-use crate::correlate::path::{Hop, Path, Status};
+use crate::correlate::path::{Hop, Path, Status, joined_to};
 use hdrhistogram::Histogram;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub struct Node {
     pub kind: NodeKind,
     /// Its sockets: of peers that are alike, one for all.
     pub sockets: Vec<NodeSocket>,
-    /// How long requests and replies stay in it before they leave through another socket.
+    /// How long messages stay in it before they leave through another socket.
     pub transit: Option<Latency>,
 }
 
@@ -141,18 +141,23 @@ struct Ends {
 impl Topology {
     /// A path.
     pub fn path(&mut self, path: &Path) {
-        for (request, pair) in [(&path.request, true), (&path.reply, false)].map(|(hops, request)| (request, hops)) {
-            for pair in pair.windows(2).filter(|pair| pair[1].confidence >= SURE) {
-                let (inside, outside) = (receiver(&pair[0]), sender(&pair[1]));
+        for (hops, request) in [(&path.request, true), (&path.reply, false)] {
+            for (at, left) in hops.iter().enumerate().filter(|(_, hop)| hop.confidence >= SURE) {
+                let Some(entered) = joined_to(hops, at) else { continue };
+                let (inside, outside) = (receiver(entered), sender(left));
                 if inside == outside {
                     continue;
                 }
                 if request {
                     self.passed.insert((inside, outside));
                 }
-                let node = node_name(if request { &pair[0] } else { &pair[1] });
+                let node = match (inside, outside) {
+                    // A device that connects to what it receives from is known by where it sends from.
+                    (Socket::Connecting(_), Socket::Bound(endpoint)) if path.is_one_way() => endpoint,
+                    _ => node_name(if request { entered } else { left }),
+                };
                 if let Some(histogram) = room(&mut self.transit, node, new_histogram) {
-                    record(histogram, pair[1].position.at - pair[0].position.at);
+                    record(histogram, left.position.at - entered.position.at);
                 }
             }
         }

@@ -128,6 +128,96 @@ def pubsub(addresses, _seed):
         return {"subscribers": {n: {"topics": wishes[n][0], "received": a.stop()} for n, a in subscribers.items()}, "published": out.stop()}
 
 
+def device(cue, *ends):
+    """zmq_proxy between two sockets, each (type, url, whether it binds)"""
+    context = zmq.Context()
+    stands = threading.Event()
+
+    def run():
+        sockets = []
+        for kind, url, binds in ends:
+            socket = context.socket(kind)
+            socket.linger = 0
+            (socket.bind if binds else socket.connect)(url)
+            sockets.append(socket)
+        stands.set()
+        try:
+            zmq.proxy(*sockets)
+        except zmq.ContextTerminated:
+            for socket in sockets:
+                socket.close()
+
+    threading.Thread(target=run, daemon=True).start()
+    stands.wait()
+    cue.ready()
+    cue.stopping.wait()
+    context.term()
+
+
+def source(cue, kind, url, name, topics, count, seed):
+    """Sends `count` messages of two parts, a topic and a token that no other message has; the tokens."""
+    context = zmq.Context()
+    out = context.socket(kind)
+    out.connect(url)
+    cue.ready()
+    cue.wait_go()
+    time.sleep(0.5)
+    chance, sent = random.Random(seed), []
+    for number in range(count):
+        sent.append(f"{name} {number:03}")
+        out.send_multipart([topics[number % len(topics)].encode(), sent[-1].encode()])
+        time.sleep(chance.uniform(0, 0.006))
+    cue.stopping.wait()
+    context.destroy(linger=0)
+    return sent
+
+
+def sink(cue, kind, url, topics):
+    """The tokens of what it received."""
+    context = zmq.Context()
+    inlet = context.socket(kind)
+    for topic in topics:
+        inlet.subscribe(topic)
+    inlet.connect(url)
+    cue.ready()
+    received = []
+    while not cue.stopping.is_set():
+        if inlet.poll(50):
+            received.append(inlet.recv_multipart()[1].decode())
+    context.destroy(linger=0)
+    return received
+
+
+def forwarded(addresses, seed, devices, sources, sinks):
+    """`devices`: two ends each, (type, port name, binds); `sources`: (type, port name, topics, count); `sinks`: (type, port name, topics)"""
+    with Stage() as stage:
+        passing = [stage.start(f"d{i}", device, *((k, addresses.url(p), binds) for k, p, binds in ends)) for i, ends in enumerate(devices)]
+        receiving = {f"s{i}": stage.start(f"s{i}", sink, k, addresses.url(p), topics) for i, (k, p, topics) in enumerate(sinks)}
+        sending = {f"p{i}": stage.start(f"p{i}", source, k, addresses.url(p), f"p{i}", topics, count, seed + i)
+                   for i, (k, p, topics, count) in enumerate(sources)}
+        for actor in sending.values():
+            actor.tell("go")
+        time.sleep(1.5)
+        received = {n: {"from": addresses.all()[sinks[int(n[1:])][1]], "tokens": a.stop()} for n, a in receiving.items()}
+        sent = {n: a.stop() for n, a in sending.items()}
+        for actor in passing:
+            actor.stop()
+        return {"devices": [[addresses.all()[port] for _, port, _ in ends] for ends in devices], "sent": sent, "received": received}
+
+
+def forwarder_chain(addresses, seed):
+    """2 PUB, two devices (XSUB and XPUB) in a row, the second connects to the first; SUBs with different topics at both"""
+    devices = [((zmq.XSUB, "in", True), (zmq.XPUB, "middle", True)), ((zmq.XSUB, "middle", False), (zmq.XPUB, "out", True))]
+    sources = [(zmq.PUB, "in", ["a", "b"], 16), (zmq.PUB, "in", ["b", "c"], 16)]
+    return forwarded(addresses, seed, devices, sources, [(zmq.SUB, "middle", ["a"]), (zmq.SUB, "out", ["b"]), (zmq.SUB, "out", [""])])
+
+
+def streamer(addresses, seed):
+    """2 PUSH, a device (PULL and PUSH), 3 PULL: each task goes to one of them"""
+    devices = [((zmq.PULL, "in", True), (zmq.PUSH, "out", True))]
+    return forwarded(addresses, seed, devices, [(zmq.PUSH, "in", [""], 15)] * 2, [(zmq.PULL, "out", [])] * 3)
+
+
 def guarded_server(cue, url, setup):
     """A REP server with its authenticator; how many requests it answered."""
     context = zmq.Context()
@@ -267,6 +357,8 @@ TOPOLOGIES = {
 }
 OTHERS = {
     "pubsub": (pubsub, ["pub"]),
+    "forwarder-chain": (forwarder_chain, ["in", "middle", "out"]),
+    "streamer": (streamer, ["in", "out"]),
     "plain-ok": (plain_ok, ["server"]),
     "plain-refused": (plain_refused, ["server"]),
     "curve": (curve, ["server"]),

@@ -2,6 +2,7 @@
 
 use crate::packets::{OwnedPacket, read};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zmtpscope::analyze::engine::Options;
@@ -109,9 +110,23 @@ pub struct Truth {
     pub curve_sessions: Vec<TrueCurveSession>,
     /// What the applications asked, and how it travelled.
     pub requests: Vec<TrueRequest>,
+    /// Devices: where each receives and where it sends, an endpoint that it binds or connects to.
+    #[serde(default)]
+    pub devices: Vec<[String; 2]>,
+    /// What came through them, by receiver.
+    #[serde(default)]
+    pub received: BTreeMap<String, TrueReceiver>,
     /// 0-based numbers, in the original, of packets that were taken out.
     #[serde(default)]
     pub lost_packets: Vec<u64>,
+}
+
+/// What an application received one way.
+#[derive(Debug, Deserialize)]
+pub struct TrueReceiver {
+    /// The endpoint that it connected to.
+    pub from: String,
+    pub tokens: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -154,7 +169,7 @@ pub struct TrueSide {
     pub messages: u64,
     pub frames: u64,
     pub payload_bytes: u64,
-    pub commands: std::collections::BTreeMap<String, u64>,
+    pub commands: BTreeMap<String, u64>,
     pub fully_parsed: bool,
     /// Only where packets were taken out.
     pub messages_visible: Option<u64>,

@@ -30,6 +30,7 @@ mod datagrams;
 mod explanations;
 mod fixture;
 mod formats;
+mod forwarding;
 mod hostile;
 mod hostile_peers;
 mod jobs;

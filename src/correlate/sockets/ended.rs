@@ -60,14 +60,14 @@ impl Sockets {
     }
 
     /// Releases connections that are over for long, or that too many others ended after, and that have no message in the
-    /// window. Says whether so many were released that what is known by their numbers should be looked through.
-    pub fn release(&mut self, window: &Window, now: Timestamp) -> bool {
+    /// window, nor among `others`. Says whether so many were released that what is known by their numbers should be looked through.
+    pub fn release(&mut self, window: &Window, others: impl Iterator<Item = u32>, now: Timestamp) -> bool {
         if self.ended.due(now, 0).is_none() {
             return false;
         }
         self.window += 1;
-        for record in window.records() {
-            if let Some(connection) = self.connections.get_mut(record.conn) {
+        for conn in window.records().iter().map(|record| record.conn).chain(others) {
+            if let Some(connection) = self.connections.get_mut(conn) {
                 connection.seen = (self.window, 0);
             }
         }

@@ -6,7 +6,7 @@ use super::mermaid::escaped;
 use crate::base::endpoint::Endpoint;
 use crate::base::text::hex;
 use crate::base::time::Duration;
-use crate::correlate::path::{Evidence, Hop, Path};
+use crate::correlate::path::{Evidence, Hop, Path, joined_to};
 use std::fmt::Write;
 
 /// Who takes part: ends of connections, those of one process together.
@@ -18,14 +18,12 @@ struct Participants {
 impl Participants {
     /// Along a row of hops, what received one sent the next.
     fn along(&mut self, hops: &[Hop]) {
-        let mut receiver: Option<Endpoint> = None;
-        for hop in hops {
-            match receiver {
-                Some(receiver) => self.together(receiver, hop.source),
+        for (at, hop) in hops.iter().enumerate() {
+            match joined_to(hops, at) {
+                Some(entered) => self.together(entered.destination, hop.source),
                 None => self.add(hop.source),
             }
             self.add(hop.destination);
-            receiver = Some(hop.destination);
         }
     }
 

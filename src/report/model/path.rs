@@ -4,7 +4,7 @@ use super::SCHEMA;
 use super::bytes::{Hex, Key, Shown};
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
-use crate::correlate::path::{Hop, Path};
+use crate::correlate::path::{Hop, Path, Pattern};
 use serde::{Serialize, Serializer};
 
 /// One request with all its hops and replies.
@@ -15,7 +15,7 @@ pub struct PathModel<'a> {
     pub schema: u32,
     pub path: u64,
     pub status: &'static str,
-    pub pattern: &'static str,
+    pub pattern: Option<&'static str>,
     pub request: Hops<'a>,
     pub reply: Hops<'a>,
     pub latency_ns: Option<i64>,
@@ -44,6 +44,8 @@ struct HopModel<'a> {
     identity: Option<Hex<'a>>,
     evidence: &'static str,
     confidence: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<usize>,
 }
 
 impl<'a> PathModel<'a> {
@@ -54,7 +56,7 @@ impl<'a> PathModel<'a> {
             schema: SCHEMA,
             path: path.number,
             status: path.status.name(),
-            pattern: "req-rep",
+            pattern: path.pattern.map(Pattern::name),
             request: Hops { hops: &path.request, several_files },
             reply: Hops { hops: &path.reply, several_files },
             latency_ns: path.latency.map(|latency| latency.0),
@@ -85,6 +87,7 @@ impl Serialize for Hops<'_> {
             identity: hop.identity.as_deref().map(Hex),
             evidence: hop.evidence.name(),
             confidence: hop.confidence,
+            after: hop.after,
         }))
     }
 }

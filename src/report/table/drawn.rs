@@ -3,7 +3,7 @@
 use super::lines::{Cell, Column, Lines, fitting};
 use super::messages::identity;
 use crate::base::time::Timestamp;
-use crate::correlate::path::{Evidence, Hop, Path, Status};
+use crate::correlate::path::{Evidence, Hop, Path, Status, joined_to};
 use crate::report::paint::{Tone, paint};
 use crate::report::settings::Settings;
 use std::fmt::Write;
@@ -17,12 +17,17 @@ pub fn drawn(path: &Path, settings: &Settings) -> String {
     let mut text = title(path, settings);
     let mut lines = Lines::new(&COLUMNS, settings.width, settings.color);
     let mut previous = None;
+    let before = (0..).map(|at| joined_to(&path.request, at).filter(|_| path.is_one_way()));
     let rows: Vec<_> = path
         .request
         .iter()
-        .map(|hop| (hop, "──▶", Tone::There))
-        .chain(path.reply.iter().map(|hop| (hop, "◀──", Tone::Back)))
-        .map(|(hop, arrow, tone)| row(hop, arrow, tone, previous.replace(hop.position.at), settings))
+        .zip(before)
+        .map(|(hop, before)| (hop, before, "──▶", Tone::There))
+        .chain(path.reply.iter().map(|hop| (hop, None, "◀──", Tone::Back)))
+        .map(|(hop, before, arrow, tone)| {
+            let previous = previous.replace(hop.position.at);
+            row(hop, arrow, tone, before.map(|before| before.position.at).or(previous), settings)
+        })
         .collect();
     for cells in &rows {
         lines.measure(cells);
@@ -36,7 +41,10 @@ pub fn drawn(path: &Path, settings: &Settings) -> String {
 /// `request #12 of 127.0.0.1:50112   complete, 183 µs, confidence 0.999`.
 fn title(path: &Path, settings: &Settings) -> String {
     let left = match (path.request.first(), path.reply.last()) {
-        (Some(first), _) => format!("path {}: request #{} of {}", path.number, first.ordinal, first.source),
+        (Some(first), _) => {
+            let what = if path.is_one_way() { "message" } else { "request" };
+            format!("path {}: {what} #{} of {}", path.number, first.ordinal, first.source)
+        }
         (None, Some(last)) => format!("path {}: reply #{} to {}", path.number, last.ordinal, last.destination),
         (None, None) => format!("path {}", path.number),
     };
@@ -102,7 +110,7 @@ fn known(hop: &Hop) -> String {
 /// The colour of a status.
 pub fn tone(status: Status) -> Tone {
     match status {
-        Status::Complete => Tone::Good,
+        Status::Complete | Status::Delivered => Tone::Good,
         Status::Unanswered | Status::Unrequested => Tone::Warning,
         Status::Broken => Tone::Bad,
     }

@@ -249,11 +249,12 @@ fn routes(summary: &mut Summary, settings: &Settings, text: &mut String) {
 }
 
 fn route_facts(route: &Route, settings: &Settings, text: &mut String) {
-    let statuses = [Status::Complete, Status::Unanswered, Status::Broken, Status::Unrequested];
+    let statuses = [Status::Complete, Status::Delivered, Status::Unanswered, Status::Broken, Status::Unrequested];
     let counts = statuses.iter().filter(|status| route.count(**status) > 0);
     let counts: Vec<_> = counts.map(|status| format!("{} {}", route.count(*status), status.name())).collect();
     let confidence = (route.confidence * 1000.0).floor() / 1000.0;
-    let words = format!("{} requests: {}; least confidence {confidence:.3}", route.paths(), counts.join(", "));
+    let what = if route.is_one_way { "messages" } else { "requests" };
+    let words = format!("{} {what}: {}; least confidence {confidence:.3}", route.paths(), counts.join(", "));
     line(&words, settings, text);
     let at = |share| quantile(&route.latency, share).unwrap_or_default();
     if !route.latency.is_empty() {

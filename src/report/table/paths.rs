@@ -9,7 +9,11 @@ use crate::report::output::Output;
 use crate::report::paint::Tone;
 use crate::report::settings::Settings;
 use crate::report::view::{View, selects_path};
+use std::fmt::Write as _;
 use std::io::Write;
+
+/// Legs of a route that are shown: a publication may have thousands of ends.
+const LEGS: usize = 16;
 
 const COLUMNS: [Column; 8] = [
     Column::right("#", 3),
@@ -66,12 +70,28 @@ impl View for PathsTable {
     }
 }
 
-/// `127.0.0.1:50112 → 127.0.0.1:5555 ⇒ 127.0.0.1:5556 → 127.0.0.1:40022`: a double arrow goes through a node.
+/// `127.0.0.1:50112 → 127.0.0.1:5555 ⇒ 127.0.0.1:5556 → 127.0.0.1:40022`: a double arrow goes through a node, and what
+/// follows a comma left a node that the message had come to before.
 pub fn route(path: &Path) -> String {
     let (hops, mark): (&[Hop], _) = match path.status {
         Status::Unrequested => (&path.reply, "← "),
         _ => (&path.request, ""),
     };
-    let legs: Vec<_> = hops.iter().map(|hop| format!("{} → {}", hop.source, hop.destination)).collect();
-    format!("{mark}{}", legs.join(" ⇒ "))
+    let mut text = mark.to_owned();
+    for (at, hop) in hops.iter().enumerate().take(LEGS) {
+        // A comma goes back to where the message was passed on before.
+        text.push_str(if at == 0 {
+            ""
+        } else if hop.after.is_none() {
+            " ⇒ "
+        } else {
+            ", "
+        });
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{} → {}", hop.source, hop.destination);
+    }
+    if hops.len() > LEGS {
+        let _ = write!(text, ", and {} more", hops.len() - LEGS);
+    }
+    text
 }

@@ -1,0 +1,290 @@
+//! Connections that carry messages one way, and the hosts on which something may pass them on.
+//!
+//! A device receives with one socket and sends with another on the same host. Most captures of one-way traffic have no such
+//! host, and for them that is all that is ever looked at: a look-up a message.
+
+use crate::base::direction::Direction;
+use crate::correlate::path::Pattern;
+use crate::correlate::sockets::{SocketId, Sockets};
+use crate::zmtp::event::Message;
+use crate::zmtp::wire::socket_type::SocketType as S;
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+/// Messages kept of connections to hosts where nothing is known to send yet. A streamer holds what came before its first
+/// worker, up to its high-water marks (1000 each, if nobody changed them) and what TCP buffers; and where handshakes were not
+/// captured, the first message that a device passes on is what shows that there is one.
+const EARLY: usize = 4096;
+
+/// A topic as a message of ZMTP 2.0 or 3.0 is no longer than this.
+const LONGEST_TOPIC: u64 = 256;
+
+/// A connection on which messages flow one way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lane {
+    /// Which way.
+    pub(super) direction: Direction,
+    /// The socket that sends, and its type as far as it is known.
+    pub(super) sender: SocketId,
+    pub(super) sender_type: Option<S>,
+    /// The socket that receives.
+    pub(super) receiver: SocketId,
+    pub(super) receiver_type: Option<S>,
+    /// The hosts of both.
+    pub(super) sender_host: HostId,
+    pub(super) receiver_host: HostId,
+}
+
+/// Number of a host.
+pub(super) type HostId = u32;
+
+impl Lane {
+    /// What its messages are part of; `None` if neither type is known.
+    pub(super) fn pattern(&self) -> Option<Pattern> {
+        match self.sender_type.or(self.receiver_type)? {
+            S::PUB | S::XPUB | S::SUB | S::XSUB => Some(Pattern::PubSub),
+            S::PUSH | S::PULL => Some(Pattern::PushPull),
+            S::RADIO | S::DISH => Some(Pattern::RadioDish),
+            S::SCATTER | S::GATHER => Some(Pattern::ScatterGather),
+            _ => None,
+        }
+    }
+
+    /// Each message is sent to one peer only.
+    pub(super) fn is_exclusive(&self) -> bool {
+        matches!(self.pattern(), Some(Pattern::PushPull | Pattern::ScatterGather))
+    }
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Debug, Default)]
+enum Way {
+    /// It has carried nothing yet.
+    #[default]
+    Undecided,
+    /// Both ways.
+    Both,
+    /// One way: a lane.
+    One {
+        /// Its number.
+        lane: u32,
+        /// By its types it will stay so.
+        is_certain: bool,
+        /// A device may hold its messages before anything shows that there is one.
+        may_be_held: bool,
+    },
+}
+
+/// What is to be done with a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// Nothing. It may be a request or a reply.
+    Other,
+    /// Nothing. It is none.
+    OneWay,
+    /// It is kept, with its lane. `is_certain` if it is no request or reply.
+    Keep { lane: u32, is_certain: bool },
+}
+
+/// All lanes, by connection.
+#[derive(Debug, Default)]
+pub(super) struct Lanes {
+    ways: Vec<Way>,
+    known: Vec<Lane>,
+    hosts: Vec<Host>,
+    /// Ordered: a sender may choose its address.
+    host_numbers: BTreeMap<IpAddr, HostId>,
+    early: usize,
+    any_watched: bool,
+    /// A lane came up on a host where something may pass messages on.
+    news: bool,
+}
+
+#[derive(Debug, Default)]
+struct Host {
+    entering: Ends,
+    leaving: Ends,
+    /// One socket receives and another one sends here.
+    is_watched: bool,
+}
+
+/// Counts lanes by the sockets at their ends.
+#[derive(Debug, Default)]
+struct Ends {
+    all: u32,
+    of_sender: FxHashMap<SocketId, u32>,
+    of_receiver: FxHashMap<SocketId, u32>,
+    of_both: FxHashMap<(SocketId, SocketId), u32>,
+}
+
+impl Ends {
+    fn add(&mut self, lane: &Lane) {
+        self.all += 1;
+        *self.of_sender.entry(lane.sender).or_default() += 1;
+        *self.of_receiver.entry(lane.receiver).or_default() += 1;
+        *self.of_both.entry((lane.sender, lane.receiver)).or_default() += 1;
+    }
+
+    /// Whether there is a lane that has neither end in common with this one.
+    fn has_other_than(&self, lane: &Lane) -> bool {
+        let sender = self.of_sender.get(&lane.sender).copied().unwrap_or_default();
+        let receiver = self.of_receiver.get(&lane.receiver).copied().unwrap_or_default();
+        let both = self.of_both.get(&(lane.sender, lane.receiver)).copied().unwrap_or_default();
+        self.all + both > sender + receiver
+    }
+}
+
+impl Lanes {
+    /// Whether a message may be one that a device passes on, or has passed on.
+    #[inline]
+    pub(super) fn watch(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Watch {
+        match self.ways.get(conn as usize) {
+            Some(Way::Both) => Watch::Other,
+            Some(&Way::One { is_certain: true, may_be_held, .. })
+                if !(self.any_watched || may_be_held && self.early < EARLY) =>
+            {
+                Watch::OneWay
+            }
+            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
+            Some(Way::Undecided) | None => self.decide(sockets, conn, message),
+        }
+    }
+
+    fn pass(&mut self, number: u32, is_certain: bool, conn: u32, message: &Message<'_>) -> Watch {
+        let nothing = if is_certain { Watch::OneWay } else { Watch::Other };
+        let lane = &self.known[number as usize];
+        if message.direction != lane.direction {
+            if !is_certain && !is_subscription(message) {
+                self.ways[conn as usize] = Way::Both;
+            }
+            return nothing;
+        }
+        let [entered, left] = [lane.receiver_host, lane.sender_host].map(|host| self.hosts[host as usize].is_watched);
+        let is_early = !(entered || left)
+            && self.early < EARLY
+            && matches!(self.ways[conn as usize], Way::One { may_be_held: true, .. });
+        self.early += usize::from(is_early);
+        if entered || left || is_early { Watch::Keep { lane: number, is_certain } } else { nothing }
+    }
+
+    /// A peer introduced itself. Where both did, it is known what flows on their connection before anything does.
+    pub(super) fn introduced(&mut self, sockets: &Sockets, conn: u32) {
+        let peers = &sockets.connection(conn).peers;
+        if peers.iter().all(|(_, peer)| peer.socket_type.is_some()) {
+            self.decide_by_types(sockets, conn);
+        }
+    }
+
+    #[cold]
+    fn decide(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Watch {
+        let peers = &sockets.connection(conn).peers;
+        if peers.iter().any(|(_, peer)| peer.socket_type.is_some()) {
+            self.decide_by_types(sockets, conn);
+        } else if !is_subscription(message) {
+            self.add(sockets, conn, message.direction, true);
+        }
+        match self.ways.get(conn as usize) {
+            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
+            _ => Watch::Other,
+        }
+    }
+
+    fn decide_by_types(&mut self, sockets: &Sockets, conn: u32) {
+        let peers = &sockets.connection(conn).peers;
+        let is_way = |direction: &Direction| {
+            peers[*direction].socket_type.is_some_and(sends)
+                || peers[direction.reverse()].socket_type.is_some_and(receives)
+        };
+        match Direction::BOTH.into_iter().find(is_way) {
+            _ if matches!(self.ways.get(conn as usize), Some(Way::One { .. })) => {}
+            Some(direction) => self.add(sockets, conn, direction, false),
+            None => *self.way(conn) = Way::Both,
+        }
+    }
+
+    fn way(&mut self, conn: u32) -> &mut Way {
+        if self.ways.len() <= conn as usize {
+            self.ways.resize(conn as usize + 1, Way::Undecided);
+        }
+        &mut self.ways[conn as usize]
+    }
+
+    /// A connection carries messages this way.
+    fn add(&mut self, sockets: &Sockets, conn: u32, direction: Direction, is_guessed: bool) {
+        let connection = sockets.connection(conn);
+        let socket_type = |direction: Direction| connection.peers[direction].socket_type;
+        let (from, to) = match direction {
+            Direction::ClientToServer => (connection.client, connection.server),
+            Direction::ServerToClient => (connection.server, connection.client),
+        };
+        let lane = Lane {
+            direction,
+            sender: connection.sockets[direction],
+            sender_type: socket_type(direction),
+            receiver: connection.sockets[direction.reverse()],
+            receiver_type: socket_type(direction.reverse()),
+            sender_host: self.host(from.ip),
+            receiver_host: self.host(to.ip),
+        };
+        let number = self.known.len() as u32;
+        let may_be_held = is_guessed || matches!(lane.receiver_type, Some(S::PULL | S::GATHER));
+        *self.way(conn) = Way::One { lane: number, is_certain: !is_guessed, may_be_held };
+        self.known.push(lane);
+        let [receives_here, sends_here] = [lane.receiver_host, lane.sender_host].map(|host| host as usize);
+        self.hosts[receives_here].is_watched |= self.hosts[receives_here].leaving.has_other_than(&lane);
+        self.hosts[sends_here].is_watched |= self.hosts[sends_here].entering.has_other_than(&lane);
+        self.hosts[receives_here].entering.add(&lane);
+        self.hosts[sends_here].leaving.add(&lane);
+        let is_watched = self.hosts[receives_here].is_watched || self.hosts[sends_here].is_watched;
+        self.any_watched |= is_watched;
+        self.news |= is_watched;
+    }
+
+    fn host(&mut self, ip: IpAddr) -> HostId {
+        // All loopback addresses are the same host.
+        let ip = if ip.is_loopback() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
+        let next = self.hosts.len() as HostId;
+        let number = *self.host_numbers.entry(ip).or_insert(next);
+        if number == next {
+            self.hosts.push(Host::default());
+        }
+        number
+    }
+
+    /// Whether there is a host on which messages may be passed on.
+    pub(super) fn any_watched(&self) -> bool {
+        self.any_watched
+    }
+
+    /// Whether a lane came up on such a host since this was last asked.
+    pub(super) fn take_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
+    /// One lane.
+    pub(super) fn lane(&self, number: u32) -> &Lane {
+        &self.known[number as usize]
+    }
+
+    /// Whether a connection still counts as one that carries messages one way.
+    pub(super) fn is_one_way(&self, conn: u32) -> bool {
+        matches!(self.ways.get(conn as usize), Some(Way::One { .. }))
+    }
+}
+
+fn sends(socket_type: S) -> bool {
+    matches!(socket_type, S::PUB | S::XPUB | S::PUSH | S::RADIO | S::SCATTER)
+}
+
+fn receives(socket_type: S) -> bool {
+    matches!(socket_type, S::SUB | S::XSUB | S::PULL | S::DISH | S::GATHER)
+}
+
+/// Whether a message may be a subscription of ZMTP 2.0 or 3.0, which goes against the way of what is published.
+fn is_subscription(message: &Message<'_>) -> bool {
+    match message.parts {
+        [part] => part.length <= LONGEST_TOPIC && matches!(message.head(part).first(), Some(0 | 1)),
+        _ => false,
+    }
+}
