@@ -8,7 +8,7 @@
 //!
 //! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
 //! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
-//! live, reading may be 64 batches ahead, and beyond that it is the kernel that drops, and counts. Memory is used again.
+//! live, reading may be 32 MiB ahead, and beyond that it is the kernel that drops, and counts. Memory is used again.
 //! The observer stays on the thread that called.
 
 use super::engine::{Dissection, Options};
@@ -22,13 +22,23 @@ use crate::capture::batch::{Batch, Filled};
 use crate::capture::error::CaptureError;
 use crate::capture::packet::PacketSource;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 /// Batches that wait to be dissected.
 const FILE_BATCHES: usize = 2;
-const LIVE_BATCHES: usize = 64;
+const LIVE_BATCHES: usize = 16_384;
+
+/// Octets of those, live: what waits here need not wait in the kernel's buffer, which is as large.
+const LIVE_OCTETS: usize = 32 << 20;
+
+/// Live, a batch that takes more is not used again.
+const LIVE_REUSED: usize = 64 << 10;
+
+/// Live, between two looks at whether there is room for more.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Dispatches that wait to be shown.
 const DISPATCHES: usize = 4;
@@ -83,7 +93,7 @@ pub fn run<O: Observer>(
     let Plan { options, jobs, live, count, stop } = plan;
     let results = Results::new(&options.limits, observer);
     let reader = Reader { source, left: count, packets: 0, stopped: false };
-    let course = Course { stop, enough: AtomicBool::new(false), live };
+    let course = Course { stop, enough: AtomicBool::new(false), live, ahead: AtomicUsize::new(0) };
     let (ended, results, span) = match jobs {
         0 | 1 => course.alone(reader, Dissection::new(options, results), on),
         _ if results.interest().frames => course.read_ahead(reader, Dissection::new(options, results), on),
@@ -151,6 +161,8 @@ struct Course<'a> {
     /// The last stage wants no more.
     enough: AtomicBool,
     live: bool,
+    /// Octets that wait to be dissected.
+    ahead: AtomicUsize,
 }
 
 type Finished<O> = (Ended, (Results<O>, Conclusion), Span);
@@ -198,6 +210,7 @@ impl Course<'_> {
             let reading = spawn(scope, "read", move || self.read(reader, &full, &empty));
             for read in filled {
                 self.dissect(&read, &mut dissection, &mut span);
+                self.ahead.fetch_sub(read.batch.memory(), Ordering::Relaxed);
                 self.note(on(&mut dissection.outlet().observer, read.pause));
                 // Reading may be over.
                 let _ = used.send(read);
@@ -231,6 +244,7 @@ impl Course<'_> {
                 let mut span = None;
                 for read in filled {
                     self.dissect(&read, &mut dissection, &mut span);
+                    self.ahead.fetch_sub(read.batch.memory(), Ordering::Relaxed);
                     dissection.outlet().hand_on();
                     if told.send(Tidings::Pause(read.pause)).is_err() {
                         break;
@@ -263,8 +277,14 @@ impl Course<'_> {
     /// The thread that reads.
     fn read(&self, mut reader: Reader<'_>, full: &SyncSender<Read>, empty: &Receiver<Read>) -> Ended {
         loop {
-            let mut read = empty.try_recv().unwrap_or_default();
+            // Live, batches are as small as what came at once: a few packets are not to wait in much memory.
+            let used = empty.try_recv().ok().filter(|used| !self.live || used.batch.memory() <= LIVE_REUSED);
+            let mut read = used.unwrap_or_default();
+            while self.live && self.ahead.load(Ordering::Relaxed) > LIVE_OCTETS && !self.is_over() {
+                thread::sleep(PAUSE);
+            }
             let next = reader.next(&mut read, self.is_over());
+            self.ahead.fetch_add(read.batch.memory(), Ordering::Relaxed);
             if full.send(read).is_err() {
                 return Ended { stopped: true, failure: None };
             }

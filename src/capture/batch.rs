@@ -68,6 +68,11 @@ impl Batch {
         self.packets.is_empty()
     }
 
+    /// Octets of memory that it takes, whether they are in use or wait for it.
+    pub fn memory(&self) -> usize {
+        self.octets.capacity() + self.packets.capacity() * size_of::<Entry>()
+    }
+
     /// Forgets them; the memory stays for the next.
     pub fn clear(&mut self) {
         self.packets.clear();
