@@ -83,8 +83,8 @@ pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Op
     let last = &stages[effects];
     let mut onwards: Vec<f64> = last.iter().map(|state| rest[state.next]).collect();
     let total = last.iter().zip(&onwards).map(|(state, rest)| state.all + rest).fold(f64::INFINITY, either);
-    let least = |at: &usize| last[*at].least + onwards[*at];
-    let mut at = (0..last.len()).min_by(|a, b| least(a).total_cmp(&least(b))).unwrap_or(0);
+    let cost = |at: &usize| last[*at].least + onwards[*at];
+    let mut at = (0..last.len()).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(0);
     let mut found = vec![None; effects];
     for effect in (0..effects).rev() {
         let (stage, before) = (&stages[effect + 1], &stages[effect]);

@@ -149,8 +149,8 @@ fn rounds(scene: &Scene<'_>, lanes: &[Lane], messages: &[Rank]) -> Vec<i64> {
         let count = lane.messages.partition_point(|&rank| rank <= until);
         let next = lane.messages.get(count).map(|&next| ordinal(scene, next));
         let last = count.checked_sub(1).map(|last| ordinal(scene, lane.messages[last]) + 1);
-        let least = last.or(next).unwrap_or_default();
-        (least, next.unwrap_or(least))
+        let surely = last.or(next).unwrap_or_default();
+        (surely, next.unwrap_or(surely))
     };
     let ahead = |lane: &Lane| {
         let mut ahead: Vec<i64> = pauses

@@ -69,7 +69,9 @@ impl Stage {
             let peer = Peer { socket_type: Some(socket_type), introduced, ..Peer::default() };
             self.correlator.peer(conn, direction, &peer);
         };
-        conns.iter().for_each(|&conn| introduce(conn, C2s, S::REQ));
+        for &conn in &conns {
+            introduce(conn, C2s, S::REQ);
+        }
         conns.iter().rev().for_each(|&conn| introduce(conn, S2c, S::ROUTER));
         conns
     }
@@ -767,10 +769,10 @@ fn pipelined(worker: S, swapped: Option<usize>, lost: &[(Direction, usize)]) -> 
             let parts: [&[u8]; 3] = [name, b"", b"same body"];
             let is_lost = lost.contains(&(S2c, step));
             if is_lost {
-                stage.lose(worker, S2c, &parts)
+                stage.lose(worker, S2c, &parts);
             } else {
-                stage.send(worker, S2c, &parts)
-            };
+                stage.send(worker, S2c, &parts);
+            }
         }
         if step >= 10 {
             let number = order[step - 10];
@@ -778,10 +780,10 @@ fn pipelined(worker: S, swapped: Option<usize>, lost: &[(Direction, usize)]) -> 
             let parts: [&[u8]; 3] = [name, b"", b"same body"];
             let is_lost = lost.contains(&(C2s, number));
             if is_lost {
-                stage.lose(worker, C2s, &parts)
+                stage.lose(worker, C2s, &parts);
             } else {
-                stage.send(worker, C2s, &parts)
-            };
+                stage.send(worker, C2s, &parts);
+            }
             stage.send(client, S2c, &[b"", b"same body"]);
         }
     }
