@@ -149,9 +149,9 @@ fn rounds(scene: &Scene<'_>, lanes: &[Lane], messages: &[Rank]) -> Vec<i64> {
         let count = lane.messages.partition_point(|&rank| rank <= until);
         let next = lane.messages.get(count).map(|&next| ordinal(scene, next));
         let last = count.checked_sub(1).map(|last| ordinal(scene, lane.messages[last]) + 1);
-        let least = last.or(next).unwrap_or_default();
+        let surely = last.or(next).unwrap_or_default();
         // Messages whose times are wrong may stand in another order than they were sent in.
-        (least, next.map_or(least, |next| next.max(least)))
+        (surely, next.map_or(surely, |next| next.max(surely)))
     };
     let ahead = |lane: &Lane| {
         let mut ahead: Vec<i64> = pauses
