@@ -1,7 +1,8 @@
 //! Messages of many connections → paths.
 //!
 //! Invariants: no panic; a message is in one path at most, and was sent; paths are numbered without holes; a confidence is
-//! 0 to 1, and a path's is the least of its hops'; only complete paths have a latency.
+//! 0 to 1, and a path's is the least of its hops'; only paths that are complete or delivered have a
+//! latency.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -61,7 +62,7 @@ fn check(path: &Path, number: &mut u64, sent: &BTreeSet<u64>, seen: &mut BTreeSe
     assert_eq!(path.number, *number);
     *number += 1;
     assert!(path.hops().count() > 0);
-    assert!(path.latency.is_none() || path.status == Status::Complete);
+    assert!(path.latency.is_none() || matches!(path.status, Status::Complete | Status::Delivered));
     assert!((path.status != Status::Unrequested) || path.request.is_empty());
     let mut least = 1.0_f64;
     for hop in path.hops() {
