@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Make a big capture of real libzmq traffic on loopback, for measuring.
 
-usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--small] [--seed N]
+usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--clients 16] [--small] [--seed N]
 
-About half of the bytes are PUSH/PULL (or PUB/SUB) bulk of 20 B to 64 kB messages, half are requests of 8 REQ and 8 DEALER
-clients (these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers. With --small no bulk message is longer
+About half of the bytes are PUSH/PULL (or PUB/SUB) bulk of 20 B to 64 kB messages, half are requests of REQ and DEALER clients
+(as many of each; these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers. With --small no bulk message is longer
 than 500 B and no request than 256 B, so that what is done for each frame counts. tcpdump counts what the kernel dropped; if it
 dropped any, the run is repeated at half the speed. With an MTU below loopback's 65536 it runs in a network namespace of its own whose
 `lo` has that MTU and no segmentation offload. Needs root, tcpdump, iproute2, pyzmq.
@@ -15,7 +15,6 @@ import random
 import shutil
 import signal
 import sys
-import threading
 import time
 
 import zmq
@@ -29,7 +28,6 @@ from topology import Addresses, Proxy, proxy_body  # noqa: E402
 
 LOOPBACK_MTU = 65536
 PIECE = 1 << 16
-CLIENTS = 16
 WORKERS = 4
 WINDOW = 8  # requests that a DEALER client has out
 INSIDE = "ZMTPSCOPE_BENCH_NAMESPACE"  # set: we are in the namespace
@@ -57,7 +55,8 @@ def bulk_sender(cue, url, kind, small, total, rate, seed):
     chance, noise = random.Random(seed), os.urandom(PIECE)
     context = zmq.Context()
     out = context.socket(getattr(zmq, kind))
-    out.sndhwm = 100
+    # A PUSH waits for its PULL; a PUB would drop what does not fit.
+    out.sndhwm = 0 if kind == "PUB" else 100
     out.bind(url)
     cue.ready()
     cue.wait_go()
@@ -80,6 +79,7 @@ def bulk_receiver(cue, url, kind):
     context = zmq.Context()
     inlet = context.socket(getattr(zmq, kind))
     if kind == "SUB":
+        inlet.rcvhwm = 0
         inlet.subscribe("")
     inlet.connect(url)
     cue.ready()
@@ -108,43 +108,62 @@ def answer(cue, url, largest, seed):
     return count
 
 
-def ask(context, url, largest, number, total, rate, seed, log):
-    """A client until its share of `total` bytes (there and back, both hops) went by. Even ones are REQ, odd ones DEALER with a window."""
-    chance, noise = random.Random(seed * 100 + number), os.urandom(PIECE)
-    windowed = number % 2
-    made = context.socket(zmq.DEALER if windowed else zmq.REQ)
-    made.rcvtimeo, made.linger = 20000, 0
-    made.connect(url)
-    pace, out, count = Pace(rate), 0, 0
-    while pace.sent < total or out:
-        while pace.sent < total and out < (WINDOW if windowed else 1):
-            body = noise[: log_uniform(chance, 32, largest)]
-            made.send_multipart(([b""] if windowed else []) + [b"%02d-%08d" % (number, count), body])
-            pace.spend(2 * len(body))
-            count, out = count + 1, out + 1
-        pace.spend(2 * len(made.recv_multipart()[-1]))
-        out -= 1
-    made.close()
-    log.append((count, pace.sent))
+class Asker:
+    """A client: REQ if its number is even, else a DEALER with a window of requests."""
+
+    def __init__(self, context, url, number, largest, seed):
+        self.number, self.largest, self.sent, self.out = number, largest, 0, 0
+        self.chance, self.noise = random.Random(seed * 100 + number), os.urandom(PIECE)
+        self.window = WINDOW if number % 2 else 1
+        self.socket = context.socket(zmq.REQ if self.window == 1 else zmq.DEALER)
+        self.socket.linger = 0
+        self.socket.connect(url)
+
+    def fill(self):
+        """Ask until the window is full; the bytes that this moves over both hops."""
+        moved = 0
+        while self.out < self.window:
+            body = self.noise[: log_uniform(self.chance, 32, self.largest)]
+            delimiter = [] if self.window == 1 else [b""]
+            self.socket.send_multipart([*delimiter, b"%02d-%08d" % (self.number, self.sent), body])
+            self.sent, self.out, moved = self.sent + 1, self.out + 1, moved + 2 * len(body)
+        return moved
+
+    def receive(self):
+        self.out -= 1
+        return 2 * len(self.socket.recv_multipart()[-1])
 
 
-def askers(cue, url, largest, total, rate, seed):
-    """All clients, a thread each; (requests, bytes)."""
-    context, log = zmq.Context(), []
-    threads = [threading.Thread(target=ask, args=(context, url, largest, n, total / CLIENTS, rate / CLIENTS, seed, log)) for n in range(CLIENTS)]
+def askers(cue, url, count, largest, total, rate, seed):
+    """All clients, until `total` bytes (there and back, both hops) went by; (requests, bytes)."""
+    context, poller = zmq.Context(), zmq.Poller()
+    context.max_sockets = count + 8
+    clients = {}
+    for number in range(count):
+        client = Asker(context, url, number, largest, seed)
+        clients[client.socket] = client
+        poller.register(client.socket, zmq.POLLIN)
     cue.ready()
     cue.wait_go()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    context.term()
-    if len(log) != CLIENTS:
-        raise RuntimeError("a client gave up")
-    return tuple(map(sum, zip(*log)))
+    pace, waiting = Pace(rate), sum(client.window for client in clients.values())
+    for client in clients.values():
+        pace.spend(client.fill())
+    while waiting:
+        ready = poller.poll(20000)
+        if not ready:
+            raise RuntimeError("a request was not answered")
+        for made, _ in ready:
+            client = clients[made]
+            pace.spend(client.receive())
+            if pace.sent < total:
+                pace.spend(client.fill())
+            else:
+                waiting -= 1
+    context.destroy(linger=0)
+    return sum(client.sent for client in clients.values()), pace.sent
 
 
-def play(addresses, kind, small, total, rate, seed):
+def play(addresses, kind, clients, small, total, rate, seed):
     largest = 256 if small else 16384
     sender, receiver = {"push": ("PUSH", "PULL"), "pub": ("PUB", "SUB")}[kind]
     with Stage() as stage:
@@ -152,11 +171,11 @@ def play(addresses, kind, small, total, rate, seed):
         inlets = [stage.start(f"bulk-{n}", bulk_receiver, addresses.url("bulk"), receiver) for n in range(1 if kind == "pub" else 2)]
         proxy = stage.start("proxy", proxy_body, Proxy("proxy", "front", ["back"]), addresses)
         workers = [stage.start(f"worker-{n}", answer, addresses.url("back"), largest, seed * 10 + n) for n in range(WORKERS)]
-        clients = stage.start("clients", askers, addresses.url("front"), largest, total / 2, rate / 2, seed)
+        asking = stage.start("clients", askers, addresses.url("front"), clients, largest, total / 2, rate / 2, seed)
         time.sleep(0.5)
         out.tell("go")
-        clients.tell("go")
-        asked, bulk = clients.result(600), out.result(600)
+        asking.tell("go")
+        asked, bulk = asking.result(600), out.result(600)
         answered = sum(w.stop() for w in workers)
         received = sum(i.stop() for i in inlets)
         proxy.stop()
@@ -177,6 +196,7 @@ def main():
     parser.add_argument("--megabytes", type=float, default=250, help="at least this many of payload")
     parser.add_argument("--rate", type=float, default=60, help="MB a second to begin with")
     parser.add_argument("--bulk", choices=("push", "pub"), default="push")
+    parser.add_argument("--clients", type=int, default=16, help="how many send requests")
     parser.add_argument("--small", action="store_true", help="many small messages instead of mixed sizes")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
@@ -192,7 +212,7 @@ def main():
         addresses = Addresses("127.0.0.1", dict(zip(names, free_ports(len(names)))))
         with Sniffer(args.out, addresses.ports.values(), buffer_kib=1 << 19) as sniffer:
             begun = time.monotonic()
-            counts = play(addresses, args.bulk, args.small, args.megabytes * 1e6, rate * 1e6, args.seed)
+            counts = play(addresses, args.bulk, args.clients, args.small, args.megabytes * 1e6, rate * 1e6, args.seed)
             took = time.monotonic() - begun
         print(f"{args.out}: {os.path.getsize(args.out) / 1e6:.0f} MB, {sniffer.captured} packets, dropped by kernel {sniffer.dropped}, {took:.0f} s")
         print("  " + ", ".join(f"{name} {count:.0f}" for name, count in counts.items()), flush=True)
