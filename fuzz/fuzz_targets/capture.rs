@@ -17,7 +17,7 @@ fuzz_target!(|bytes: &[u8]| {
     let Some((&choice, bytes)) = bytes.split_last() else { return };
     let Ok(mut source) = FileSource::from_reader("fuzz", Box::new(Cursor::new(bytes.to_vec())), None) else { return };
     let limits = if choice & 128 == 0 { small_limits() } else { Default::default() };
-    let options = Options { limits, ports: vec![5555], keys: None };
+    let options = Options { limits, ports: vec![5555], dgram_ports: vec![5556], keys: None };
     same_with_threads(&options, choice, bytes);
     show(options, choice, |analyzer| {
         let mut packets = 0;

@@ -121,7 +121,7 @@ fn packet(sent: &Sent, next: &mut [[u32; 2]; 4]) -> Vec<u8> {
 fuzz_target!(|input: (u8, Vec<Sent>)| {
     let (choice, sent) = input;
     let limits = if choice & 128 == 0 { small_limits() } else { Default::default() };
-    show(Options { limits, ports: Vec::new(), keys: None }, choice, |analyzer| {
+    show(Options { limits, ..Options::default() }, choice, |analyzer| {
         let mut next = [[1000, u32::MAX - 50]; 4];
         let mut now = 0;
         for (number, sent) in (1..).zip(&sent) {

@@ -3,6 +3,8 @@
 //! * UDP of RADIO and DISH says nothing about itself. It is believed where the user names the receiver's port, or where it
 //!   says what a DISH is known to have asked for: three datagrams in a row, to the same place, of groups that were joined on
 //!   TCP connections to the same sender.
+//! * DGRAM sockets send bare bodies, so that only the user can say where they are: by the port of either side, because the
+//!   answers go back to whichever port the question came from.
 //! * PGM proves itself by its checksum and lengths; that it carries ZMTP, by frames that fill a packet from where a message
 //!   is said to begin.
 //!
@@ -154,8 +156,9 @@ impl<O: Outlet> Engine<O> {
 
     /// A datagram of UDP. Whether it is, or may be, of ZMTP.
     fn udp(&mut self, packet: &Packet<'_>, position: Position, claim: &mut dyn FnMut() -> u64) -> bool {
-        let told = self.options.ports.contains(&packet.destination.port);
-        if let Some(parsed) = pgm(packet) {
+        let dgram = self.options.is_dgram(packet.source, packet.destination);
+        let told = dgram || self.options.ports.contains(&packet.destination.port);
+        if let Some(parsed) = pgm(packet).filter(|_| !dgram) {
             let key = pgm_key(packet, &parsed);
             let believed = match parsed.integrity {
                 Integrity::Valid => true,
@@ -346,7 +349,11 @@ impl<O: Outlet> Engine<O> {
         self.conns += 1;
         self.health.datagrams.connections += 1;
         self.outlet.connection(conn, &Ends::from(&info));
-        let session = if info.transport == Transport::Udp { DatagramSession::radio() } else { DatagramSession::pgm() };
+        let session = match info.transport {
+            Transport::Udp if self.options.is_dgram(info.client, info.server) => DatagramSession::dgram(),
+            Transport::Udp => DatagramSession::radio(),
+            _ => DatagramSession::pgm(),
+        };
         let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&info, direction));
         content.state = State::Open(Box::new(Open { conn, session, endpoints_hash, told: FxHashMap::default() }));
         let held = std::mem::take(&mut content.held);
@@ -416,7 +423,8 @@ impl<O: Outlet> Engine<O> {
         sum.pgm_repeated += stats.repeated;
         sum.pgm_lost += stats.lost;
         if info.transport == Transport::Udp {
-            sum.radio += packets;
+            let dgram = self.options.is_dgram(info.client, info.server);
+            *(if dgram { &mut sum.dgram } else { &mut sum.radio }) += packets;
         }
         let end = End { reason, by: None };
         self.outlet.closed(ConnectionSummary::of_datagrams(open.conn, info, end, &open.session));

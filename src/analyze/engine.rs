@@ -17,6 +17,7 @@ use super::stray;
 use crate::base::budget::Budget;
 use crate::base::chunk::Chunk;
 use crate::base::direction::{Direction, PerDirection};
+use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::base::transport::Transport;
@@ -41,8 +42,17 @@ pub struct Options {
     /// Ports whose connections are ZMTP although their bytes do not say so: of either side in TCP, of the receiver in UDP
     /// and PGM.
     pub ports: Vec<u16>,
+    /// UDP ports, of either side, whose datagrams are those of DGRAM sockets.
+    pub dgram_ports: Vec<u16>,
     /// Keys that open CURVE connections. They may grow meanwhile.
     pub keys: Option<Arc<KeyLog>>,
+}
+
+impl Options {
+    /// Whether the user said that what goes from one to the other is of DGRAM sockets.
+    pub(super) fn is_dgram(&self, source: Endpoint, destination: Endpoint) -> bool {
+        [source, destination].iter().any(|end| self.dgram_ports.contains(&end.port))
+    }
 }
 
 /// An analysis under way, on the thread that feeds it.

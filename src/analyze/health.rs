@@ -52,6 +52,8 @@ pub struct DatagramStats {
     pub connections: u64,
     /// UDP datagrams of RADIO.
     pub radio: u64,
+    /// UDP datagrams of DGRAM.
+    pub dgram: u64,
     /// Data packets of PGM that were used, each once.
     pub pgm_data: u64,
     /// Of these, repairs: the original is not in the capture.

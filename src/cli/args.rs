@@ -235,6 +235,10 @@ pub(crate) struct DissectArgs {
     #[arg(long, value_name = "N", value_delimiter = ',')]
     pub(crate) port: Vec<u16>,
 
+    /// Take UDP datagrams from and to this port for those of DGRAM sockets, which are bare bodies
+    #[arg(long, value_name = "N", value_delimiter = ',')]
+    pub(crate) dgram: Vec<u16>,
+
     /// Secret keys that open CURVE connections, one pair a line; read on as it grows while live
     #[arg(long, value_name = "FILE", env = "ZMTPKEYLOGFILE")]
     pub(crate) keylog: Option<PathBuf>,

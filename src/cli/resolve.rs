@@ -20,7 +20,7 @@ pub(crate) fn options(dissect: &DissectArgs, output: &OutputArgs, keys: Option<&
     let mut limits = Limits::default();
     limits.head_bytes = limits.head_bytes.max(output.max_body.unwrap_or(0));
     limits.command_bytes = limits.command_bytes.max(output.max_body.unwrap_or(0));
-    Options { limits, ports: dissect.port.clone(), keys: keys.cloned() }
+    Options { limits, ports: dissect.port.clone(), dgram_ports: dissect.dgram.clone(), keys: keys.cloned() }
 }
 
 /// How the output is to be.

@@ -46,7 +46,7 @@ fn summary(facts: &CaptureFacts) -> String {
         counts.messages
     );
     if health.datagrams.connections > 0 {
-        let _ = write!(text, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+        let _ = write!(text, "; {} ZMTP senders in datagrams", health.datagrams.connections);
     }
     if counts.paths > 0 {
         let _ = write!(text, ", {} paths", counts.paths);

@@ -1,5 +1,5 @@
-//! ZMTP without a stream, from one side only: RADIO over UDP (RFC 48), where each datagram is a message, and PUB over PGM
-//! (ZMTP 1.0 frames, RFC 13), where a message may span packets.
+//! ZMTP without a stream, from one side only: RADIO over UDP (RFC 48) and DGRAM (bare bodies), where each datagram is a
+//! message, and PUB over PGM (ZMTP 1.0 frames, RFC 13), where a message may span packets.
 //!
 //! There is no greeting and no handshake: what a peer is follows from the transport alone.
 //!
@@ -38,9 +38,21 @@ pub struct Datagram<'a> {
     pub cut: u64,
 }
 
-/// What one publisher sends to one destination.
+/// What the datagrams of a session hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carries {
+    /// A group and a body.
+    Radio,
+    /// A body.
+    Dgram,
+    /// A piece of a stream of frames.
+    Tsdu,
+}
+
+/// What one sender sends to one destination.
 #[derive(Debug)]
 pub struct DatagramSession {
+    carries: Carries,
     peers: PerDirection<Peer>,
     assembler: Assembler,
     traffic: Traffic,
@@ -51,26 +63,31 @@ pub struct DatagramSession {
 impl DatagramSession {
     /// RADIO to DISH.
     pub fn radio() -> Self {
-        let mut peers: PerDirection<Peer> = PerDirection::default();
-        peers.c2s.socket_type = Some(SocketType::RADIO);
-        peers.s2c.socket_type = Some(SocketType::DISH);
-        Self { peers, assembler: Assembler::default(), traffic: Traffic::default(), framer: None }
+        Self::between(Carries::Radio, [SocketType::RADIO, SocketType::DISH].map(Peer::of_type))
+    }
+
+    /// DGRAM to DGRAM.
+    pub fn dgram() -> Self {
+        Self::between(Carries::Dgram, [SocketType::DGRAM; 2].map(Peer::of_type))
     }
 
     /// PUB or XPUB to SUB or XSUB; which is not said.
     pub fn pgm() -> Self {
-        let mut peers: PerDirection<Peer> = PerDirection::default();
-        peers.c2s.version = Some(Version::V1_0);
-        peers.s2c.version = Some(Version::V1_0);
-        Self { peers, assembler: Assembler::default(), traffic: Traffic::default(), framer: None }
+        let peer = || Peer { version: Some(Version::V1_0), ..Peer::default() };
+        Self::between(Carries::Tsdu, [peer(), peer()])
     }
 
-    /// What is known about both ends; the publisher is the client.
+    fn between(carries: Carries, [c2s, s2c]: [Peer; 2]) -> Self {
+        let peers = PerDirection { c2s, s2c };
+        Self { carries, peers, assembler: Assembler::default(), traffic: Traffic::default(), framer: None }
+    }
+
+    /// What is known about both ends; the sender is the client.
     pub fn peers(&self) -> &PerDirection<Peer> {
         &self.peers
     }
 
-    /// What was published.
+    /// What was sent.
     pub fn traffic(&self) -> Traffic {
         self.traffic
     }
@@ -85,8 +102,20 @@ impl DatagramSession {
         self.assembler.release();
     }
 
-    /// A datagram of RADIO.
-    pub fn radio_datagram(&mut self, datagram: &Datagram<'_>, limits: &Limits, sink: &mut impl EventSink) {
+    /// The next datagram, or of PGM the TSDU that follows the one before. `continues`: that is a later fragment of one.
+    pub fn datagram(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
+        match self.carries {
+            Carries::Radio => self.radio_datagram(datagram, limits, sink),
+            Carries::Dgram => {
+                let Datagram { position, offset, bytes, cut } = *datagram;
+                let body = FrameHeader { flags: FrameFlags::default(), length: bytes.len() as u64 + cut };
+                self.frame(body, position, offset, bytes, limits, sink);
+            }
+            Carries::Tsdu => self.tsdu(datagram, continues, limits, sink),
+        }
+    }
+
+    fn radio_datagram(&mut self, datagram: &Datagram<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Datagram { position, offset, bytes, cut } = *datagram;
         let length = bytes.len() as u64 + cut;
         let group_length = radio::group_length(bytes).map(u64::from);
@@ -142,8 +171,7 @@ impl DatagramSession {
         self.frame_end(position, limits, sink);
     }
 
-    /// The TSDU of a PGM packet, which follows the one given before. `continues`: it is a later fragment of one.
-    pub fn tsdu(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
+    fn tsdu(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
         let Datagram { position, offset, bytes, cut } = *datagram;
         let (mut octets, mut message, mut offset) = (bytes, None, offset);
         if !continues {

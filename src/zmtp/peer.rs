@@ -32,6 +32,11 @@ pub struct Peer {
 }
 
 impl Peer {
+    /// One of which only its socket type is known.
+    pub fn of_type(socket_type: SocketType) -> Self {
+        Self { socket_type: Some(socket_type), ..Self::default() }
+    }
+
     /// The mechanism that it offers.
     pub fn mechanism(&self) -> Option<MechanismName> {
         let agreed = || self.subprotocol.and_then(|subprotocol| subprotocol.mechanism);

@@ -256,6 +256,36 @@ fn a_join_tells_of_the_same_sender_and_group() {
 }
 
 #[test]
+fn dgram_sockets_as_they_received_from_each_other() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures");
+    let text = std::fs::read_to_string(folder.join("dgram.received.json")).expect("a truth");
+    let truth: Vec<[String; 2]> = serde_json::from_str(&text).expect("its form");
+    let packets = read(FileSource::open(&folder.join("dgram.pcap")).expect("a capture"));
+    let found = analyze_with(Options { dgram_ports: vec![19042], ..Options::default() }, &packets);
+    let told: Vec<_> = found.messages().map(|(stream, message)| (stream.0.to_string(), hex(&message.heads))).collect();
+    // One sender after the other; of long bodies the first octets are kept.
+    let mut expected: Vec<_> =
+        truth.into_iter().map(|[from, body]| (from, body[..body.len().min(512)].to_owned())).collect();
+    expected.sort_by_key(|(from, _)| from.clone());
+    assert_eq!(told, expected);
+    assert_eq!(found.connections.len(), 2);
+    assert!(analyze(&packets).connections.is_empty(), "they are not guessed");
+}
+
+#[test]
+fn datagrams_of_a_port_told_to_be_dgram_are_bare_bodies_in_both_ways() {
+    let options = Options { ports: vec![5556], dgram_ports: vec![5556], ..Options::default() };
+    let there = [&b"\x04newsbody"[..], b"", b"\x09short"].map(|payload| udp(1, [10, 0, 0, 1], payload));
+    let found = analyze_with(options, &there);
+    assert_eq!(messages(&found), [[hex(b"\x04newsbody")], [String::new()], [hex(b"\x09short")]]);
+    assert_eq!(found.findings, []);
+    assert_eq!((found.health.datagrams.dgram, found.health.datagrams.radio), (3, 0));
+    // What comes back comes from that port.
+    let back = Options { dgram_ports: vec![0x9000], ..Options::default() };
+    assert_eq!(messages(&analyze_with(back, &there)).len(), 3);
+}
+
+#[test]
 fn a_group_beyond_the_datagram_is_an_anomaly() {
     let options = Options { ports: vec![5556], ..Options::default() };
     let packets = [&b"\x09short"[..], b"\x04newsbody", b""].map(|payload| udp(1, [10, 0, 0, 1], payload));
@@ -314,7 +344,7 @@ fn every_view_shows_them() {
         let bytes = std::fs::read(&fixture.path).expect("a capture");
         let port = fixture.truth.destination.rsplit_once(':').expect("a port").1;
         for (view, shows) in [
-            ("analyze", "publisher"),
+            ("analyze", "senders in datagrams"),
             ("connections", "over "),
             ("frames", "part 1/2"),
             ("messages", "publish"),

@@ -85,7 +85,7 @@ impl Content {
                 let info = self.info.as_ref().expect("what is open has data");
                 let Open { conn, session, endpoints_hash, told } = &mut **open;
                 sink.with(*conn, info, endpoints_hash, told, limits, |sink| {
-                    session.piece(info.transport, piece, limits, sink);
+                    session.piece(piece, limits, sink);
                 });
             }
             State::Undecided | State::Decided => self.hold(piece),
@@ -138,12 +138,9 @@ impl Content {
 }
 
 impl DatagramSession {
-    pub(super) fn piece(&mut self, transport: Transport, piece: Piece<'_>, limits: &Limits, sink: &mut impl EventSink) {
+    pub(super) fn piece(&mut self, piece: Piece<'_>, limits: &Limits, sink: &mut impl EventSink) {
         match piece {
-            Piece::Datagram { datagram, .. } if transport == Transport::Udp => {
-                self.radio_datagram(&datagram, limits, sink);
-            }
-            Piece::Datagram { datagram, continues } => self.tsdu(&datagram, continues, limits, sink),
+            Piece::Datagram { datagram, continues } => self.datagram(&datagram, continues, limits, sink),
             Piece::Lost { position, offset, packets } => self.lost(position, offset, packets, sink),
         }
     }

@@ -74,11 +74,10 @@ pub fn envelope_length(connection: &ConnectionRef<'_>, message: &Message<'_>) ->
 
 /// What the message is for.
 pub fn role_name(connection: &ConnectionRef<'_>, message: &Message<'_>) -> Option<&'static str> {
-    if connection.ends.transport.is_one_way() {
-        return Some(role::Role::Publish.name());
-    }
     let (sender, receiver) = types(connection, message);
-    role::role(message, sender, receiver).map(role::Role::name)
+    // PGM says no types, and has only publishers.
+    let publishes = sender.is_none() && connection.ends.transport.is_one_way();
+    role::role(message, sender, receiver).or(publishes.then_some(role::Role::Publish)).map(role::Role::name)
 }
 
 type Type = Option<crate::zmtp::wire::socket_type::SocketType>;

@@ -61,6 +61,7 @@ pub struct Capture<'a> {
 pub struct Datagrams {
     pub connections: u64,
     pub radio: u64,
+    pub dgram: u64,
     pub pgm_data: u64,
     pub pgm_repaired: u64,
     pub pgm_repeated: u64,
@@ -71,10 +72,29 @@ pub struct Datagrams {
 
 impl Datagrams {
     fn new(stats: &DatagramStats) -> Option<Self> {
-        let DatagramStats { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak } =
-            *stats;
+        let DatagramStats {
+            connections,
+            radio,
+            dgram,
+            pgm_data,
+            pgm_repaired,
+            pgm_repeated,
+            pgm_lost,
+            pgm_spm,
+            pgm_nak,
+        } = *stats;
         let any = *stats != DatagramStats::default();
-        any.then_some(Self { connections, radio, pgm_data, pgm_repaired, pgm_repeated, pgm_lost, pgm_spm, pgm_nak })
+        any.then_some(Self {
+            connections,
+            radio,
+            dgram,
+            pgm_data,
+            pgm_repaired,
+            pgm_repeated,
+            pgm_lost,
+            pgm_spm,
+            pgm_nak,
+        })
     }
 }
 

@@ -137,7 +137,7 @@ fn capture_facts(capture: &CaptureFacts, zmtp: u64, settings: &Settings, text: &
         zmtp.saturating_sub(health.datagrams.connections)
     );
     if health.datagrams.connections > 0 {
-        let _ = write!(words, "; {} ZMTP publishers in datagrams", health.datagrams.connections);
+        let _ = write!(words, "; {} ZMTP senders in datagrams", health.datagrams.connections);
     }
     if health.other_connections > 0 {
         let _ = write!(words, "; {} others with {} bytes", health.other_connections, health.other_bytes);

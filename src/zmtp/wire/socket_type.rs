@@ -30,6 +30,7 @@ impl SocketType {
     pub const DISH: Self = Self(15);
     pub const GATHER: Self = Self(16);
     pub const SCATTER: Self = Self(17);
+    pub const DGRAM: Self = Self(18);
     pub const PEER: Self = Self(19);
     pub const CHANNEL: Self = Self(20);
 }
