@@ -462,6 +462,7 @@ fn info(transport: Transport, id: u64, client: Endpoint, server: Endpoint, posit
         first: position,
         last: position,
         syn: false,
+        begins: PerDirection::default(),
         heard: PerDirection::default(),
         acknowledged: PerDirection::default(),
         base: PerDirection::default(),

@@ -313,8 +313,11 @@ impl Held {
                 // What began as HTTP is no ZMTP of its own, whatever the other side says.
                 _ if self.http.is_some() && !Exchange::may_begin(&self.heads) => Verdict::NotZmtp,
                 Verdict::NotZmtp if Exchange::may_begin(&self.heads) => self.judge_http(is_final, limits),
+                verdict if self.begins_here() => verdict,
                 // Where the beginning is missing, frames of ZMTP 1.0 may as well be a later message's.
-                verdict if self.begins_here() || self.has_signature() && verdict != Verdict::NotZmtp => verdict,
+                verdict @ Verdict::Zmtp(_) if self.seems_to_begin() || self.has_signature() => verdict,
+                // What is behind a gap is no beginning.
+                Verdict::NeedMore if !self.has_gap() && (self.flow.syn || self.has_signature()) => Verdict::NeedMore,
                 _ => self.judge_middle(is_final),
             };
             if is_final && self.verdict == Verdict::NeedMore {
@@ -348,10 +351,18 @@ impl Held {
         Upgrade::unseen(&self.excerpts())
     }
 
-    /// Whether the capture has the first bytes of the connection.
+    /// Whether the capture has the first bytes of the connection, beyond doubt.
     fn begins_here(&self) -> bool {
-        let is_gap = |chunk: &HeldChunk| matches!(chunk.piece, Piece::Gap(_));
-        self.flow.syn && !self.chunks.iter().any(is_gap)
+        self.seems_to_begin() && self.chunks.iter().all(|chunk| self.flow.begins[chunk.direction])
+    }
+
+    /// The same, but for what may be missing of a side whose SYN is.
+    fn seems_to_begin(&self) -> bool {
+        self.flow.syn && !self.has_gap()
+    }
+
+    fn has_gap(&self) -> bool {
+        self.chunks.iter().any(|chunk| matches!(chunk.piece, Piece::Gap(_)))
     }
 
     /// Whether a direction begins as a greeting does.
@@ -377,17 +388,20 @@ impl Held {
         }
     }
 
-    /// What each direction carried since its last gap.
+    /// The most that each direction carried without a gap.
     fn excerpts(&self) -> PerDirection<Excerpt> {
-        let mut excerpts: PerDirection<Excerpt> = PerDirection::default();
-        for chunk in &self.chunks {
-            let excerpt = &mut excerpts[chunk.direction];
-            match &chunk.piece {
-                Piece::Gap(_) => *excerpt = Excerpt::default(),
-                Piece::Bytes(bytes) => excerpt.push(chunk.offset, chunk.position, bytes, usize::MAX),
+        PerDirection::from_fn(|direction| {
+            let chunks: Vec<_> = self.chunks.iter().filter(|chunk| chunk.direction == direction).collect();
+            let runs = chunks.split(|chunk| matches!(chunk.piece, Piece::Gap(_)));
+            let octets = |run: &&[&HeldChunk]| run.iter().map(|chunk| chunk.piece.data().length()).sum::<u64>();
+            let mut excerpt = Excerpt::default();
+            for chunk in runs.max_by_key(octets).unwrap_or_default() {
+                if let Piece::Bytes(bytes) = &chunk.piece {
+                    excerpt.push(chunk.offset, chunk.position, bytes, usize::MAX);
+                }
             }
-        }
-        excerpts
+            excerpt
+        })
     }
 
     fn decide(self: Box<Self>) -> Decision {

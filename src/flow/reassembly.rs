@@ -86,11 +86,10 @@ pub struct Reassembler {
 }
 
 impl Reassembler {
-    /// The SYN: the stream begins at the sequence number after it.
-    pub fn start(&mut self, syn_sequence: u32) {
-        if self.base.is_none() {
-            self.base = Some(syn_sequence.wrapping_add(1));
-        }
+    /// The SYN: the stream begins at the sequence number after it. Whether it does, as far as it was seen already.
+    pub fn start(&mut self, syn_sequence: u32) -> bool {
+        let first = syn_sequence.wrapping_add(1);
+        *self.base.get_or_insert(first) == first
     }
 
     /// Sequence number of the stream's first byte, where known.

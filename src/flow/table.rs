@@ -54,6 +54,8 @@ pub struct FlowInfo {
     pub last: Position,
     /// Whether the capture holds the opening SYN of the client.
     pub syn: bool,
+    /// Whether offset 0 of each direction is known to be its first byte: by a SYN of that side, or by an acknowledgement of it.
+    pub begins: PerDirection<bool>,
     /// Of which directions the capture holds a packet.
     pub heard: PerDirection<bool>,
     /// What the other side acknowledged of each direction: the first and the latest number.
@@ -338,6 +340,7 @@ fn first_sight(segment: &Segment<'_>, position: Position, id: u64, listeners: &m
         first: position,
         last: position,
         syn: segment.flags.syn && !segment.flags.ack,
+        begins: PerDirection::default(),
         heard: PerDirection::default(),
         acknowledged: PerDirection::default(),
         base: PerDirection::default(),

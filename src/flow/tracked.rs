@@ -104,6 +104,7 @@ impl<H: StreamHandler> HalfOpen<H> {
             first: self.first,
             last: self.last,
             syn: true,
+            begins: PerDirection::default(),
             heard: PerDirection::default(),
             acknowledged: PerDirection::default(),
             base: PerDirection::default(),
@@ -198,11 +199,12 @@ impl<H: StreamHandler> Flow<H> {
         let Self { info, reassemblers, handler: Some(handler), .. } = self else { return };
         let mut sequence = segment.sequence;
         if segment.flags.syn {
-            reassemblers[direction].start(sequence);
+            info.begins[direction] |= reassemblers[direction].start(sequence);
             info.syn |= !segment.flags.ack;
             // Where the SYN of the other side is not in the capture, its acknowledgement tells its number.
             if let Some(acknowledgement) = segment.acknowledgement {
-                reassemblers[direction.reverse()].start(acknowledgement.wrapping_sub(1));
+                let other = direction.reverse();
+                info.begins[other] |= reassemblers[other].start(acknowledgement.wrapping_sub(1));
             }
             sequence = sequence.wrapping_add(1);
         }

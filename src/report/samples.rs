@@ -44,6 +44,7 @@ pub(crate) fn flow(client: u16, server: u16) -> FlowInfo {
         first: position(1, 0),
         last: position(42, 1_000_000),
         syn: true,
+        begins: PerDirection { c2s: true, s2c: true },
         heard: PerDirection::default(),
         acknowledged: PerDirection::default(),
         base: PerDirection::default(),

@@ -75,6 +75,9 @@ const CERTAIN: usize = 32;
 /// Frames of ZMTP 1.0, which has no signature, that must fit before a connection is believed to be of it.
 const V1_FRAMES: usize = 3;
 
+/// The flags of a part of a message of 1.0 that others follow (RFC 13).
+const MORE_ALONE: u8 = 0x01;
+
 /// What the first octets of one direction can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Head {
@@ -226,7 +229,9 @@ fn v1_frames(octets: &[u8]) -> Option<usize> {
         let is_identity = frames == 0;
         // Identities that begin with a zero octet are the ROUTER's own, and never sent.
         let is_reserved = is_identity && body.first() == Some(&0) && header.length > 0;
-        if !legacy::is_plausible_flags(flags) || is_identity && header.length > 255 || is_reserved {
+        // Of an identity 0MQ 2.1 sets all flags or none; MORE alone is a message's first part.
+        let is_part = is_identity && flags == MORE_ALONE;
+        if !legacy::is_plausible_flags(flags) || is_identity && header.length > 255 || is_reserved || is_part {
             return None;
         }
         let Some(next) = usize::try_from(header.length).ok().and_then(|length| body.get(length..)) else { break };

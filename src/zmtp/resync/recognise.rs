@@ -42,7 +42,7 @@ const SHORTEST_TEXT: usize = 4;
 /// What is known of a stream whose beginning is not.
 #[derive(Clone, Copy, Debug)]
 pub struct Middle<'a> {
-    /// What each direction carried since its last gap.
+    /// The most that each direction carried without a gap.
     pub excerpts: &'a PerDirection<Excerpt>,
     /// One direction carried nothing, not even what is not in the capture.
     pub one_way: bool,
