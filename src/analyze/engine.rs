@@ -6,7 +6,7 @@ use super::accounts::Accounts;
 use super::connection::ConnectionSummary;
 use super::datagrams::Datagrams;
 use super::diagnosis::diagnose;
-use super::gate::{Decision, Gate};
+use super::gate::{Decision, Gate, Held};
 use super::health::Health;
 use super::observer::{Ends, Observer};
 use super::outlet::Outlet;
@@ -28,7 +28,10 @@ use crate::decap::datagram::Carried;
 use crate::decap::fragments::{Fragments, Reassembled};
 use crate::decap::segment::Skip;
 use crate::flow::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
+use crate::zmtp::carrier::Beginning;
 use crate::zmtp::keylog::KeyLog;
+use crate::zmtp::probe::{Framing, Preamble};
+use crate::zmtp::resync::LongFrames;
 use crate::zmtp::session::Session;
 use rustc_hash::FxHashMap;
 use std::marker::PhantomData;
@@ -116,6 +119,7 @@ impl<T: Outlet> Dissection<T> {
                 gate: Gate::new(&options.limits),
                 datagrams: Datagrams::new(&options.limits),
                 open: FxHashMap::default(),
+                left: FxHashMap::default(),
                 refused: Refused::default(),
                 health: Health::default(),
                 conns: 0,
@@ -261,6 +265,8 @@ pub(super) struct Engine<T> {
     pub(super) datagrams: Datagrams,
     /// By number of the TCP connection.
     open: FxHashMap<u64, Box<OpenConnection>>,
+    /// Those that began before the capture and were not recognised by what could be held of them.
+    left: FxHashMap<u64, Box<PerDirection<LongFrames>>>,
     refused: Refused,
     pub(super) health: Health,
     /// How many connections have a number.
@@ -278,6 +284,9 @@ impl<T: Outlet> Engine<T> {
         } else if self.gate.holds(flow.id) {
             self.gate.chunk(flow, direction, chunk, &self.options.limits);
             self.pass_gate();
+        } else if self.left.get_mut(&flow.id).is_some_and(|frames| frames[direction].push(chunk)) {
+            self.take_up(flow);
+            self.dissect(flow, direction, chunk);
         } else {
             if chunk.offset == 0 {
                 self.tell_stray(stray::answer(flow, direction, chunk));
@@ -286,8 +295,17 @@ impl<T: Outlet> Engine<T> {
         }
     }
 
+    /// A connection that was left alone is ZMTP after all, as far as can be told from its middle.
+    fn take_up(&mut self, flow: &FlowInfo) {
+        self.left.remove(&flow.id);
+        self.health.other_connections -= 1;
+        let middle = Preamble::Midstream(Framing::V3);
+        self.number(flow, Beginning::Own(PerDirection { c2s: middle, s2c: middle }));
+    }
+
     fn end(&mut self, flow: &FlowInfo, end: End) {
         self.refused.ended(flow, end, &self.options.limits);
+        self.left.remove(&flow.id);
         for direction in Direction::BOTH {
             self.health.add(flow.stats[direction]);
         }
@@ -321,34 +339,12 @@ impl<T: Outlet> Engine<T> {
                     self.health.other_connections += 1;
                     self.health.other_bytes += held.bytes();
                     self.tell_stray(stray::left(&held));
+                    self.leave(&held);
                     continue;
                 }
             };
             let flow = held.flow;
-            let conn = self.conns;
-            self.conns += 1;
-            let ends = Ends::from(&flow);
-            self.outlet.connection(conn, &ends);
-            // Without a SYN, what looks like its beginning may not be.
-            if beginning.is_midstream() || !flow.syn || flow.only().is_some() {
-                for direction in Direction::BOTH {
-                    self.outlet.incomplete(conn, direction);
-                }
-            }
-            let endpoints_hash = PerDirection::from_fn(|direction| endpoints_hash(&flow, direction));
-            let session = Session::new(beginning, self.options.keys.as_ref());
-            self.open.insert(
-                flow.id,
-                Box::new(OpenConnection {
-                    conn,
-                    ends,
-                    session,
-                    endpoints_hash,
-                    told: FxHashMap::default(),
-                    held: 0,
-                    heard: self.health.packets,
-                }),
-            );
+            self.number(&flow, beginning);
             for chunk in &held.chunks {
                 self.dissect(&flow, chunk.direction, &chunk.chunk());
             }
@@ -357,6 +353,42 @@ impl<T: Outlet> Engine<T> {
             {
                 self.close(connection, &flow, end);
             }
+        }
+    }
+
+    /// A connection gets its number.
+    fn number(&mut self, flow: &FlowInfo, beginning: Beginning) {
+        let conn = self.conns;
+        self.conns += 1;
+        let ends = Ends::from(flow);
+        self.outlet.connection(conn, &ends);
+        // Without a SYN, what looks like its beginning may not be.
+        if beginning.is_midstream() || !flow.syn || flow.only().is_some() {
+            for direction in Direction::BOTH {
+                self.outlet.incomplete(conn, direction);
+            }
+        }
+        let connection = OpenConnection {
+            conn,
+            ends,
+            session: Session::new(beginning, self.options.keys.as_ref()),
+            endpoints_hash: PerDirection::from_fn(|direction| endpoints_hash(flow, direction)),
+            told: FxHashMap::default(),
+            held: 0,
+            heard: self.health.packets,
+        };
+        self.open.insert(flow.id, Box::new(connection));
+    }
+
+    /// A connection is not known to be ZMTP. If the capture began in its middle it may be, with bodies too long to tell.
+    fn leave(&mut self, held: &Held) {
+        if held.flow.syn || held.end.is_some() {
+            return;
+        }
+        let mut frames = PerDirection::<LongFrames>::default();
+        // What has enough of them already was looked at as a whole, and something else spoke against it.
+        if !held.chunks.iter().any(|chunk| frames[chunk.direction].push(&chunk.chunk())) {
+            self.left.insert(held.flow.id, Box::new(frames));
         }
     }
 

@@ -8,6 +8,7 @@
 
 mod excerpt;
 mod hunt;
+mod long_frames;
 mod proof;
 mod recognise;
 mod shape;
@@ -15,6 +16,7 @@ mod weight;
 
 pub use excerpt::{Excerpt, Piece};
 pub use hunt::Hunt;
+pub use long_frames::LongFrames;
 pub use proof::is_plausible;
 pub use recognise::{Middle, recognise};
 pub use shape::Shape;

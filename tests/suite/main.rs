@@ -16,7 +16,8 @@
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
 //! * [`jobs`]: any number of threads, and any batches;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
-//! * [`live`]: real libzmq peers on loopback, sniffed.
+//! * [`live`]: real libzmq peers on loopback, sniffed;
+//! * [`midstream`]: connections that began before the capture, with long bodies.
 //!
 //! The rest is what they share: [`conversation`], [`fixture`], [`formats`], [`packets`], [`program`], [`recording`].
 
@@ -40,6 +41,7 @@ mod keylog;
 mod live;
 mod memory;
 mod metamorphic;
+mod midstream;
 mod numbering;
 mod one_direction;
 mod packets;
