@@ -134,7 +134,7 @@ mod tests {
         }
         // Cut by a piece, the first header is not seen.
         assert_eq!(believed(&octets, 13), None);
-        assert_eq!(believed(&octets[..octets.len() - 303], 100), None, "four are not enough");
+        assert_eq!(believed(&octets[..octets.len() - 305], 100), None, "four are not enough");
     }
 
     #[test]
