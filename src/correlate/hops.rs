@@ -123,7 +123,8 @@ impl Links {
             self.joined[scene.line(rank) as usize] = true;
         }
         let link = Link { cause, evidence, confidence };
-        self.cause[effect as usize] = Some(if scene.window.has_closed() { closed::doubt(scene, effect, link) } else { link });
+        self.cause[effect as usize] =
+            Some(if scene.window.has_closed() { closed::doubt(scene, effect, link) } else { link });
         self.is_cause[cause as usize] = true;
     }
 

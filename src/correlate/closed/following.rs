@@ -108,11 +108,7 @@ fn may_be_passed_on(scene: &Scene<'_>, back: &Passed) -> bool {
 }
 
 /// Looks for the front end of each back end: where the same lengths arrived, but for the first part, shortly before.
-fn find(
-    scene: &Scene<'_>,
-    fronts: &BTreeMap<SocketId, Passed>,
-    backs: &BTreeMap<SocketId, Passed>,
-) -> Vec<Node> {
+fn find(scene: &Scene<'_>, fronts: &BTreeMap<SocketId, Passed>, backs: &BTreeMap<SocketId, Passed>) -> Vec<Node> {
     let mut arrivals: Vec<(SocketId, u64, Rank)> = Vec::new();
     let mut largest: Vec<(usize, SocketId)> =
         fronts.iter().map(|(&socket, passed)| (passed.requests.len(), socket)).collect();
@@ -364,7 +360,8 @@ impl Following<'_, '_> {
                 while waiting.front().is_some_and(|arrival| !left.contains(arrival)) {
                     waiting.pop_front();
                 }
-                let arrival = waiting.pop_front_if(|arrival| *arrival < request)?;
+                let arrival = waiting.front().copied().filter(|&arrival| arrival < request)?;
+                waiting.pop_front();
                 left.remove(&arrival);
                 Some(arrival)
             };

@@ -112,8 +112,8 @@ fn drop_heartbeats(directions: &mut BTreeMap<(u32, Direction), Frames>, fates: &
             if beats.is_empty() || !asking.iter().chain(asked).any(|frame| frame.length == 0) {
                 continue;
             }
-            let (pings, pongs): (BTreeSet<usize>, BTreeSet<usize>) = beats.into_iter().unzip();
-            for (way, gone) in [(asks, pings), (asks.reverse(), pongs)] {
+            let (asked_by, answers): (BTreeSet<usize>, BTreeSet<usize>) = beats.into_iter().unzip();
+            for (way, gone) in [(asks, asked_by), (asks.reverse(), answers)] {
                 let Entry::Occupied(mut entry) = directions.entry((conn, way)) else { continue };
                 let mut number = 0;
                 entry.get_mut().retain(|frame| {
@@ -228,4 +228,41 @@ fn by_packet(frames: &[Frame]) -> Option<Vec<usize>> {
     let alike = frames.chunks(count.max(1)).all(|frames| (1..=255).contains(&frames[0].length));
     let is_enough = starts.len() >= ENOUGH_PACKETS && (2..=MOST_WITHOUT_DELIMITER).contains(&count);
     (is_enough && even && alike && starts.len() * count == frames.len()).then_some(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames by the packets that they came in.
+    fn frames(packets: &[&[u64]]) -> Frames {
+        let firsts = packets.iter().flat_map(|lengths| (0..lengths.len()).map(|at| at == 0));
+        let lengths = packets.iter().flat_map(|lengths| lengths.iter().copied());
+        let frame = |(record, (length, is_first))| Frame { record, length, is_first, after_gap: false };
+        lengths.zip(firsts).enumerate().map(frame).collect()
+    }
+
+    #[test]
+    fn an_envelope_tells_where_each_of_several_messages_begins() {
+        assert_eq!(starts(&frames(&[&[0, 7], &[0, 9, 0, 8], &[0, 300]])), [0, 2, 4, 6]);
+        assert_eq!(starts(&frames(&[&[5, 0, 7], &[5, 0, 9, 5, 0, 5]])), [0, 3, 6]);
+        assert_eq!(starts(&frames(&[&[5, 5, 0, 7], &[5, 5, 0, 0]])), [0, 4], "an empty body");
+    }
+
+    #[test]
+    fn a_message_has_no_fewer_parts_than_what_was_sent_by_itself() {
+        assert_eq!(starts(&frames(&[&[0, 3, 0, 40], &[0, 3, 0, 41, 0, 3, 0, 42]])), [0, 4, 8]);
+        assert_eq!(starts(&frames(&[&[5, 0, 3, 0, 40], &[5, 0, 3, 0, 41, 5, 0, 3, 0, 9]])), [0, 5, 10]);
+    }
+
+    #[test]
+    fn a_long_part_ends_in_a_later_packet() {
+        assert_eq!(starts(&frames(&[&[5, 0], &[20_000], &[5, 0, 9], &[5, 0], &[30_000]])), [0, 3, 6]);
+    }
+
+    #[test]
+    fn without_delimiter_packets_decide_if_all_are_alike() {
+        assert_eq!(starts(&frames(&[&[5, 70], &[5, 80], &[5, 90], &[5, 7]])), [0, 2, 4, 6]);
+        assert_eq!(starts(&frames(&[&[70], &[80, 81], &[90], &[7]])), [0, 1, 2, 3, 4], "nobody knows");
+    }
 }

@@ -9,9 +9,8 @@
 //! * [`grouping`]: frames put together to messages, before anything else looks at them;
 //! * [`following`]: messages joined through nodes where at least one side is closed.
 //!
-//! Invariants: nothing of this touches a window without closed messages; what is joined has less than
-//! [`SURE`](../../../README.md) confidence, whoever joins it; a message is known by the key, ordinal and packet of its last
-//! part, with which it is complete.
+//! Invariants: nothing of this touches a window without closed messages; no link of a closed message has a confidence of 0.9
+//! or more, whoever joins it; a message is known by the key, ordinal and packet of its last part, with which it is complete.
 
 pub(super) mod following;
 pub(super) mod grouping;
