@@ -295,7 +295,13 @@ impl Following<'_, '_> {
                 asked.and_then(VecDeque::front).is_some_and(|&arrival| arrival < request)
             };
             let mut fitting = waiting.iter().take(CANDIDATES).enumerate().filter(|(_, reply)| is_asked(reply));
-            let Some((at, _)) = fitting.next() else { continue };
+            let Some((at, _)) = fitting.next() else {
+                // What left unseen must not hide what came after it.
+                if waiting.len() > CANDIDATES {
+                    waiting.pop_front();
+                }
+                continue;
+            };
             let others = fitting.count();
             // A mistake leaves another reply behind that may be taken for a later one.
             let confidence = match (others, waiting.len()) {
