@@ -1,6 +1,7 @@
 //! The correlator's front: takes what sessions tell, gives paths, keeps its memory bounded.
 
 use super::assemble::{self, components};
+use super::closed;
 use super::forwarding::Forwarding;
 use super::hops::Links;
 use super::nodes::Nodes;
@@ -191,6 +192,10 @@ impl Correlator {
         }
         let mut one_way = one_way.into_iter().peekable();
         self.window.sort();
+        if self.window.has_closed() {
+            let waits = matches!(report, Report::Before(_));
+            closed::grouping::group(&mut self.window, waits);
+        }
         let scene = Scene::new(&self.window, &mut self.sockets);
         let passages = self.nodes.learn(&scene);
         let links = Links::find(&scene, &self.nodes, &passages);

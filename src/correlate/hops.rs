@@ -2,6 +2,7 @@
 
 use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
 use super::carried::{Tagged, TaggedMessage};
+use super::closed::{self, following};
 use super::losses::Holes;
 use super::names::Name;
 use super::nodes::{Nodes, Passage};
@@ -44,6 +45,11 @@ impl Links {
         let joined = vec![false; scene.lines()];
         let mut links = Self { cause: vec![None; count], is_cause: vec![false; count], joined };
         links.through_nodes(scene, nodes, passages);
+        if scene.window.has_closed() {
+            for joint in following::joints(scene, nodes) {
+                links.join(scene, joint.cause, joint.effect, Evidence::Order, joint.confidence);
+            }
+        }
         let opaque = Opaque::find(scene, nodes, |rank| links.is_linked(rank));
         for &(cause, effect) in &opaque.pairs {
             links.join(scene, cause, effect, Evidence::Content, SAME_CONTENT);
@@ -116,7 +122,9 @@ impl Links {
         for rank in [cause, effect] {
             self.joined[scene.line(rank) as usize] = true;
         }
-        self.cause[effect as usize] = Some(Link { cause, evidence, confidence });
+        let link = Link { cause, evidence, confidence };
+        self.cause[effect as usize] =
+            Some(if scene.window.has_closed() { closed::doubt(scene, effect, link) } else { link });
         self.is_cause[cause as usize] = true;
     }
 

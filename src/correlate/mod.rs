@@ -9,6 +9,7 @@
 //! 3. [`identities`]: which identity names which connection on that ROUTER;
 //! 4. [`hops`]: messages that entered a node joined to those that left it, and requests to replies at the worker;
 //!    `pairing` of what is alike, in the order of `sending`; `opaque` brokers; `turns` at workers by `likeness`;
+//!    what is `closed` is joined first, by the lengths of its parts;
 //! 5. [`assemble`]: hops joined into paths.
 //!
 //! The rule behind it (RFC 28): at a node a request `[f1 … fn]` from connection *a* leaves as `[id, f1 … fn]`, where *id*
@@ -23,6 +24,7 @@ mod answers;
 pub mod assemble;
 pub mod carried;
 pub mod clock;
+mod closed;
 pub mod connection;
 mod connections;
 pub mod correlator;

@@ -67,7 +67,7 @@ impl Opaque {
         for rank in (0..scene.window.len() as Rank).filter(|&rank| !is_linked(rank)) {
             let is_request = scene.is_request[rank as usize];
             let Some(part) = scene.parts(rank).last() else { continue };
-            if part.length >= LEAST_OCTETS {
+            if part.length >= LEAST_OCTETS && !part.is_closed {
                 contents.push((is_request, part.suffix, rank));
             }
             let asking = scene.asking(rank);

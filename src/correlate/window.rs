@@ -1,6 +1,7 @@
 //! The messages under correlation: small records, in causal order as far as the capture shows it.
 
 use super::clock::Clock;
+use super::closed::content;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
@@ -36,6 +37,8 @@ pub struct Record {
     available_packet: PacketId,
     /// Messages before it in this direction of its connection may be missing.
     pub after_gap: bool,
+    /// It is a CURVE MESSAGE that stays closed, or several: of its parts only the lengths are known.
+    pub is_closed: bool,
     /// Its parts, in the window's list.
     parts: Range<u32>,
     /// The first octets of its parts, in the window's list.
@@ -59,13 +62,37 @@ pub struct PartRecord {
     pub suffix: u64,
     /// How many of its first octets are kept.
     kept: u8,
+    /// Only its length is known, and the hashes are made of that.
+    pub is_closed: bool,
 }
 
 impl PartRecord {
-    /// Whether this part can be an identity.
+    /// One of which nothing is known but the length, and the hash of what follows it.
+    fn closed(length: u64, after: u64) -> Self {
+        let hash = mix(length, 0);
+        Self { length, hash, suffix: mix(mix(after, hash), length), kept: 0, is_closed: true }
+    }
+
+    /// Whether this part can be an identity, and its octets are known.
     pub fn can_be_identity(&self) -> bool {
+        self.has_length_of_identity() && !self.is_closed
+    }
+
+    /// Whether this part can be an identity by its length.
+    pub(super) fn has_length_of_identity(&self) -> bool {
         (1..=LONGEST_IDENTITY).contains(&self.length)
     }
+}
+
+/// What becomes of a record when the parts of closed messages are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It stays, with the parts that go into it.
+    Stays,
+    /// It is a part of the message of which the record at this index is the last part.
+    GoesInto(usize),
+    /// It is no message.
+    Goes,
 }
 
 /// A message's index in the sorted window: smaller is earlier.
@@ -82,6 +109,7 @@ pub struct Window {
     octets: Vec<u8>,
     heads: Vec<u8>,
     is_out_of_order: bool,
+    has_closed: bool,
     clock: Clock,
 }
 
@@ -97,7 +125,7 @@ impl Window {
         for (number, part) in message.parts.iter().enumerate().rev() {
             let hash = if part.missing == 0 { part.hash } else { mix(part.length, 0) };
             suffix = mix(mix(suffix, hash), part.length);
-            let record = PartRecord { length: part.length, hash, suffix, kept: 0 };
+            let record = PartRecord { length: part.length, hash, suffix, kept: 0, is_closed: false };
             if number < last && part.missing == 0 && record.can_be_identity() {
                 self.identities.entry(hash).or_insert_with(|| append(&mut self.octets, message.head(part)));
             }
@@ -112,6 +140,11 @@ impl Window {
             room -= usize::from(record.kept);
             self.heads.extend_from_slice(&octets[..usize::from(record.kept)]);
         }
+        let closed = if message.encrypted { content(message) } else { None };
+        if let (Some(length), [part]) = (closed, &mut self.parts[first as usize..]) {
+            *part = PartRecord::closed(length, 0);
+            self.has_closed = true;
+        }
         let record = Record {
             key,
             conn,
@@ -122,6 +155,7 @@ impl Window {
             available: message.available.at,
             available_packet: message.available.packet,
             after_gap,
+            is_closed: closed.is_some(),
             parts: first..self.parts.len() as u32,
             head: head..self.heads.len() as u32,
         };
@@ -187,6 +221,45 @@ impl Window {
         self.identities.get(&hash).map(|octets| &self.octets[octets.start as usize..octets.end as usize])
     }
 
+    /// Whether any message of it is closed.
+    pub(super) fn has_closed(&self) -> bool {
+        self.has_closed
+    }
+
+    /// Puts parts together, each into a later record. What was put together has the place of its last part, and its key,
+    /// but begins where the first one does.
+    pub(super) fn regroup(&mut self, fates: &[Fate]) {
+        let mut waiting: HashMap<usize, Vec<usize>, RandomState> = HashMap::default();
+        for (number, fate) in fates.iter().enumerate() {
+            match *fate {
+                Fate::GoesInto(last) => waiting.entry(last).or_default().push(number),
+                Fate::Stays => {
+                    let Some(before) = waiting.remove(&number) else { continue };
+                    let start = self.parts.len();
+                    for &part in before.iter().chain([&number]) {
+                        let Range { start, end } = self.records[part].parts;
+                        self.parts.extend_from_within(start as usize..end as usize);
+                    }
+                    let mut suffix = 0;
+                    for part in self.parts[start..].iter_mut().rev() {
+                        *part = PartRecord::closed(part.length, suffix);
+                        suffix = part.suffix;
+                    }
+                    let first = &self.records[before[0]];
+                    let offset = first.offset;
+                    let after_gap = before.iter().any(|&part| self.records[part].after_gap);
+                    let record = &mut self.records[number];
+                    record.parts = start as u32..self.parts.len() as u32;
+                    record.offset = offset;
+                    record.after_gap |= after_gap;
+                }
+                Fate::Goes => {}
+            }
+        }
+        let mut fates = fates.iter();
+        self.records.retain(|_| fates.next() == Some(&Fate::Stays));
+    }
+
     /// Keeps only the records for which `keep` says so, and what they need.
     pub fn retain(&mut self, keep: &[bool]) {
         let (mut parts, mut heads, mut octets) = (Vec::new(), Vec::new(), Vec::new());
@@ -213,6 +286,7 @@ impl Window {
             }
             kept
         });
+        self.has_closed &= self.records.iter().any(|record| record.is_closed);
         self.parts = parts;
         self.heads = heads;
         self.identities = identities;

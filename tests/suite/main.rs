@@ -5,6 +5,7 @@
 //! * [`paths`]: what is said of each request, field by field, against the same truth;
 //! * [`explanations`]: what is said in words of one request;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
+//! * [`closed`]: encrypted connections without keys, followed all the same;
 //! * [`security`]: mechanisms without keys, and what refusals say;
 //! * [`datagrams`]: UDP of RADIO, and PGM;
 //! * [`metamorphic`]: changes to a capture that must not change the result, or only in a known way;
@@ -25,6 +26,7 @@
 
 mod architecture;
 mod clocks;
+mod closed;
 mod conversation;
 mod curve;
 mod datagrams;
