@@ -33,6 +33,10 @@ pub struct HeldChunk {
 }
 
 impl HeldChunk {
+    fn is_gap(&self) -> bool {
+        matches!(self.piece, Piece::Gap(_))
+    }
+
     /// The piece as it was handed on.
     pub fn chunk(&self) -> Chunk<'_> {
         Chunk { position: self.position, offset: self.offset, data: self.piece.data() }
@@ -316,8 +320,8 @@ impl Held {
                 verdict if self.begins_here() => verdict,
                 // Where the beginning is missing, frames of ZMTP 1.0 may as well be a later message's.
                 verdict @ Verdict::Zmtp(_) if self.seems_to_begin() || self.has_signature() => verdict,
-                // What is behind a gap is no beginning.
-                Verdict::NeedMore if !self.has_gap() && (self.flow.syn || self.has_signature()) => Verdict::NeedMore,
+                // What is behind a gap is no beginning; but a direction that is missing altogether does not matter.
+                Verdict::NeedMore if (self.flow.syn || self.has_signature()) && !self.breaks_off() => Verdict::NeedMore,
                 _ => self.judge_middle(is_final),
             };
             if is_final && self.verdict == Verdict::NeedMore {
@@ -358,11 +362,15 @@ impl Held {
 
     /// The same, but for what may be missing of a side whose SYN is.
     fn seems_to_begin(&self) -> bool {
-        self.flow.syn && !self.has_gap()
+        self.flow.syn && !self.chunks.iter().any(HeldChunk::is_gap)
     }
 
-    fn has_gap(&self) -> bool {
-        self.chunks.iter().any(|chunk| matches!(chunk.piece, Piece::Gap(_)))
+    /// Whether a direction has octets, and a gap.
+    fn breaks_off(&self) -> bool {
+        Direction::BOTH.into_iter().any(|direction| {
+            let mut its = self.chunks.iter().filter(|chunk| chunk.direction == direction);
+            its.clone().any(HeldChunk::is_gap) && !its.all(HeldChunk::is_gap)
+        })
     }
 
     /// Whether a direction begins as a greeting does.
@@ -392,7 +400,7 @@ impl Held {
     fn excerpts(&self) -> PerDirection<Excerpt> {
         PerDirection::from_fn(|direction| {
             let chunks: Vec<_> = self.chunks.iter().filter(|chunk| chunk.direction == direction).collect();
-            let runs = chunks.split(|chunk| matches!(chunk.piece, Piece::Gap(_)));
+            let runs = chunks.split(|chunk| chunk.is_gap());
             let octets = |run: &&[&HeldChunk]| run.iter().map(|chunk| chunk.piece.data().length()).sum::<u64>();
             let mut excerpt = Excerpt::default();
             for chunk in runs.max_by_key(octets).unwrap_or_default() {

@@ -6,7 +6,7 @@
 //!
 //! What has an explanation that is as good is waited for while more can come: short frames that are all messages of their
 //! own are the same octets as 16-bit lengths, the commonest framing of all, and long ones alone are as 64-bit lengths
-//! behind a type. Where both sides send nothing but the former, what they say decides: text is believed, other content is
+//! behind a type. If there is an empty one before each that is not, they are lengths of 32 or 64 bits. Where both sides send nothing but the former, what they say decides: text is believed, other content is
 //! not (DNS over TCP, ISO 8583, RTP as RFC 4571 has it).
 
 use super::excerpt::Excerpt;
@@ -62,6 +62,8 @@ struct Evidence {
     /// How many short ones hold something, and how many are long.
     short: usize,
     long: usize,
+    /// How many short ones hold something and follow an empty one that is a message of its own.
+    padded: usize,
     /// Bodies are text.
     is_text: bool,
 }
@@ -76,6 +78,7 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
         let both = evidence.c2s.found && evidence.s2c.found;
         let is_16_bit = !any(|evidence| evidence.parts + evidence.long > 0);
         let is_64_bit = !any(|evidence| evidence.parts + evidence.short > 0);
+        let is_padded = any(|evidence| evidence.padded > 0 && evidence.padded + 1 >= evidence.short);
         let is_text = any(|evidence| evidence.is_text);
         let mut needed = f64::from(Proof::Strong.bits());
         if framing == Framing::V1 && !both {
@@ -88,7 +91,7 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
             && !Direction::BOTH.into_iter().any(contradicted)
             // 1.0 has nothing that others do not have.
             && (framing != Framing::V1 || both || one_way && !is_16_bit)
-            && (!is_16_bit || is_text || one_way)
+            && (!is_16_bit || (is_text || one_way) && !is_padded)
     })
 }
 
@@ -119,6 +122,7 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
         ..Evidence::default()
     };
     let (mut octets, mut text) = (0, 0);
+    let mut after_empty = false;
     for frame in chain() {
         let known = reading.body(frame);
         let body = &known[..known.len().min(frame.header.length.try_into().unwrap_or(usize::MAX))];
@@ -130,7 +134,10 @@ fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
         let is_part = proves_itself || frame.header.flags.more() && !frame.header.flags.long();
         evidence.parts += usize::from(is_part);
         evidence.long += usize::from(frame.header.flags.long());
-        evidence.short += usize::from(!frame.header.flags.long() && frame.header.length > 0);
+        let is_short = !frame.header.flags.long() && frame.header.length > 0;
+        evidence.short += usize::from(is_short);
+        evidence.padded += usize::from(is_short && after_empty);
+        after_empty = frame.header.length == 0 && !frame.header.flags.more();
     }
     evidence.is_text = text > octets / 4;
     evidence
@@ -228,6 +235,27 @@ mod tests {
         assert_eq!(recognise(&binary[..4].to_vec(), &vec![], true), Some(Framing::V3));
         let mixed: Packets = lengths().map(|length| [short(1, b"id"), short(0, &noise(length))].concat()).collect();
         assert_eq!(recognise(&mixed, &mixed, false), Some(Framing::V3), "no lengths of 16 bits are like this");
+    }
+
+    #[test]
+    fn wider_lengths_are_not_zmtp() {
+        let wide = |width: usize, length: usize| [&(length as u64).to_be_bytes()[8 - width..], &noise(length)].concat();
+        for width in [4, 8] {
+            let packets: Packets = (20..60_usize).map(|number| wide(width, number * 37 % 180 + 5)).collect();
+            assert_eq!(recognise(&packets, &vec![], true), None, "{width} octets");
+            assert_eq!(recognise(&packets, &packets, true), None, "{width} octets, both ways");
+        }
+    }
+
+    #[test]
+    fn one_octet_over_and_over_is_not_zmtp() {
+        for octet in 0..8 {
+            for length in [20, 150] {
+                let packets: Packets = (0..20).map(|number| vec![octet; length + number]).collect();
+                assert_eq!(recognise(&packets, &vec![], true), None, "{octet}, {length} times");
+                assert_eq!(recognise(&packets, &packets, true), None, "{octet}, {length} times, both ways");
+            }
+        }
     }
 
     /// RFC 1035, sections 4.1.1 and 4.2.2.

@@ -29,6 +29,8 @@ pub(super) struct Weight<'a> {
     others: [[u32; 256]; CLASSES],
     /// How many those are.
     totals: [u32; CLASSES],
+    /// All, headers included.
+    all: Seen,
     flags: Seen,
     lengths: Seen,
 }
@@ -54,9 +56,11 @@ impl<'a> Weight<'a> {
     /// For the headers of this chain.
     pub(super) fn new(excerpt: &'a Excerpt, chain: impl Iterator<Item = Found>) -> Self {
         let (others, totals) = ([[0; 256]; CLASSES], [0; CLASSES]);
-        let mut weight = Self { excerpt, others, totals, flags: Seen::new(), lengths: Seen::new() };
+        let [all, flags, lengths] = [(); 3].map(|()| Seen::new());
+        let mut weight = Self { excerpt, others, totals, all, flags, lengths };
         for (_, run, offset) in excerpt.runs() {
             for (octet, class) in run.iter().zip((offset % CLASSES as u64) as usize..) {
+                weight.all.add(*octet);
                 weight.others[class % CLASSES][usize::from(*octet)] += 1;
                 weight.totals[class % CLASSES] += 1;
             }
@@ -78,8 +82,11 @@ impl<'a> Weight<'a> {
     /// How likely this octet is at this index, if it is no header's.
     fn otherwise(&self, at: usize, octet: u8) -> f64 {
         let class = self.class(at);
-        let count = f64::from(self.others[class][usize::from(octet)]);
-        (count + 1.0) / (f64::from(self.totals[class]) + FEW)
+        let (count, total) = (f64::from(self.others[class][usize::from(octet)]), f64::from(self.totals[class]));
+        let likely = (count + 1.0) / (total + FEW);
+        // However few of these there are: what most octets are tells nothing, wherever it is.
+        let share = f64::from(self.all.counts[usize::from(octet)]) / f64::from(self.all.total);
+        if share > 0.5 { likely.max(share) } else { likely }
     }
 
     /// What these headers weigh together, each by what it has in common with those before it.
