@@ -1,7 +1,7 @@
 //! Causes joined to effects: a message that entered a node to the one that left it, a request to its reply.
 
 use super::across_gaps::{Front, Missing, holes_behind, pair_across_gaps};
-use super::carried::{Tagged, TaggedMessage};
+use super::carried::{Carried, Tagged, TaggedMessage};
 use super::closed::{self, following};
 use super::losses::Holes;
 use super::names::Name;
@@ -14,7 +14,11 @@ use super::sending::Sending;
 use super::turns::turns;
 use super::window::Rank;
 use rustc_hash::FxHashMap;
+use std::cell::OnceCell;
 use std::collections::VecDeque;
+
+/// Messages that wait in a node under one name, each looked at for every one that leaves; where there are more, they are sorted.
+const MOST_WAITING: usize = 64;
 
 /// Why a message exists: the one before it on its path.
 #[derive(Clone, Copy, Debug)]
@@ -135,10 +139,7 @@ impl Links {
             let holes = [true, false].map(|requests| holes_behind(scene, &passage.backends, requests));
             for carried in &passage.eras {
                 let Some(names) = nodes.names(carried.frontend) else { continue };
-                let requests = carried.messages().iter().map(|message| message.rank);
-                let mut forwards: Vec<Rank> = requests.filter(|&rank| scene.is_request[rank as usize]).collect();
-                forwards.sort_unstable();
-                let sending = Sending::find(scene, &forwards);
+                let sending = LazySending { scene, carried, found: OnceCell::new() };
                 for (identity, messages) in carried.iter() {
                     if let Some(name) = names.get(identity) {
                         self.through_node(scene, name, messages, &sending, &holes, &mut room);
@@ -154,11 +155,11 @@ impl Links {
         scene: &Scene<'_>,
         name: &Name,
         messages: Tagged<'_>,
-        sending: &Sending,
+        sending: &LazySending<'_>,
         holes: &[Holes; 2],
         room: &mut Room,
     ) {
-        let Room { arrived, forwarded, returned, departed, pairs } = room;
+        let Room { arrived, forwarded, returned, departed, waiting, pairs } = room;
         let strip = |messages: &[TaggedMessage]| messages.first().map_or(0, |message| message.strip);
         let (request_strip, reply_strip) = (strip(messages.requests), strip(messages.replies));
         [&mut *arrived, forwarded, returned, departed].into_iter().for_each(Vec::clear);
@@ -168,48 +169,34 @@ impl Links {
             } else {
                 (&mut *departed, reply_strip)
             };
-            list.extend(scene.content(rank, strip).map(|content| (content, u64::from(rank), rank)));
+            list.extend(scene.content(rank, strip).map(|content| (content, rank)));
         }
-        let placed = |message: &TaggedMessage, place| (message.suffix, place, message.rank);
-        forwarded.extend(messages.requests.iter().map(|message| placed(message, sending.place(message.rank))));
-        returned.extend(messages.replies.iter().map(|message| placed(message, u64::from(message.rank))));
+        forwarded.extend(messages.requests.iter().map(|message| (message.suffix, message.rank)));
+        returned.extend(messages.replies.iter().map(|message| (message.suffix, message.rank)));
         let evidence = if name.announced { Evidence::Announced } else { Evidence::Assigned };
-        let [asked_one_by_one, answered_one_by_one] = [(&*arrived, &*forwarded), (&*returned, &*departed)]
-            .map(|(causes, effects)| is_one_by_one(scene, causes, effects));
-        if !answered_one_by_one && let Some(places) = places_of_replies(scene, messages) {
-            for (_, place, rank) in &mut *returned {
-                *place = places.get(rank).copied().unwrap_or(*place);
+        pairs.clear();
+        let asked = pair_by_turns(scene, arrived, forwarded, waiting, pairs);
+        let answered = pair_by_turns(scene, returned, departed, waiting, pairs);
+        if !(asked && answered) {
+            let front = Front::new(scene, &name.conns);
+            let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);
+            if !asked {
+                arrived.sort_unstable();
+                forwarded.sort_unstable();
+                let missing = Missing { causes: &front.requests, effects: requests_behind, sending: None, in_turn };
+                let places = Places::OfEffects(sending);
+                pair_by_content(scene, arrived, forwarded, &places, missing, pairs);
+            }
+            if !answered {
+                returned.sort_unstable();
+                departed.sort_unstable();
+                let missing = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
+                let places = Places::OfCauses { messages, found: OnceCell::new() };
+                pair_by_content(scene, returned, departed, &places, missing, pairs);
             }
         }
-        let front = Front::new(scene, &name.conns);
-        let (in_turn, [requests_behind, replies_behind]) = (&front.in_turn, holes);
-        let requests = Missing {
-            causes: &front.requests,
-            effects: requests_behind,
-            sending: Some(sending).filter(|sending| sending.is_known()),
-            in_turn,
-        };
-        let replies = Missing { causes: replies_behind, effects: &front.replies, sending: None, in_turn };
-        for (causes, effects, effects_are_ordered, missing, one_by_one) in [
-            (arrived, forwarded, sending.is_sure(), requests, asked_one_by_one),
-            (returned, departed, false, replies, answered_one_by_one),
-        ] {
-            pairs.clear();
-            if one_by_one {
-                let one_by_one = causes.iter().zip(&*effects);
-                pairs.extend(one_by_one.map(|(&(.., cause), &(.., effect))| Pair {
-                    cause,
-                    effect,
-                    confidence: CERTAIN,
-                }));
-            } else {
-                causes.sort_unstable();
-                effects.sort_unstable();
-                pair_by_content(scene, causes, effects, effects_are_ordered, &missing, pairs);
-            }
-            for &Pair { cause, effect, confidence } in &*pairs {
-                self.join(scene, cause, effect, evidence, confidence * name.confidence);
-            }
+        for &Pair { cause, effect, confidence } in &*pairs {
+            self.join(scene, cause, effect, evidence, confidence * name.confidence);
         }
     }
 
@@ -246,8 +233,8 @@ fn places_of_replies(scene: &Scene<'_>, messages: Tagged<'_>) -> Option<FxHashMa
     awaited.then(|| replies.iter().map(|&(place, rank)| (rank, place as u64)).collect())
 }
 
-/// A message by its content and its place among those of the same content.
-type Placed = (u64, u64, Rank);
+/// A message by its content. Sorts by that, then time.
+type Placed = (u64, Rank);
 
 /// What is needed for one name after the other.
 #[derive(Debug, Default)]
@@ -256,31 +243,125 @@ struct Room {
     forwarded: Vec<Placed>,
     returned: Vec<Placed>,
     departed: Vec<Placed>,
+    waiting: Vec<Placed>,
     pairs: Vec<Pair>,
 }
 
-/// Whether each message left, as it had entered, before the next one entered: then there is nothing to mistake it for,
-/// whatever its content. So it is with who asks one at a time, where nothing is missing. Both in order of time.
-fn is_one_by_one(scene: &Scene<'_>, causes: &[Placed], effects: &[Placed]) -> bool {
+/// The order in which the back ends of a node sent, found when it is first asked for.
+struct LazySending<'a> {
+    scene: &'a Scene<'a>,
+    carried: &'a Carried,
+    found: OnceCell<Sending>,
+}
+
+impl LazySending<'_> {
+    fn get(&self) -> &Sending {
+        self.found.get_or_init(|| {
+            let requests = self.carried.messages().iter().map(|message| message.rank);
+            let mut forwards: Vec<Rank> = requests.filter(|&rank| self.scene.is_request[rank as usize]).collect();
+            forwards.sort_unstable();
+            Sending::find(self.scene, &forwards)
+        })
+    }
+}
+
+/// In which order messages of one content came or left, where that is known better than from the capture.
+enum Places<'a> {
+    /// As the back ends took turns.
+    OfEffects(&'a LazySending<'a>),
+    /// As they were asked.
+    OfCauses { messages: Tagged<'a>, found: OnceCell<Option<FxHashMap<Rank, u64>>> },
+}
+
+impl Places<'_> {
+    /// Puts what entered and what left, all of one content, in order.
+    fn put_in_order(&self, scene: &Scene<'_>, causes: &mut [Rank], effects: &mut [Rank]) {
+        match self {
+            Self::OfEffects(sending) if effects.len() > 1 && sending.get().is_known() => {
+                effects.sort_unstable_by_key(|&rank| (sending.get().place(rank), rank));
+            }
+            Self::OfCauses { messages, found } if causes.len() > 1 => {
+                if let Some(places) = found.get_or_init(|| places_of_replies(scene, *messages)) {
+                    causes.sort_unstable_by_key(|&rank| (places.get(&rank).copied().unwrap_or(u64::from(rank)), rank));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The order of sending, if what left was sent by back ends.
+    fn sending(&self) -> Option<&Sending> {
+        match self {
+            Self::OfEffects(sending) => Some(sending.get()),
+            Self::OfCauses { .. } => None,
+        }
+    }
+}
+
+/// Pairs messages, in order of time, of which each left while no other of its content waited: then there is nothing to mistake
+/// it for. So it is with who asks one at a time, and where contents differ. Says whether it is so for all; if not, there are
+/// no pairs.
+fn pair_by_turns(
+    scene: &Scene<'_>,
+    causes: &[Placed],
+    effects: &[Placed],
+    waiting: &mut Vec<Placed>,
+    pairs: &mut Vec<Pair>,
+) -> bool {
     if !scene.losses.is_empty() {
         return false;
     }
-    let mut last = None;
-    let in_turn = causes.iter().zip(effects).all(|(cause, effect)| {
-        let is_next = cause.0 == effect.0 && last < Some(cause.2) && cause.2 < effect.2;
-        last = Some(effect.2);
-        is_next && ![cause.2, effect.2].iter().any(|&rank| scene.window.record(rank).after_gap)
-    });
-    in_turn && effects.len() <= causes.len() && causes.get(effects.len()).is_none_or(|next| last < Some(next.2))
+    let first = pairs.len();
+    let is_whole = by_turns(scene, causes, effects, waiting, pairs).is_some();
+    if !is_whole {
+        pairs.truncate(first);
+    }
+    is_whole
 }
 
-/// Pairs causes and effects of equal content; both sorted by content, then place.
+fn by_turns(
+    scene: &Scene<'_>,
+    causes: &[Placed],
+    effects: &[Placed],
+    waiting: &mut Vec<Placed>,
+    pairs: &mut Vec<Pair>,
+) -> Option<()> {
+    let follows_a_gap = |rank: Rank| scene.any_after_gap && scene.window.record(rank).after_gap;
+    waiting.clear();
+    let mut causes = causes.iter().copied().peekable();
+    let mut last = None;
+    let mut last_effect = None;
+    for &(content, effect) in effects {
+        if last_effect >= Some(effect) || follows_a_gap(effect) {
+            return None;
+        }
+        last_effect = Some(effect);
+        while let Some(cause) = causes.next_if(|&(_, cause)| cause < effect) {
+            if last >= Some(cause.1) || waiting.len() >= MOST_WAITING || follows_a_gap(cause.1) {
+                return None;
+            }
+            last = Some(cause.1);
+            waiting.push(cause);
+        }
+        let at = waiting.iter().position(|waiting| waiting.0 == content)?;
+        if waiting[at + 1..].iter().any(|waiting| waiting.0 == content) {
+            return None;
+        }
+        let (_, cause) = waiting.swap_remove(at);
+        pairs.push(Pair { cause, effect, confidence: CERTAIN });
+    }
+    // What came later left after this window, or never.
+    let rest_is_later = causes.all(|(_, cause)| last < Some(cause) && last_effect < Some(cause));
+    rest_is_later.then_some(())
+}
+
+/// Pairs causes and effects of equal content; both sorted by content, then time.
 fn pair_by_content(
     scene: &Scene<'_>,
     causes: &[Placed],
     effects: &[Placed],
-    effects_are_ordered: bool,
-    missing: &Missing<'_>,
+    places: &Places<'_>,
+    missing: Missing<'_>,
     pairs: &mut Vec<Pair>,
 ) {
     let (mut alike_causes, mut alike_effects) = (Vec::new(), Vec::new());
@@ -290,18 +371,30 @@ fn pair_by_content(
         let first = causes.iter().position(|cause| cause.0 >= content).unwrap_or(causes.len());
         let same = causes[first..].iter().take_while(|cause| cause.0 == content).count();
         alike_causes.clear();
-        alike_causes.extend(causes[first..first + same].iter().map(|(.., rank)| *rank));
+        alike_causes.extend(causes[first..first + same].iter().map(|(_, rank)| *rank));
         alike_effects.clear();
-        alike_effects.extend(effects.iter().map(|(.., rank)| *rank));
-        let alike = Alike { causes: &alike_causes, effects: &alike_effects, effects_are_ordered };
-        if missing.is_anything() && alike_causes.len().max(alike_effects.len()) > 1 {
+        alike_effects.extend(effects.iter().map(|(_, rank)| *rank));
+        causes = &causes[first + same..];
+        if alike_causes.len().max(alike_effects.len()) <= 1 {
+            let alike = Alike { causes: &alike_causes, effects: &alike_effects, effects_are_ordered: true };
+            pair(scene, alike, pairs);
+            continue;
+        }
+        places.put_in_order(scene, &mut alike_causes, &mut alike_effects);
+        let sending = (alike_effects.len() > 1 || missing.is_anything()).then(|| places.sending()).flatten();
+        let alike = Alike {
+            causes: &alike_causes,
+            effects: &alike_effects,
+            effects_are_ordered: sending.is_some_and(Sending::is_sure),
+        };
+        if missing.is_anything() {
+            let missing = Missing { sending: sending.filter(|sending| sending.is_known()), ..missing };
             let first = pairs.len();
-            pair_across_gaps(scene, alike, missing, pairs);
+            pair_across_gaps(scene, alike, &missing, pairs);
             doubt_several_ways(scene, alike, &mut pairs[first..]);
         } else {
             pair(scene, alike, pairs);
         }
-        causes = &causes[first + same..];
     }
 }
 

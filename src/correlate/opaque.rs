@@ -40,6 +40,11 @@ pub(super) struct Opaque {
 }
 
 impl Opaque {
+    /// Whether nothing is asked of others but by nodes that say for whom.
+    pub(super) fn is_empty(&self) -> bool {
+        self.asked.is_empty() && self.suspects.is_empty()
+    }
+
     /// Whether what is asked at a socket is asked elsewhere, in the name of its node.
     pub(super) fn is_asked(&self, socket: SocketId) -> bool {
         self.asked.contains_key(&socket)

@@ -27,6 +27,8 @@ pub struct Scene<'a> {
     pub place: Vec<u32>,
     /// For each message: how often messages may be missing on its connection up to it.
     pub gaps: Vec<Gaps>,
+    /// Whether messages may be missing right before any of these.
+    pub any_after_gap: bool,
     /// Where messages are missing.
     pub losses: Losses,
     /// What arrived at, and left from, sockets that can be front ends; see [`Scene::front`].
@@ -167,6 +169,7 @@ impl<'a> Scene<'a> {
         let by_line = Lists::new(lines.len(), line.iter().zip(0..).map(|(&line, rank)| (line, rank)));
         let contents =
             (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
+        let any_after_gap = window.records().iter().any(|record| record.after_gap);
         let gaps = gaps(window, sockets, &is_request, &conns);
         let has_gaps = lines.iter().any(|line| line.has_gaps);
         let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
@@ -177,6 +180,7 @@ impl<'a> Scene<'a> {
             is_request,
             place,
             gaps,
+            any_after_gap,
             losses,
             front_messages,
             fronts,
@@ -207,6 +211,11 @@ impl<'a> Scene<'a> {
     /// The messages of a connection, in order.
     pub fn messages_of(&self, conn: u32) -> &[Rank] {
         self.sockets.number_of(conn).map_or(&[], |line| self.by_line.get(line))
+    }
+
+    /// The messages of a line, in order.
+    pub fn messages_of_line(&self, line: u32) -> &[Rank] {
+        self.by_line.get(line)
     }
 
     /// The connection of a message, as a number below [`Scene::lines`].
@@ -242,6 +251,16 @@ impl<'a> Scene<'a> {
     /// The socket at that end of a message's connection which is asked.
     pub fn asked(&self, rank: Rank) -> SocketId {
         self.lines[self.line[rank as usize] as usize].asked
+    }
+
+    /// The socket at that end of a line which asks.
+    pub fn asking_on(&self, line: u32) -> SocketId {
+        self.lines[line as usize].asking
+    }
+
+    /// The socket at that end of a line which is asked.
+    pub fn asked_on(&self, line: u32) -> SocketId {
+        self.lines[line as usize].asked
     }
 
     /// The identity in a message's envelope and what follows it; `None` if there is none.

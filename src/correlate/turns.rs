@@ -10,13 +10,14 @@ use super::nodes::Nodes;
 use super::opaque::Opaque;
 use super::pairing::{Pair, in_turns, is_shortly_before};
 use super::path::Evidence;
-use super::scene::Scene;
+use super::scene::{Scene, Shape};
 use super::sockets::SocketId;
-use super::window::{Rank, mix};
+use super::window::{PartRecord, Rank, mix};
+use crate::base::direction::Direction;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 
 /// Sockets keep this order by definition, and nothing speaks against it.
@@ -49,6 +50,9 @@ const ENOUGH_TOLD: usize = 10;
 const ANY_ORDER: f64 = 0.3;
 const ANY_ORDER_HALVES: f64 = 8.0;
 
+/// Requests that wait on a connection, each looked at for every reply; where there are more, they are sorted.
+const MOST_WAITING: usize = 64;
+
 /// A request and a reply to it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
@@ -70,42 +74,120 @@ pub(super) fn turns(
     is_passed_on: impl Fn(Rank) -> bool,
     is_explained: impl Fn(Rank) -> bool,
 ) -> Vec<Turn> {
-    // Sorted and not hashed: peers choose envelopes.
-    let mut exchanges: Vec<(u32, u64, Rank)> = Vec::new();
-    let mut in_order: BTreeMap<u32, Vec<Rank>> = BTreeMap::new();
-    for rank in 0..scene.window.len() as Rank {
-        let conn = scene.conn_of(scene.line(rank));
-        let takes_part = if scene.is_request[rank as usize] {
-            !is_passed_on(rank) && (!nodes.is_frontend(scene.asked(rank)) || asks_one_at_a_time(scene, conn))
-        } else {
-            !is_explained(rank)
-        };
-        if takes_part && scene.sockets.is_request_reply(conn) && !nodes.is_about_work(scene, rank) {
-            if answers_in_order(scene, conn) && scene.sockets.connection(conn).has_gaps() {
-                in_order.entry(conn).or_default().push(rank);
-                continue;
-            }
-            exchanges.push((scene.line(rank), envelope(scene, nodes, rank), rank));
-        }
-    }
-    exchanges.sort_unstable();
-    let keeps_order = keep_order(scene, &exchanges);
     let mut turns = Vec::new();
-    let mut messages: Vec<Rank> = Vec::new();
-    for same in exchanges.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+    let (mut messages, mut waiting, mut ranks) = (Vec::new(), VecDeque::new(), Vec::new());
+    for line in (0..scene.lines() as u32).map(|line| Connection::new(scene, nodes, line)) {
+        if !scene.sockets.is_request_reply(line.conn) {
+            continue;
+        }
+        let takes_part = |&&rank: &&Rank| {
+            let is_open = if scene.is_request[rank as usize] {
+                line.asks_here && !is_passed_on(rank)
+            } else {
+                !is_explained(rank)
+            };
+            is_open && !line.shape.is_some_and(|shape| scene.tag(rank, shape).is_none())
+        };
+        let open = scene.messages_of_line(line.number).iter().filter(takes_part).copied();
+        if line.answers_in_order && line.has_gaps {
+            ranks.clear();
+            ranks.extend(open);
+            if !ranks.is_empty() {
+                across_gaps(scene, nodes, &ranks, &mut turns);
+            }
+            continue;
+        }
         messages.clear();
-        messages.extend(same.iter().map(|(.., rank)| *rank));
-        exchange(scene, nodes, &messages, keeps_order.contains(&same[0].0), &mut turns);
-    }
-    for messages in in_order.values() {
-        across_gaps(scene, nodes, messages, &mut turns);
+        messages.extend(open.map(|rank| (envelope_of(scene, line.shape, rank), rank)));
+        let first = turns.len();
+        if one_by_one(scene, &line, &messages, &mut waiting, &mut turns).is_some() {
+            continue;
+        }
+        turns.truncate(first);
+        // Sorted and not hashed: peers choose envelopes.
+        messages.sort_unstable();
+        let keeps_order = keeps_order(scene, &line, &messages);
+        for same in messages.chunk_by(|a, b| a.0 == b.0) {
+            ranks.clear();
+            ranks.extend(same.iter().map(|(_, rank)| *rank));
+            exchange(scene, nodes, &ranks, keeps_order, &mut turns);
+        }
     }
     doubt_at_brokers(scene, opaque, &mut turns);
     turns
 }
 
+/// What is known of a connection of the window, for all its messages.
+struct Connection {
+    number: u32,
+    conn: u32,
+    /// What the broker makes of the messages, if the end that asks belongs to one.
+    shape: Option<Shape>,
+    /// Requests may be answered here: they are not passed on, or they are those of a REQ, of which none may be left out.
+    asks_here: bool,
+    answers_in_order: bool,
+    has_gaps: bool,
+    /// Messages may be missing, but before the first one.
+    is_cut: bool,
+    /// How sure a turn can be here.
+    most: f64,
+}
+
+impl Connection {
+    fn new(scene: &Scene<'_>, nodes: &Nodes, line: u32) -> Self {
+        let conn = scene.conn_of(line);
+        let connection = scene.sockets.connection(conn);
+        let is_frontend = nodes.is_frontend(scene.asked_on(line));
+        Self {
+            number: line,
+            conn,
+            shape: nodes.backend(scene.asking_on(line)).map(|backend| backend.shape),
+            asks_here: !is_frontend || asks_one_at_a_time(scene, conn),
+            answers_in_order: answers_in_order(scene, conn),
+            has_gaps: connection.has_gaps(),
+            is_cut: connection.has_gaps()
+                || Direction::BOTH.into_iter().any(|direction| connection.ends_in_gap(direction)),
+            most: if is_frontend { AT_A_NODE } else { CERTAIN },
+        }
+    }
+}
+
+/// Joins replies to requests where each reply came while one request of its envelope waited, or the first of several is meant.
+/// `None` if that is not so for all: then other methods join them.
+fn one_by_one(
+    scene: &Scene<'_>,
+    line: &Connection,
+    messages: &[(u64, Rank)],
+    waiting: &mut VecDeque<(u64, Rank)>,
+    turns: &mut Vec<Turn>,
+) -> Option<()> {
+    if line.is_cut || scene.any_after_gap {
+        return None;
+    }
+    waiting.clear();
+    for &(envelope, rank) in messages {
+        if scene.is_request[rank as usize] {
+            if waiting.len() >= MOST_WAITING {
+                return None;
+            }
+            waiting.push_back((envelope, rank));
+            continue;
+        }
+        let at = waiting.iter().position(|waiting| waiting.0 == envelope)?;
+        if !line.answers_in_order && waiting.iter().skip(at + 1).any(|waiting| waiting.0 == envelope) {
+            return None;
+        }
+        let (_, request) = waiting.remove(at)?;
+        turns.push(Turn { request, reply: rank, evidence: Evidence::Order, confidence: line.most });
+    }
+    Some(())
+}
+
 /// Who asks others in its own name may have asked them before it answered.
 fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
+    if opaque.is_empty() {
+        return;
+    }
     let asked = |turn: &Turn| scene.connection(turn.request).sockets.s2c;
     let meanwhile: Vec<bool> =
         turns.iter().map(|turn| opaque.may_have_asked(scene, turn.request, turn.reply)).collect();
@@ -313,41 +395,35 @@ fn by_likeness(
     }
 }
 
-/// Connections on which replies kept the order of the requests of several requesters, though others waited, all along: by
-/// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell).
-fn keep_order(scene: &Scene<'_>, exchanges: &[(u32, u64, Rank)]) -> FxHashSet<u32> {
-    let mut found = FxHashSet::default();
-    for of_line in exchanges.chunk_by(|a, b| a.0 == b.0) {
-        let ((line, one, _), (_, other, _)) = (of_line[0], of_line[of_line.len() - 1]);
-        let conn = scene.conn_of(line);
-        if one == other || answers_in_order(scene, conn) || scene.sockets.connection(conn).has_gaps() {
-            continue;
-        }
-        let begins_in_gap = scene.sockets.connection(conn).is_incomplete();
-        let numbered = of_line.chunk_by(|a, b| a.1 == b.1).zip(0_usize..);
-        let mut messages: Vec<(Rank, usize)> =
-            numbered.flat_map(|(same, number)| same.iter().map(move |&(.., rank)| (rank, number))).collect();
-        messages.sort_unstable();
-        let mut waiting: VecDeque<usize> = VecDeque::new();
-        let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
-        let mut told = 0;
-        let is_kept = messages.iter().all(|&(rank, number)| {
-            if scene.is_request[rank as usize] {
-                waiting.push_back(number);
-                *of_one.entry(number).or_default() += 1;
-                return true;
-            }
-            let Some(first) = waiting.pop_front() else { return begins_in_gap };
-            let count = of_one.entry(first).or_default();
-            told += usize::from(*count <= waiting.len());
-            *count -= 1;
-            first == number
-        });
-        if is_kept && told >= ENOUGH_TOLD {
-            found.insert(line);
-        }
+/// Whether replies of a connection kept the order of the requests of several requesters, though others waited, all along: by
+/// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell). Messages with their
+/// envelopes, sorted by these.
+fn keeps_order(scene: &Scene<'_>, line: &Connection, by_envelope: &[(u64, Rank)]) -> bool {
+    let (Some((one, _)), Some((other, _))) = (by_envelope.first(), by_envelope.last()) else { return false };
+    if one == other || line.answers_in_order || line.has_gaps {
+        return false;
     }
-    found
+    let begins_in_gap = scene.sockets.connection(line.conn).is_incomplete();
+    let numbered = by_envelope.chunk_by(|a, b| a.0 == b.0).zip(0_usize..);
+    let mut messages: Vec<(Rank, usize)> =
+        numbered.flat_map(|(same, number)| same.iter().map(move |&(_, rank)| (rank, number))).collect();
+    messages.sort_unstable();
+    let mut waiting: VecDeque<usize> = VecDeque::new();
+    let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
+    let mut told = 0;
+    let is_kept = messages.iter().all(|&(rank, number)| {
+        if scene.is_request[rank as usize] {
+            waiting.push_back(number);
+            *of_one.entry(number).or_default() += 1;
+            return true;
+        }
+        let Some(first) = waiting.pop_front() else { return begins_in_gap };
+        let count = of_one.entry(first).or_default();
+        told += usize::from(*count <= waiting.len());
+        *count -= 1;
+        first == number
+    });
+    is_kept && told >= ENOUGH_TOLD
 }
 
 /// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
@@ -371,13 +447,20 @@ fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
 /// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that
 /// the node put in.
 pub(super) fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
-    let Range { start, end } = envelope_parts(scene, nodes, rank);
-    scene.parts(rank)[start..end].iter().fold(0, |hash, part| mix(hash, part.hash))
+    envelope_of(scene, nodes.backend(scene.asking(rank)).map(|backend| backend.shape), rank)
+}
+
+fn envelope_of(scene: &Scene<'_>, shape: Option<Shape>, rank: Rank) -> u64 {
+    let parts = scene.parts(rank);
+    parts[envelope_range(parts, shape)].iter().fold(0, |hash, part| mix(hash, part.hash))
 }
 
 fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
-    let parts = scene.parts(rank);
-    let identity = nodes.backend(scene.asking(rank)).map(|backend| backend.shape.depth);
+    envelope_range(scene.parts(rank), nodes.backend(scene.asking(rank)).map(|backend| backend.shape))
+}
+
+fn envelope_range(parts: &[PartRecord], shape: Option<Shape>) -> Range<usize> {
+    let identity = shape.map(|shape| shape.depth);
     let after_identity = identity.map_or(0, |depth| depth + 1);
     let delimiter = parts.iter().skip(after_identity).position(|part| part.length == 0).map(|at| at + after_identity);
     let end = delimiter.filter(|at| at + 1 < parts.len()).map_or(after_identity, |at| at + 1).min(parts.len());
