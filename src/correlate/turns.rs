@@ -86,7 +86,7 @@ pub(super) fn turns(
             } else {
                 !is_explained(rank)
             };
-            is_open && !line.shape.is_some_and(|shape| scene.tag(rank, shape).is_none())
+            is_open && line.shape.is_none_or(|shape| scene.tag(rank, shape).is_some())
         };
         let open = scene.messages_of_line(line.number).iter().filter(takes_part).copied();
         if line.answers_in_order && line.has_gaps {
@@ -127,8 +127,6 @@ struct Connection {
     asks_here: bool,
     answers_in_order: bool,
     has_gaps: bool,
-    /// Messages may be missing, but before the first one.
-    is_cut: bool,
     /// How sure a turn can be here.
     most: f64,
 }
@@ -145,10 +143,14 @@ impl Connection {
             asks_here: !is_frontend || asks_one_at_a_time(scene, conn),
             answers_in_order: answers_in_order(scene, conn),
             has_gaps: connection.has_gaps(),
-            is_cut: connection.has_gaps()
-                || Direction::BOTH.into_iter().any(|direction| connection.ends_in_gap(direction)),
             most: if is_frontend { AT_A_NODE } else { CERTAIN },
         }
+    }
+
+    /// Whether messages may be missing, but before the first one.
+    fn is_cut(&self, scene: &Scene<'_>) -> bool {
+        let connection = scene.sockets.connection(self.conn);
+        self.has_gaps || Direction::BOTH.into_iter().any(|direction| connection.ends_in_gap(direction))
     }
 }
 
@@ -161,7 +163,7 @@ fn one_by_one(
     waiting: &mut VecDeque<(u64, Rank)>,
     turns: &mut Vec<Turn>,
 ) -> Option<()> {
-    if line.is_cut || scene.any_after_gap {
+    if scene.any_after_gap || line.is_cut(scene) {
         return None;
     }
     waiting.clear();
