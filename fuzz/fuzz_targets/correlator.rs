@@ -1,8 +1,7 @@
 //! Messages of many connections → paths.
 //!
 //! Invariants: no panic; a message is in one path at most, and was sent; paths are numbered without holes; a confidence is
-//! 0 to 1, and a path's is the least of its hops'; only paths that are complete or delivered have a
-//! latency.
+//! 0 to 1, and a path's is the least of its hops'; only complete and delivered paths have a latency.
 #![no_main]
 
 use arbitrary::Arbitrary;

@@ -33,14 +33,17 @@ pub struct HeldChunk {
 }
 
 impl HeldChunk {
-    fn is_gap(&self) -> bool {
-        matches!(self.piece, Piece::Gap(_))
-    }
-
     /// The piece as it was handed on.
     pub fn chunk(&self) -> Chunk<'_> {
         Chunk { position: self.position, offset: self.offset, data: self.piece.data() }
     }
+}
+
+/// What one direction carried so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Carried {
+    octets: bool,
+    gap: bool,
 }
 
 /// A connection that waits.
@@ -52,6 +55,7 @@ pub struct Held {
     pub end: Option<End>,
     /// What it carried so far.
     pub chunks: Vec<HeldChunk>,
+    carried: PerDirection<Carried>,
     heads: PerDirection<Vec<u8>>,
     bytes: usize,
     verdict: Verdict,
@@ -264,6 +268,7 @@ impl Held {
             flow: *flow,
             end: None,
             chunks: Vec::new(),
+            carried: PerDirection::default(),
             heads: PerDirection::default(),
             bytes: 0,
             verdict: Verdict::NeedMore,
@@ -304,9 +309,13 @@ impl Held {
                     head.extend_from_slice(&bytes[..bytes.len().min(PROBED - head.len())]);
                 }
                 self.bytes += bytes.len();
+                self.carried[direction].octets = true;
                 Piece::Bytes(bytes.into())
             }
-            Data::Gap(length) => Piece::Gap(length),
+            Data::Gap(length) => {
+                self.carried[direction].gap = true;
+                Piece::Gap(length)
+            }
         };
         self.chunks.push(HeldChunk { direction, position: chunk.position, offset: chunk.offset, piece });
     }
@@ -357,20 +366,18 @@ impl Held {
 
     /// Whether the capture has the first bytes of the connection, beyond doubt.
     fn begins_here(&self) -> bool {
-        self.seems_to_begin() && self.chunks.iter().all(|chunk| self.flow.begins[chunk.direction])
+        let is_seen = |(direction, carried): (Direction, &Carried)| !carried.octets || self.flow.begins[direction];
+        self.seems_to_begin() && self.carried.iter().all(is_seen)
     }
 
     /// The same, but for what may be missing of a side whose SYN is.
     fn seems_to_begin(&self) -> bool {
-        self.flow.syn && !self.chunks.iter().any(HeldChunk::is_gap)
+        self.flow.syn && !self.carried.iter().any(|(_, carried)| carried.gap)
     }
 
     /// Whether a direction has octets, and a gap.
     fn breaks_off(&self) -> bool {
-        Direction::BOTH.into_iter().any(|direction| {
-            let mut its = self.chunks.iter().filter(|chunk| chunk.direction == direction);
-            its.clone().any(HeldChunk::is_gap) && !its.all(HeldChunk::is_gap)
-        })
+        self.carried.iter().any(|(_, carried)| carried.octets && carried.gap)
     }
 
     /// Whether a direction begins as a greeting does.
@@ -384,8 +391,8 @@ impl Held {
             return Verdict::NeedMore;
         }
         self.looked = self.bytes;
-        let spoke = |direction| self.chunks.iter().any(|chunk| chunk.direction == direction);
-        let one_way = self.flow.only().is_none() && !Direction::BOTH.into_iter().all(spoke);
+        let both_spoke = self.carried.iter().all(|(_, carried)| carried.octets || carried.gap);
+        let one_way = self.flow.only().is_none() && !both_spoke;
         match recognise(Middle { excerpts: &self.excerpts(), one_way, is_final }) {
             Some(framing) => {
                 let preamble = Preamble::Midstream(framing);
@@ -400,7 +407,7 @@ impl Held {
     fn excerpts(&self) -> PerDirection<Excerpt> {
         PerDirection::from_fn(|direction| {
             let chunks: Vec<_> = self.chunks.iter().filter(|chunk| chunk.direction == direction).collect();
-            let runs = chunks.split(|chunk| chunk.is_gap());
+            let runs = chunks.split(|chunk| matches!(chunk.piece, Piece::Gap(_)));
             let octets = |run: &&[&HeldChunk]| run.iter().map(|chunk| chunk.piece.data().length()).sum::<u64>();
             let mut excerpt = Excerpt::default();
             for chunk in runs.max_by_key(octets).unwrap_or_default() {
