@@ -49,8 +49,12 @@ const LONGEST_ASSIGNED: usize = 17;
 /// A message without an explanation where that may be missing.
 const MISSING: f64 = 14.0;
 
-/// What the order of handshakes weighs: it is kept almost always, but simultaneous handshakes may change places.
+/// What the order of handshakes weighs: it is kept almost always.
 const PREDICTION: f64 = 6.0;
+
+/// Handshakes that lie less apart than this many nanoseconds may change places: an I/O thread takes what came while it was
+/// busy in any order. The weight of the order grows with the distance, up to this.
+const SIMULTANEOUS: f64 = 1e6;
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -169,7 +173,7 @@ struct Choice {
     fit: Fit,
     /// How much worse the next best connection is.
     margin: f64,
-    /// The order of handshakes says the same.
+    /// The order of handshakes says the same, and no other's handshake was at about the same time.
     in_order: bool,
 }
 
@@ -189,8 +193,8 @@ struct Candidates {
 
 impl Candidates {
     /// The best connection that is not taken.
-    fn choose(&self, predicted: Option<u32>, taken: &FxHashSet<u32>) -> Option<Choice> {
-        let cost = |conn: u32, fit: Fit| fit.cost - if predicted == Some(conn) { PREDICTION } else { 0.0 };
+    fn choose(&self, order: Option<&Predicted<'_>>, taken: &FxHashSet<u32>) -> Option<Choice> {
+        let cost = |conn: u32, fit: Fit| fit.cost - order.map_or(0.0, |order| order.weight(conn));
         let (mut best, mut next): (Option<(f64, u32, Fit)>, f64) = (None, f64::INFINITY);
         for &(conn, fit) in self.ranked.iter().filter(|(conn, _)| !taken.contains(conn)) {
             let cost = cost(conn, fit);
@@ -203,19 +207,23 @@ impl Candidates {
         }
         let (least, conn, fit) = best?;
         let next = if next.is_finite() { next } else { UNEXPLAINED * fit.messages as f64 };
-        Some(Choice { conn, fit, margin: next - least, in_order: false })
+        let in_order = order.is_some_and(|order| {
+            let mut others = self.ranked.iter().filter(|(other, _)| *other != conn && !taken.contains(other));
+            order.conn == conn && others.all(|(other, _)| order.weight(*other) == 0.0)
+        });
+        Some(Choice { conn, fit, margin: next - least, in_order })
     }
 }
 
 /// Gives connections to identities, one each: first where another would be much worse. What is predicted for an identity
 /// counts for that connection.
-fn choose_all(candidates: &[Candidates], predict: impl Fn(u64) -> Option<u32>) -> BTreeMap<u64, Choice> {
+fn choose_all<'a>(candidates: &[Candidates], predict: impl Fn(u64) -> Option<Predicted<'a>>) -> BTreeMap<u64, Choice> {
     let mut taken = FxHashSet::default();
     let mut chosen: BTreeMap<u64, Choice> = BTreeMap::new();
     let mut waiting = BinaryHeap::new();
     let choose = |number: usize, taken: &FxHashSet<u32>| {
         let candidate = &candidates[number];
-        candidate.choose(predict(candidate.identity), taken).filter(|choice| choice.fit.explained > 0)
+        candidate.choose(predict(candidate.identity).as_ref(), taken).filter(|choice| choice.fit.explained > 0)
     };
     let place = |number: usize, choice: Choice| Waiting { margin: choice.margin, number: Reverse(number), choice };
     waiting.extend((0..candidates.len()).filter_map(|number| Some(place(number, choose(number, &taken)?))));
@@ -277,12 +285,8 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], ano
         })
         .collect();
     let mut chosen = choose_all(&candidates, |_| None);
-    let order = HandshakeOrder::learn(scene, frontend, &candidates, &chosen);
-    if let Some(order) = &order {
+    if let Some(order) = HandshakeOrder::learn(scene, frontend, &candidates, &chosen) {
         chosen = choose_all(&candidates, |identity| order.predict(scene, identity));
-    }
-    for (identity, choice) in &mut chosen {
-        choice.in_order |= order.as_ref().is_some_and(|order| order.predict(scene, *identity) == Some(choice.conn));
     }
     chosen.into_iter().collect()
 }
@@ -462,9 +466,27 @@ impl<'a> HandshakeOrder<'a> {
         (most * 2 > numbered || most >= 3).then_some(Self { base, order })
     }
 
-    fn predict(&self, scene: &Scene<'_>, identity: u64) -> Option<u32> {
+    fn predict<'s>(&self, scene: &'s Scene<'_>, identity: u64) -> Option<Predicted<'s>> {
         let at = number(scene, identity)?.wrapping_sub(self.base);
-        self.order.at(at)
+        Some(Predicted { scene, conn: self.order.at(at)? })
+    }
+}
+
+/// The connection that the order of handshakes says has an identity.
+struct Predicted<'a> {
+    scene: &'a Scene<'a>,
+    conn: u32,
+}
+
+impl Predicted<'_> {
+    /// What that weighs for a connection.
+    fn weight(&self, conn: u32) -> f64 {
+        if conn == self.conn {
+            return PREDICTION;
+        }
+        let introduced = |conn| self.scene.sockets.connection(conn).handshake.map(|(time, _)| time.0);
+        let (Some(here), Some(there)) = (introduced(conn), introduced(self.conn)) else { return 0.0 };
+        PREDICTION * (1.0 - here.abs_diff(there) as f64 / SIMULTANEOUS).max(0.0)
     }
 }
 
