@@ -28,6 +28,9 @@ const WORDS: usize = 5;
 const CLIENTS_CONNECT: f64 = 12.0;
 const CLIENTS_CONNECT_EACH: f64 = 1.5;
 
+/// What it weighs that the direction is certain on another connection of the same company.
+const SAME_COMPANY: f64 = 100.0;
+
 /// What it says that a message came back where the one before had gone: it may be the next request all the same.
 const SAME_WAY: f64 = 0.5;
 
@@ -53,24 +56,16 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
     let contents = Contents::new(window);
     let company = companies(window, sockets, &contents);
     let level = |rank: Rank| company[&window.record(rank).conn].level;
-    let mut tagged: Vec<Rank> = ranks.filter(|&rank| level(rank) > 0).collect();
-    tagged.sort_by_key(|&rank| level(rank));
-    // Those without identities first: what flows which way is not known of anything yet.
-    let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
-    for &rank in &tagged {
-        let anything = |_: Rank| true;
-        if let Some(voice) = contents.voice(window, rank, anything, anything)
-            && level(voice.other) == 0
-        {
-            let company = company[&window.record(voice.other).conn];
-            *voices.entry(company).or_default() += voice.for_client(window, voice.other) + CLIENTS_CONNECT_EACH;
-        }
-    }
+    let said = said_by_others(window, sockets, &contents, &company);
+    let said = |company: Company| said.get(&company).copied().unwrap_or_default();
     let conns: Vec<(u32, Company)> = company.iter().map(|(&conn, &company)| (conn, company)).collect();
+    // Those without identities first: of those nearer to the workers, only such come into question as flow the right way.
     for &(conn, company) in conns.iter().filter(|(_, company)| company.level == 0) {
-        sockets.hear(conn, voices.get(&company).copied().unwrap_or_default() + CLIENTS_CONNECT);
+        sockets.hear(conn, said(company) + CLIENTS_CONNECT);
         sockets.settle_direction(conn);
     }
+    let mut tagged: Vec<Rank> = ranks.filter(|&rank| level(rank) > 0).collect();
+    tagged.sort_by_key(|&rank| level(rank));
     for same_level in tagged.chunk_by(|&one, &other| level(one) == level(other)) {
         let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
         for &rank in same_level {
@@ -85,10 +80,51 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
             *voices.entry(company[&window.record(rank).conn]).or_default() += voice;
         }
         for &(conn, company) in conns.iter().filter(|(_, company)| company.level == level(same_level[0])) {
-            sockets.hear(conn, voices.get(&company).copied().unwrap_or_default());
+            sockets.hear(conn, voices.get(&company).copied().unwrap_or_default() + said(company));
             sockets.settle_direction(conn);
         }
     }
+}
+
+/// What is said for requests from client to server by connections of the same company of which the direction is certain, and by
+/// messages with identities of the messages nearer to the client that they were before or after.
+fn said_by_others(
+    window: &Window,
+    sockets: &Sockets,
+    contents: &Contents,
+    company: &FxHashMap<u32, Company>,
+) -> FxHashMap<Company, f64> {
+    let mut voices: FxHashMap<Company, f64> = FxHashMap::default();
+    for (&conn, &company) in company.iter().filter(|&(&conn, _)| sockets.is_direction_certain(conn)) {
+        let for_client = sockets.connection(conn).requests == Some(Direction::ClientToServer);
+        *voices.entry(company).or_default() += if for_client { SAME_COMPANY } else { -SAME_COMPANY };
+    }
+    let company = |rank: Rank| company[&window.record(rank).conn];
+    for rank in 0..window.len() as Rank {
+        let level = company(rank).level;
+        if level == 0 {
+            continue;
+        }
+        let mut hear = |voice: Voice, prior: f64| {
+            *voices.entry(company(voice.other)).or_default() += voice.for_client(window, voice.other) + prior;
+        };
+        let anything = |_: Rank| true;
+        let nearest = contents.voice(window, rank, anything, anything);
+        if let Some(voice) = nearest.filter(|voice| company(voice.other).level == 0) {
+            hear(voice, CLIENTS_CONNECT_EACH);
+        }
+        // Those of other nodes on the way.
+        let record = window.record(rank);
+        let is_certain = sockets.is_direction_certain(record.conn);
+        let is_request = sockets.is_request(record);
+        let is_between = |other: Rank| (1..level).contains(&company(other).level);
+        let before = |other: Rank| (is_request || !is_certain) && is_between(other);
+        let after = |other: Rank| (!is_request || !is_certain) && is_between(other);
+        if let Some(voice) = contents.voice(window, rank, before, after).filter(|_| level > 1) {
+            hear(voice, 0.0);
+        }
+    }
+    voices
 }
 
 /// What messages of one level say for requests from client to server: a reply comes back where its request went, and the next
