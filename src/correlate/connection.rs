@@ -67,10 +67,18 @@ impl Connection {
     /// its own introduction and got the peer's. Several may have got there at once; then its own show in which order it saw
     /// to them.
     pub(super) fn introduced(&self, peer: Direction) -> Option<Introduced> {
-        let order = |position: Position| (position.at, position.packet);
-        let (own, peer) = (&self.peers[peer.reverse()], &self.peers[peer]);
         // One of the two may be missing.
-        peer.introduced.map(order).max(own.introduced.map(order)).filter(|_| peer.identity.is_none())
+        let both = self.introduction(peer).max(self.introduction(peer.reverse()));
+        both.filter(|_| self.peers[peer].identity.is_none())
+    }
+
+    /// Whether the other one introduced itself after a peer did: that shows in which order it saw to its peers.
+    pub(super) fn was_welcomed(&self, peer: Direction) -> bool {
+        self.introduction(peer.reverse()) > self.introduction(peer)
+    }
+
+    fn introduction(&self, peer: Direction) -> Option<Introduced> {
+        self.peers[peer].introduced.map(|position| (position.at, position.packet))
     }
 
     pub(super) fn is_request_reply(&self) -> bool {

@@ -6,6 +6,7 @@
 //! decides where the messages alone do not.
 
 use super::carried::{Carried, Tagged, TaggedMessage};
+use super::connection::Connection;
 use super::handshakes::Order;
 use super::names::{Name, Names};
 use super::pairing::is_shortly_before;
@@ -52,8 +53,14 @@ const MISSING: f64 = 14.0;
 /// What the order of handshakes weighs: it is kept almost always.
 const PREDICTION: f64 = 6.0;
 
-/// Handshakes that lie less apart than this many nanoseconds may change places: an I/O thread takes what came while it was
-/// busy in any order. The weight of the order grows with the distance, up to this.
+/// So many identities that agree say in which order their like were handed out, or more than half of them.
+const ENOUGH_VOTES: usize = 3;
+
+/// So many with the next lower numbers are asked for that of one, and as many with the next higher ones.
+const NEAR: usize = 6;
+
+/// Handshakes that peers completed less apart than this many nanoseconds may change places: an I/O thread takes what came
+/// while it was busy in any order. The weight of the order grows with the distance, up to this.
 const SIMULTANEOUS: f64 = 1e6;
 
 /// How well messages are explained.
@@ -433,13 +440,14 @@ fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: 
 
 /// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
 struct HandshakeOrder<'a> {
-    /// The number of the first connection in `order`.
-    base: u32,
+    /// Identities by number, each with the number that the first connection in `order` has if it names the one that it seems
+    /// to. Peers whose handshakes are not in the capture were numbered too, so this grows now and then.
+    firsts: Vec<(u32, u32)>,
     order: Order<'a>,
 }
 
 impl<'a> HandshakeOrder<'a> {
-    /// Learns the first number from the identities that are certain; `None` if they are not numbered.
+    /// Learns from the identities that are certain; `None` if they are not numbered.
     fn learn(
         scene: &'a Scene<'_>,
         frontend: Frontend,
@@ -451,25 +459,36 @@ impl<'a> HandshakeOrder<'a> {
             let connection = scene.sockets.connection(conn);
             order.place(frontend, connection.handshake?, conn)
         };
-        let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
-        let mut numbered = 0;
+        let mut firsts = Vec::new();
         for candidate in candidates {
             let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
             let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
             let number = number(scene, candidate.identity);
             if let (Some(number), Some(at)) = (number, best.and_then(place)) {
-                numbered += 1;
-                *votes.entry(number.wrapping_sub(at)).or_default() += 1;
+                firsts.push((number, number.wrapping_sub(at)));
             }
         }
-        let (&base, &most) = votes.iter().max_by_key(|(_, count)| **count)?;
-        (most * 2 > numbered || most >= 3).then_some(Self { base, order })
+        firsts.sort_unstable();
+        agreed(&firsts)?;
+        Some(Self { firsts, order })
     }
 
+    /// What the identities with about this number say.
     fn predict<'s>(&self, scene: &'s Scene<'_>, identity: u64) -> Option<Predicted<'s>> {
-        let at = number(scene, identity)?.wrapping_sub(self.base);
-        Some(Predicted { scene, conn: self.order.at(at)? })
+        let number = number(scene, identity)?;
+        let at = self.firsts.partition_point(|(other, _)| *other < number);
+        let near = &self.firsts[at.saturating_sub(NEAR)..(at + NEAR + 1).min(self.firsts.len())];
+        let conn = self.order.at(number.wrapping_sub(agreed(near)?))?;
+        Some(Predicted { scene, conn })
     }
+}
+
+/// The first number that enough identities agree on.
+fn agreed(firsts: &[(u32, u32)]) -> Option<u32> {
+    let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
+    firsts.iter().for_each(|&(_, first)| *votes.entry(first).or_default() += 1);
+    let (first, most) = votes.into_iter().max_by_key(|(_, count)| *count)?;
+    (most * 2 > firsts.len() || most >= ENOUGH_VOTES).then_some(first)
 }
 
 /// The connection that the order of handshakes says has an identity.
@@ -484,9 +503,14 @@ impl Predicted<'_> {
         if conn == self.conn {
             return PREDICTION;
         }
-        let introduced = |conn| self.scene.sockets.connection(conn).handshake.map(|(time, _)| time.0);
-        let (Some(here), Some(there)) = (introduced(conn), introduced(self.conn)) else { return 0.0 };
-        PREDICTION * (1.0 - here.abs_diff(there) as f64 / SIMULTANEOUS).max(0.0)
+        let [here, there] = [conn, self.conn].map(|conn| self.scene.sockets.connection(conn));
+        let was_welcomed =
+            |connection: &Connection| connection.requests.is_some_and(|peer| connection.was_welcomed(peer));
+        let (Some((here_at, _)), Some((there_at, _))) = (here.handshake, there.handshake) else { return 0.0 };
+        if was_welcomed(here) && was_welcomed(there) {
+            return 0.0;
+        }
+        PREDICTION * (1.0 - here_at.0.abs_diff(there_at.0) as f64 / SIMULTANEOUS).max(0.0)
     }
 }
 

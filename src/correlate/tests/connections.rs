@@ -33,9 +33,41 @@ fn a_router_numbers_those_that_came_at_once_in_the_order_in_which_it_answered_th
         stage.send(client, S2c, &[b"", b"x"]);
     }
     let paths = stage.finish();
+    assert_eq!(names(&paths, [first, second]), [(first, id(5).into()), (second, id(4).into())]);
+}
+
+/// Under which identities the requests of two connections were passed on.
+fn names(paths: &[Path], conns: [u32; 2]) -> Vec<(u32, Box<[u8]>)> {
     let names = paths.iter().filter_map(|path| Some((path.request[0].conn, path.request.get(1)?.identity.clone()?)));
-    let names: Vec<_> = names.filter(|(conn, _)| [first, second].contains(conn)).collect();
-    assert_eq!(names, [(first, id(5).into()), (second, id(4).into())]);
+    names.filter(|(conn, _)| conns.contains(conn)).collect()
+}
+
+#[test]
+fn peers_that_were_not_captured_were_numbered_too() {
+    let mut stage = Stage::new(&Limits::default());
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    for number in (0..12).chain(15..21) {
+        let client = stage.connect(5000, S::REQ, S::ROUTER, b"");
+        pass(&mut stage, client, worker, &id(number));
+        stage.pause(Duration::from_micros(5000));
+    }
+    // Nothing but the numbers tells which of these is which.
+    let [first, second] = [0, 1].map(|_| {
+        stage.pause(Duration::from_micros(5000));
+        stage.connect(5000, S::REQ, S::ROUTER, b"")
+    });
+    for client in [first, second] {
+        stage.send(client, C2s, &[b"", b"x"]);
+    }
+    for direction in [S2c, C2s] {
+        for number in [22, 21] {
+            stage.send(worker, direction, &[&id(number), b"", b"x"]);
+        }
+    }
+    for client in [first, second] {
+        stage.send(client, S2c, &[b"", b"x"]);
+    }
+    assert_eq!(names(&stage.finish(), [first, second]), [(first, id(21).into()), (second, id(22).into())]);
 }
 
 #[test]
