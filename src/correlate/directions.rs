@@ -11,6 +11,7 @@ use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Duration;
 use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 
 /// Delays below this are alike.
 const SHORTEST_DELAY: Duration = Duration::from_micros(20);
@@ -100,6 +101,9 @@ fn said_by_others(
         *voices.entry(company).or_default() += if for_client { SAME_COMPANY } else { -SAME_COMPANY };
     }
     let company = |rank: Rank| company[&window.record(rank).conn];
+    for (rank, voice) in passed_on(window, &contents.pairs(window, |rank| company(rank).level == 0)) {
+        *voices.entry(company(rank)).or_default() += voice;
+    }
     for rank in 0..window.len() as Rank {
         let level = company(rank).level;
         if level == 0 {
@@ -122,6 +126,30 @@ fn said_by_others(
         let after = |other: Rank| (!is_request || !is_certain) && is_between(other);
         if let Some(voice) = contents.voice(window, rank, before, after).filter(|_| level > 1) {
             hear(voice, 0.0);
+        }
+    }
+    voices
+}
+
+/// What messages without identities say for requests from client to server, of which a broker passed the content on in its own
+/// name: to a worker's question comes the answer for whoever asked it, but who got an answer may next be passed on to another.
+fn passed_on(window: &Window, pairs: &BTreeMap<Rank, Rank>) -> Vec<(Rank, f64)> {
+    let mut by_conn: FxHashMap<u32, Vec<(Rank, Rank)>> = FxHashMap::default();
+    for (&rank, &other) in pairs {
+        by_conn.entry(window.record(rank).conn).or_default().push((rank, other));
+    }
+    let mut voices = Vec::new();
+    for messages in by_conn.values() {
+        for two in messages.windows(2) {
+            let [(got, from), (sent, to)] = [two[0], two[1]];
+            let is_turn = window.record(got).direction != window.record(sent).direction && from < got && sent < to;
+            if is_turn && window.record(from).conn != window.record(to).conn {
+                // What was got here is a reply, and what was sent a request; so are what they were passed on from and to.
+                for (rank, is_request) in [(got, false), (from, false), (sent, true), (to, true)] {
+                    let for_client = is_request == (window.record(rank).direction == Direction::ClientToServer);
+                    voices.push((rank, if for_client { ONE_VOICE } else { -ONE_VOICE }));
+                }
+            }
         }
     }
     voices
@@ -222,6 +250,15 @@ impl Contents {
         }
         contents.sort_unstable();
         Self(contents)
+    }
+
+    /// Messages of a kind of which just one other, on another connection, is or ends with the same: both ways.
+    fn pairs(&self, window: &Window, is_meant: impl Fn(Rank) -> bool) -> BTreeMap<Rank, Rank> {
+        let same = self.0.chunk_by(|one, other| one.0 == other.0);
+        let two = same.filter_map(|same| <&[_; 2]>::try_from(same).ok()).map(|&[(_, one), (_, other)]| (one, other));
+        let apart = |one: Rank, other: Rank| window.record(one).conn != window.record(other).conn;
+        let meant = two.filter(|&(one, other)| is_meant(one) && is_meant(other) && apart(one, other));
+        meant.flat_map(|(one, other)| [(one, other), (other, one)]).collect()
     }
 
     /// Whether some message on another connection is, or ends with, this.

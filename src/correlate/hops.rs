@@ -6,7 +6,7 @@ use super::closed::{self, following};
 use super::losses::Holes;
 use super::names::Name;
 use super::nodes::{Nodes, Passage};
-use super::opaque::{Opaque, SAME_CONTENT};
+use super::opaque::Opaque;
 use super::pairing::{Alike, CERTAIN, Pair, doubt_several_ways, is_shortly_before, pair};
 use super::path::Evidence;
 use super::scene::Scene;
@@ -55,8 +55,8 @@ impl Links {
             }
         }
         let opaque = Opaque::find(scene, nodes, |rank| links.is_linked(rank));
-        for &(cause, effect) in &opaque.pairs {
-            links.join(scene, cause, effect, Evidence::Content, SAME_CONTENT);
+        for (cause, effect, confidence) in opaque.pairs(scene) {
+            links.join(scene, cause, effect, Evidence::Content, confidence);
         }
         links.at_workers(scene, nodes, &opaque);
         links.break_circles();

@@ -15,7 +15,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
 
 /// Nothing but content joins the two.
-pub(super) const SAME_CONTENT: f64 = 0.99;
+const SAME_CONTENT: f64 = 0.99;
+
+/// Nothing but length does: the content is one octet over and over.
+const SAME_LENGTH: f64 = 0.7;
 
 /// A content that is seen more often says nothing of who passed it on; a broker may ask a few at once.
 const MOST_COPIES: usize = 4;
@@ -30,7 +33,7 @@ const LEAST_OCTETS: u64 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Opaque {
     /// A message that entered a broker, and one that it sent because of it.
-    pub(super) pairs: Vec<(Rank, Rank)>,
+    pairs: Vec<(Rank, Rank)>,
     /// Sockets at which these brokers are asked, each with those by which they ask.
     asked: FxHashMap<SocketId, Vec<SocketId>>,
     /// What a socket asked of which nobody knows on whose behalf, in order.
@@ -40,6 +43,12 @@ pub(super) struct Opaque {
 }
 
 impl Opaque {
+    /// Messages that entered brokers, those that they sent because of them, and how sure that is.
+    pub(super) fn pairs(&self, scene: &Scene<'_>) -> impl Iterator<Item = (Rank, Rank, f64)> {
+        let sure = |effect| if is_filler(scene, effect) { SAME_LENGTH } else { SAME_CONTENT };
+        self.pairs.iter().map(move |&(cause, effect)| (cause, effect, sure(effect)))
+    }
+
     /// Whether nothing is asked of others but by nodes that say for whom.
     pub(super) fn is_empty(&self) -> bool {
         self.asked.is_empty() && self.suspects.is_empty()
@@ -149,6 +158,12 @@ fn chain(is_request: bool, ranks: &[Rank]) -> Vec<(Rank, Rank)> {
         (false, [.., before, last]) => vec![(*before, *last)],
         _ => Vec::new(),
     }
+}
+
+/// Whether the last part of a message is, as far as it is kept, one octet over and over.
+fn is_filler(scene: &Scene<'_>, rank: Rank) -> bool {
+    let octets = scene.window.head(rank, scene.window.parts(rank).len().saturating_sub(1));
+    octets.iter().all(|octet| *octet == octets[0])
 }
 
 fn host(endpoint: Endpoint) -> Endpoint {

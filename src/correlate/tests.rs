@@ -524,6 +524,47 @@ fn a_broker_that_asks_in_its_own_name_is_followed_by_content() {
 }
 
 #[test]
+fn a_broker_whose_workers_connect_is_followed_from_the_middle() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [stage.join(5555), stage.join(5555)];
+    let workers = [stage.join(5561), stage.join(5562)];
+    for number in 0..9 {
+        let (client, worker) = (clients[number % 2], workers[number / 2 % 2]);
+        let (asked, told) = (format!("request {number}").into_bytes(), format!("response {number}").into_bytes());
+        stage.send(client, C2s, &[b"", &asked]);
+        stage.send(worker, S2c, &[b"", &asked]);
+        stage.send(worker, C2s, &[b"", &told]);
+        stage.send(client, S2c, &[b"", &told]);
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 9);
+    for (number, path) in paths.iter().enumerate() {
+        let (client, worker) = (clients[number % 2], workers[number / 2 % 2]);
+        assert_eq!(route(path), (vec![client, worker], vec![worker, client]));
+    }
+}
+
+#[test]
+fn bodies_that_differ_only_in_length_are_no_sure_evidence() {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5555, S::REQ, S::ROUTER, b"");
+    let worker = stage.connect(5556, S::REP, S::REQ, b"");
+    for number in 0..5 {
+        let zeros = vec![0; 10 + number];
+        for (conn, direction) in [(client, C2s), (worker, S2c), (worker, C2s), (client, S2c)] {
+            stage.send(conn, direction, &[b"", &zeros]);
+        }
+    }
+    let paths = stage.finish();
+    let joined: Vec<&Path> = paths.iter().filter(|path| path.request.len() == 2).collect();
+    assert!(!joined.is_empty(), "{paths:?}");
+    for path in joined {
+        assert_eq!(path.request[1].evidence, Evidence::Content);
+        assert!(path.request[1].confidence < 0.9, "{}", path.request[1].confidence);
+    }
+}
+
+#[test]
 fn a_server_answers_its_clients_where_they_asked() {
     let mut stage = Stage::new(&Limits::default());
     let clients = [stage.connect(5555, S::CLIENT, S::SERVER, b""), stage.connect(5555, S::CLIENT, S::SERVER, b"")];
