@@ -40,8 +40,9 @@ const LIVE_REUSED: usize = 64 << 10;
 /// Live, between two looks at whether there is room for more.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Dispatches that wait to be shown.
-const DISPATCHES: usize = 4;
+/// Dispatches that wait to be shown: about what comes while the correlator looks through its window, so that neither waits
+/// for the other.
+const DISPATCHES: usize = 16;
 
 /// How an analysis is to be run.
 pub struct Plan<'a> {

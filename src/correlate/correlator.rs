@@ -23,6 +23,10 @@ const SETTLED: Duration = Duration::from_secs(1);
 /// Live: how often the window is looked through.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
+/// A window in which little waits is looked through when this part of it is full: so it takes less memory, and less of it is
+/// out of the processor's reach.
+const LOOKS: usize = 4;
+
 /// Joins messages of many connections into paths.
 #[derive(Debug)]
 pub struct Correlator {
@@ -31,6 +35,8 @@ pub struct Correlator {
     window: Window,
     forwarding: Forwarding,
     limit: usize,
+    /// The window is looked through when it holds so many messages.
+    look_at: usize,
     answer_time: Duration,
     paths: u64,
     /// The path of which alternatives are told.
@@ -58,6 +64,7 @@ impl Correlator {
             window: Window::default(),
             forwarding: Forwarding::new(limits),
             limit: limits.window_messages.max(16),
+            look_at: limits.window_messages.max(16) / LOOKS,
             answer_time: limits.answer_time,
             paths: 0,
             explained: None,
@@ -113,12 +120,14 @@ impl Correlator {
         }
         let after_gap = self.sockets.pass_gap(conn, message.direction);
         self.window.push(conn, key, message, after_gap);
-        if self.window.len() >= self.limit {
+        if self.window.len() >= self.look_at {
             // What happened in the last quarter may still go on.
             self.window.sort();
             let newest = self.window.record((self.window.len() * 3 / 4) as Rank).available;
             self.resolve(Report::Before(newest), Vec::new(), on);
             self.make_room(on);
+            // Half of what is looked through is new, so what waits does not multiply the work.
+            self.look_at = (2 * self.window.len()).max(self.limit / LOOKS);
         }
     }
 
