@@ -81,6 +81,12 @@ impl Connection {
         self.peers[peer].introduced.map(|position| (position.at, position.packet))
     }
 
+    /// Whether a ROUTER connected to who asks it, or to its worker.
+    pub(super) fn calls_a_client(&self) -> bool {
+        self.peers.c2s.socket_type == Some(SocketType::ROUTER)
+            && matches!(self.peers.s2c.socket_type, Some(SocketType::REQ | SocketType::DEALER))
+    }
+
     pub(super) fn is_request_reply(&self) -> bool {
         self.peers.iter().all(|(_, peer)| {
             peer.socket_type.is_none_or(|t| {

@@ -138,7 +138,7 @@ impl Links {
         for passage in passages {
             let holes = [true, false].map(|requests| holes_behind(scene, &passage.backends, requests));
             for carried in &passage.eras {
-                let Some(names) = nodes.names(carried.frontend) else { continue };
+                let Some(names) = nodes.names(passage, carried) else { continue };
                 let sending = LazySending { scene, carried, found: OnceCell::new() };
                 for (identity, messages) in carried.iter() {
                     if let Some(name) = names.get(identity) {

@@ -158,7 +158,8 @@ fn peer_identity(scene: &Scene<'_>, conn: u32) -> Option<u64> {
 }
 
 /// Whether an identity that nobody was seen to announce may be the name of a peer all the same: one that the ROUTER assigned, or
-/// that was announced before the capture. ROUTERs assign numbers and UUIDs, which are no text.
+/// that was announced before the capture. ROUTERs assign numbers and UUIDs, which are no text; where one connects, its
+/// application may have chosen anything (`ZMQ_CONNECT_ROUTING_ID`).
 fn can_be_assigned(scene: &Scene<'_>, frontend: Frontend, identity: u64) -> bool {
     let is_unseen = |conn: &u32| {
         let connection = scene.sockets.connection(*conn);
@@ -166,6 +167,7 @@ fn can_be_assigned(scene: &Scene<'_>, frontend: Frontend, identity: u64) -> bool
     };
     let is_text = |octets: &[u8]| octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
     scene.window.identity(identity).is_some_and(|octets| octets.len() <= LONGEST_ASSIGNED && !is_text(octets))
+        || scene.sockets.is_caller(frontend.socket)
         || scene.routers.get(&frontend).into_iter().flatten().any(is_unseen)
 }
 
@@ -486,7 +488,9 @@ impl<'a> HandshakeOrder<'a> {
 /// The first number that enough identities agree on.
 fn agreed(firsts: &[(u32, u32)]) -> Option<u32> {
     let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
-    firsts.iter().for_each(|&(_, first)| *votes.entry(first).or_default() += 1);
+    for (_, first) in firsts {
+        *votes.entry(*first).or_default() += 1;
+    }
     let (first, most) = votes.into_iter().max_by_key(|(_, count)| *count)?;
     (most * 2 > firsts.len() || most >= ENOUGH_VOTES).then_some(first)
 }

@@ -43,9 +43,14 @@ pub struct Backend {
     settled: bool,
 }
 
+/// Who hands out names: a ROUTER, and if several may have been taken for one, which back end it has.
+type NameSpace = (Frontend, Option<SocketId>);
+
 /// What passed a node.
 #[derive(Debug)]
 pub struct Passage {
+    /// Which back end tells its ROUTER from others that it may have been taken for one with.
+    apart: Option<SocketId>,
     /// Its back ends.
     pub backends: Vec<(SocketId, Backend)>,
     /// Their messages, for each era of the front end.
@@ -57,7 +62,7 @@ pub struct Passage {
 pub struct Nodes {
     backends: FxHashMap<SocketId, Backend>,
     frontends: FxHashSet<SocketId>,
-    names: BTreeMap<Frontend, Names>,
+    names: BTreeMap<NameSpace, Names>,
 }
 
 impl Nodes {
@@ -83,17 +88,22 @@ impl Nodes {
         let mut passages = Vec::new();
         let mut present = BTreeSet::new();
         for (router, backends) in self.by_frontend(scene) {
-            let eras = group(scene, router, &backends, Rank::MAX);
-            for carried in &eras {
-                let known = self.names.entry(carried.frontend).or_default();
-                let found = name(scene, carried, known);
-                known.extend(found);
-                present.insert(carried.frontend);
+            for backends in
+                backends.chunk_by(|(one, _), (other, _)| apart(scene, router, *one) == apart(scene, router, *other))
+            {
+                let apart = apart(scene, router, backends[0].0);
+                let eras = group(scene, router, backends, Rank::MAX);
+                for carried in &eras {
+                    let known = self.names.entry((carried.frontend, apart)).or_default();
+                    let found = name(scene, carried, known);
+                    known.extend(found);
+                    present.insert(carried.frontend);
+                }
+                passages.push(Passage { apart, backends: backends.to_vec(), eras });
             }
-            passages.push(Passage { backends, eras });
         }
         // What was known of earlier eras is of no more use, but that of the latest is, even if it was silent.
-        self.names.retain(|&frontend, _| {
+        self.names.retain(|&(frontend, _), _| {
             let newer = Frontend { era: u32::MAX, ..frontend };
             present.contains(&frontend) || present.range(frontend..=newer).next().is_none()
         });
@@ -128,9 +138,9 @@ impl Nodes {
         self.frontends.contains(&socket)
     }
 
-    /// What the identities of a ROUTER name.
-    pub fn names(&self, frontend: Frontend) -> Option<&Names> {
-        self.names.get(&frontend)
+    /// What the identities of a ROUTER name in one of its eras.
+    pub fn names(&self, passage: &Passage, carried: &Carried) -> Option<&Names> {
+        self.names.get(&(carried.frontend, passage.apart))
     }
 
     /// The back ends that have messages in this window, by front end.
@@ -143,6 +153,11 @@ impl Nodes {
         }
         by_frontend
     }
+}
+
+/// The back end by which a ROUTER is told from others of its host.
+fn apart(scene: &Scene<'_>, router: SocketId, backend: SocketId) -> Option<SocketId> {
+    scene.sockets.is_caller(router).then_some(backend)
 }
 
 /// The messages up to `last` of the back ends of one ROUTER, for each of its eras.
@@ -198,7 +213,7 @@ fn choose(
     socket: SocketId,
     traffic: &Traffic,
     routers: &BTreeSet<SocketId>,
-    names: &BTreeMap<Frontend, Names>,
+    names: &BTreeMap<NameSpace, Names>,
     elsewhere: &mut Elsewhere,
 ) -> Option<Backend> {
     let requests = &traffic.requests[..traffic.requests.len().min(SAMPLE)];
@@ -210,7 +225,7 @@ fn choose(
         let mut total = Fit::default();
         for mut carried in group(scene, router, &[(socket, backend)], last) {
             carried.set_parts(|identity| elsewhere.has(scene, socket, shape, identity));
-            let known = names.get(&carried.frontend).unwrap_or(&nothing_known);
+            let known = names.get(&(carried.frontend, apart(scene, router, socket))).unwrap_or(&nothing_known);
             let found = name(scene, &carried, known);
             total.add(fit(scene, &carried, known, &found));
         }

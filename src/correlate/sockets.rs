@@ -1,7 +1,8 @@
 //! Which connections end in the same socket, and which way requests flow on each.
 //!
 //! A bound socket has many connections: all that were accepted on its endpoint. A connecting end is a socket of its own
-//! here, since nothing on the wire tells which connections an application's socket opened. When the server closed all
+//! here, since nothing on the wire tells which connections an application's socket opened, but for ROUTERs that connect to their
+//! clients (`calling`). When the server closed all
 //! connections of an endpoint before the next was opened, what listens there now is another socket.
 //!
 //! A connection that is over is released some time later, when no message under correlation is its own, so that memory is
@@ -21,8 +22,10 @@ use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{HashMap, VecDeque};
 
+mod calling;
 mod ended;
 
+use calling::Calling;
 use ended::Ended;
 
 /// So many messages without one in the other direction are no requests.
@@ -51,8 +54,10 @@ pub struct Frontend {
 #[derive(Debug)]
 pub struct Sockets {
     connections: Connections<Connection>,
-    accepting: FxHashMap<SocketId, Socket>,
+    /// Those that can have several connections.
+    shared: FxHashMap<SocketId, Socket>,
     bound: HashMap<Endpoint, Bound>,
+    calling: Calling,
     ended: Ended,
     /// Connections that introduced themselves since handshakes were last put in order.
     unordered: Vec<u32>,
@@ -60,7 +65,7 @@ pub struct Sockets {
     window: u32,
 }
 
-/// A socket that accepts connections.
+/// A socket that accepts connections, or a ROUTER that connects to its clients.
 #[derive(Debug, Default)]
 struct Socket {
     /// Its connections.
@@ -92,8 +97,9 @@ impl Sockets {
     pub fn new(limits: &Limits) -> Self {
         Self {
             connections: Connections::default(),
-            accepting: FxHashMap::default(),
+            shared: FxHashMap::default(),
             bound: HashMap::new(),
+            calling: Calling::default(),
             ended: Ended::new(limits.ended_connections, limits.answer_time),
             unordered: Vec::new(),
             window: 0,
@@ -104,7 +110,7 @@ impl Sockets {
     pub fn connect(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
         debug_assert_eq!(conn, self.connections.next(), "connections are numbered in order");
         let accepting = self.accept(conn, server, opened);
-        self.accepting.entry(accepting).or_default().connections.push(conn);
+        self.shared.entry(accepting).or_default().connections.push(conn);
         self.connections.push(Connection {
             seen: (0, 0),
             client,
@@ -130,7 +136,7 @@ impl Sockets {
             let was_alone = bound.open == 0 && opened > bound.closed;
             if !(was_alone && bound.server_closed) {
                 if was_alone {
-                    self.accepting.entry(bound.socket).or_default().begin_era(opened);
+                    self.shared.entry(bound.socket).or_default().begin_era(opened);
                 }
                 bound.open += 1;
                 bound.server_closed = true;
@@ -148,9 +154,10 @@ impl Sockets {
         connection.peers[direction] =
             PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
         if direction == Direction::ServerToClient {
-            self.accepting.entry(connection.sockets.s2c).or_default().kind = peer.socket_type;
+            self.shared.entry(connection.sockets.s2c).or_default().kind = peer.socket_type;
         }
         self.unordered.push(conn);
+        self.recognise_caller(conn);
     }
 
     /// Puts the connections that introduced themselves in the order of their handshakes.
@@ -158,13 +165,16 @@ impl Sockets {
         let mut changed: FxHashMap<SocketId, FxHashSet<u32>> = FxHashMap::default();
         for conn in std::mem::take(&mut self.unordered) {
             let Some(connection) = self.connections.get_mut(conn) else { continue };
-            let now = connection.introduced(Direction::ClientToServer);
+            // The one that a ROUTER may have numbered.
+            let peer = if connection.calls_a_client() { Direction::ServerToClient } else { Direction::ClientToServer };
+            let id = connection.sockets[peer.reverse()];
+            let now = connection.introduced(peer);
             let before = std::mem::replace(&mut connection.handshake, now);
-            let Some(socket) = self.accepting.get_mut(&connection.sockets.s2c).filter(|_| before != now) else {
+            let Some(socket) = self.shared.get_mut(&id).filter(|_| before != now) else {
                 continue;
             };
             let era = socket.era(connection.opened);
-            let removed = changed.entry(connection.sockets.s2c).or_default();
+            let removed = changed.entry(id).or_default();
             if before.is_some() {
                 removed.insert(conn);
             }
@@ -173,7 +183,7 @@ impl Sockets {
             }
         }
         for (socket, removed) in changed {
-            if let Some(Socket { handshakes, .. }) = self.accepting.get_mut(&socket) {
+            if let Some(Socket { handshakes, .. }) = self.shared.get_mut(&socket) {
                 if !removed.is_empty() {
                     handshakes.remove(&removed);
                 }
@@ -189,7 +199,7 @@ impl Sockets {
 
     /// Whether a socket has connections that were not released, or may get others.
     pub fn is_known_socket(&self, socket: SocketId) -> bool {
-        if is_accepting(socket) { self.accepting.contains_key(&socket) } else { self.is_known(socket / 2) }
+        self.shared.contains_key(&socket) || !is_accepting(socket) && self.is_known(socket / 2)
     }
 
     /// One connection.
@@ -245,29 +255,29 @@ impl Sockets {
 
     /// The type of a socket, as any of its connections told.
     pub fn socket_type(&self, socket: SocketId) -> Option<SocketType> {
-        if is_accepting(socket) {
-            self.accepting.get(&socket)?.kind
-        } else {
-            self.connections.get(socket / 2)?.peers.c2s.socket_type
+        match self.shared.get(&socket) {
+            Some(socket) => socket.kind,
+            None if is_accepting(socket) => None,
+            None => self.connections.get(socket / 2)?.peers.c2s.socket_type,
         }
     }
 
     /// The connections of a socket that were not released; some that were may be among them.
     pub fn connections_of(&self, socket: SocketId) -> impl Iterator<Item = u32> + '_ {
-        let accepted = self.accepting.get(&socket).map_or(&[][..], |socket| &socket.connections);
-        let connecting = (!is_accepting(socket)).then_some(socket / 2);
-        accepted.iter().copied().chain(connecting).filter(|&conn| self.is_known(conn))
+        let several = self.shared.get(&socket).map_or(&[][..], |socket| &socket.connections);
+        let one = (several.is_empty() && !is_accepting(socket)).then_some(socket / 2);
+        several.iter().copied().chain(one).filter(|&conn| self.is_known(conn))
     }
 
     /// A ROUTER as it was at a time.
     pub fn frontend(&self, socket: SocketId, at: Timestamp) -> Frontend {
-        let era = self.accepting.get(&socket).map_or(0, |socket| socket.era(at));
+        let era = self.shared.get(&socket).map_or(0, |socket| socket.era(at));
         Frontend { socket, era }
     }
 
     /// The anonymous connections of a ROUTER in the order of their handshakes.
     pub fn handshakes(&self, frontend: Frontend) -> Order<'_> {
-        if let Some(socket) = self.accepting.get(&frontend.socket) {
+        if let Some(socket) = self.shared.get(&frontend.socket) {
             return socket.handshakes.of_era(frontend.era);
         }
         let conn = frontend.socket / 2;

@@ -65,6 +65,15 @@ def chain(count=2) -> Topology:
                     description=f"3 REQ clients, {count} proxies in a row, 2 REP workers; the proxies hand out the same ids")
 
 
+def router_connects() -> Topology:
+    fronts = [[f"client{proxy}{number}" for number in range(3)] for proxy in range(2)]
+    asking = [Client(f"c-{front}", bind=front, requests=6, think=(0, 0.004)) for names in fronts for front in names]
+    proxies = [Proxy(f"p{number}", "", [f"back{number}"], front_connect=names) for number, names in enumerate(fronts)]
+    working = [Worker(f"w{number}", [f"back{number % 2}"]) for number in range(4)]
+    return Topology(asking, working, proxies, description="6 REQ clients that bind; two zmq_proxy, of which the ROUTER connects to 3 of them each "
+                    "and hands out the same ids; 2 REP workers behind each")
+
+
 def large() -> Topology:
     asking = [Client("c0", ["server"], requests=1, size=(300000, 300000)), Client("c1", ["server"], requests=3)]
     return Topology(asking, [Worker("w0", bind="server")], description="300 kB out and 300 kB back, and a client with small requests")
@@ -352,6 +361,7 @@ TOPOLOGIES = {
     "proxy-multipart": lambda: proxied(parts=3, size=(25, 400)),
     "chain2": chain,
     "chain3": lambda: chain(3),
+    "router-connects": router_connects,
     "large": large,
     "mtu1500-long-headers": long_headers,
 }

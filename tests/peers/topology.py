@@ -21,12 +21,13 @@ PATIENCE_MS = 15000  # how long a client waits for a reply
 
 @dataclass
 class Proxy:
-    """zmq_proxy between a ROUTER that binds `front` and a DEALER that binds or connects `back`."""
+    """zmq_proxy between a ROUTER that binds `front` or connects to its clients, and a DEALER that binds or connects `back`."""
 
     name: str
-    front: str
+    front: str = ""
     back_bind: Sequence[str] = ()
     back_connect: Sequence[str] = ()
+    front_connect: Sequence[str] = ()
     srand: Optional[int] = None  # as an application that seeds the C library; else every process hands out the same ids
 
 
@@ -44,6 +45,7 @@ class Worker:
 class Client:
     name: str
     connect: Sequence[str] = ()
+    bind: str = ""
     kind: str = "REQ"  # or DEALER: in lockstep, with the delimiter
     requests: int = 10
     identity: bytes = b""
@@ -66,7 +68,8 @@ class Topology:
 
     def port_names(self) -> List[str]:
         names = [p.front for p in self.proxies] + [b for p in self.proxies for b in p.back_bind]
-        return sorted({*names, *(w.bind for w in self.workers if w.bind)})
+        names += [peer.bind for peer in (*self.workers, *self.clients)]
+        return sorted({name for name in names if name})
 
 
 @dataclass
@@ -104,7 +107,10 @@ def proxy_body(cue, proxy, addresses):
     context = zmq.Context()
     front = open_socket(context, "ROUTER", addresses)
     back = open_socket(context, "DEALER", addresses)
-    front.bind(addresses.url(proxy.front))
+    if proxy.front:
+        front.bind(addresses.url(proxy.front))
+    for name in proxy.front_connect:
+        front.connect(addresses.url(name))
     for name in proxy.back_bind:
         back.bind(addresses.url(name))
     for name in proxy.back_connect:
@@ -183,6 +189,8 @@ class Asker(threading.Thread):
             time.sleep(client.start)
         made = open_socket(self.context, client.kind, self.addresses, client.identity)
         made.rcvtimeo = PATIENCE_MS
+        if client.bind:
+            made.bind(self.addresses.url(client.bind))
         for name in client.connect:
             made.connect(self.addresses.url(name))
         if client.settle:

@@ -45,6 +45,7 @@ impl Sockets {
             bound.closed = bound.closed.max(at);
             bound.server_closed &= by_server;
         }
+        self.calling.leave(connection);
         self.ended.queue.push_back((conn, at));
     }
 
@@ -94,14 +95,14 @@ impl Sockets {
         self.ended.released = 0;
         self.order_handshakes();
         let connections = &self.connections;
-        for socket in self.accepting.values_mut() {
+        for socket in self.shared.values_mut() {
             socket.connections.retain(|&conn| connections.get(conn).is_some());
             socket.connections.shrink_to(socket.connections.len() * 2);
             socket.handshakes.retain(|conn| connections.get(conn).is_some());
         }
         // What listened on an endpoint is remembered for as long as there is room: clients may come back.
-        let accepting = &self.accepting;
-        let is_idle = |bound: &Bound| accepting.get(&bound.socket).is_none_or(|socket| socket.connections.is_empty());
+        let shared = &self.shared;
+        let is_idle = |bound: &Bound| shared.get(&bound.socket).is_none_or(|socket| socket.connections.is_empty());
         let idle = self.bound.values().filter(|bound| is_idle(bound));
         let mut idle: Vec<Timestamp> = idle.map(|bound| bound.closed).collect();
         if idle.len() > self.ended.most {
@@ -110,6 +111,7 @@ impl Sockets {
             self.bound.retain(|_, bound| !is_idle(bound) || bound.closed > oldest);
         }
         let listening: FxHashSet<SocketId> = self.bound.values().map(|bound| bound.socket).collect();
-        self.accepting.retain(|id, socket| !socket.connections.is_empty() || listening.contains(id));
+        self.shared.retain(|id, socket| !socket.connections.is_empty() || listening.contains(id));
+        self.calling.retain(|socket| self.shared.contains_key(&socket));
     }
 }

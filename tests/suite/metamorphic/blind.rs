@@ -9,19 +9,22 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The tokens of `majordomo` are of another kind, so it stays as it is: its broker is what matters.
 const NAMES: [&str; 5] = ["proxy-assigned", "proxy-announced", "chain2", "two-proxies", "majordomo"];
 
+/// That a ROUTER connected to its clients is known from handshakes only.
+const WITH_HANDSHAKES: &str = "router-connects";
+
 /// Tokens are 16 digits and a mark, and nothing else in a body of the fixtures differs from others of its length.
 const TOKEN: usize = 17;
 
 #[test]
 fn requests_are_followed_without_any_difference_in_content() {
-    for name in NAMES {
+    for name in NAMES.into_iter().chain([WITH_HANDSHAKES]) {
         assert_followed(name, "blind", 0, |packets| packets);
     }
 }
 
 #[test]
 fn packets_captured_in_the_wrong_order_change_next_to_nothing() {
-    for name in NAMES {
+    for name in NAMES.into_iter().chain([WITH_HANDSHAKES]) {
         for seed in 1..=4 {
             // Two rounds without a pause may look like one the other way round: then it is said that it is in doubt.
             let change = |packets| with_late_packets(packets, seed);
