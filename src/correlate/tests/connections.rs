@@ -171,3 +171,32 @@ fn connections_without_requests_are_forgotten_too() {
     }
     assert!(stage.correlator.known_connections() <= 65);
 }
+
+#[test]
+fn a_router_that_connects_to_its_clients_is_one_socket() {
+    let mut stage = Stage::new(&Limits::default());
+    let clients = [6001, 6002, 6003].map(|port| stage.connect(port, S::ROUTER, S::REQ, b""));
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    for round in 0..6 {
+        // They ask in turns, and nothing but identities tells them apart.
+        let turn = [round % 3, (round + 1) % 3, (round + 2) % 3];
+        for client in turn {
+            stage.send(clients[client], S2c, &[b"", b"x"]);
+        }
+        for direction in [S2c, C2s] {
+            for client in turn {
+                stage.send(worker, direction, &[&id(client as u8), b"", b"x"]);
+            }
+        }
+        for client in turn {
+            stage.send(clients[client], C2s, &[b"", b"x"]);
+        }
+    }
+    let paths = stage.finish();
+    assert_eq!(paths.len(), 18);
+    for (number, path) in paths.iter().enumerate() {
+        let client = (number / 3 + number % 3) % 3;
+        assert_eq!(route(path), (vec![clients[client], worker], vec![worker, clients[client]]));
+        assert_eq!(path.request[1].identity.as_deref(), Some(&id(client as u8)[..]));
+    }
+}
