@@ -10,6 +10,9 @@ use crate::correlate::connection::Connection;
 use crate::zmtp::wire::socket_type::SocketType;
 use std::collections::HashMap;
 
+/// ROUTERs of one host that are told apart; what others open are sockets of their own.
+const MOST: usize = 64;
+
 /// The ROUTERs that connect, by host.
 #[derive(Debug, Default)]
 pub(super) struct Calling(HashMap<Endpoint, Vec<Caller>>);
@@ -23,16 +26,20 @@ struct Caller {
 }
 
 impl Calling {
-    /// The socket that a connection from this host is of; `own` if none of those known.
-    fn join(&mut self, client: Endpoint, server: Endpoint, own: SocketId) -> SocketId {
+    /// The socket that a connection is of: one of those known, or if that cannot be, `own`. `None` if there are too many.
+    fn join(&mut self, client: Endpoint, server: Endpoint, own: SocketId) -> Option<SocketId> {
         let callers = self.0.entry(host(client)).or_default();
         let is_free = |caller: &Caller| caller.open.get(&server).is_none_or(|open| *open == 0);
-        let at = callers.iter().position(is_free).unwrap_or_else(|| {
-            callers.push(Caller { socket: own, open: HashMap::new() });
-            callers.len() - 1
-        });
+        let at = match callers.iter().position(is_free) {
+            Some(at) => at,
+            None if callers.len() < MOST => {
+                callers.push(Caller { socket: own, open: HashMap::new() });
+                callers.len() - 1
+            }
+            None => return None,
+        };
         *callers[at].open.entry(server).or_default() += 1;
-        callers[at].socket
+        Some(callers[at].socket)
     }
 
     /// A connection of one of them is over.
@@ -70,8 +77,9 @@ impl Sockets {
         if !connection.calls_a_client() || connection.sockets.c2s != own || self.shared.contains_key(&own) {
             return;
         }
-        connection.sockets.c2s = self.calling.join(connection.client, connection.server, own);
-        let socket = self.shared.entry(connection.sockets.c2s).or_default();
+        let Some(joined) = self.calling.join(connection.client, connection.server, own) else { return };
+        connection.sockets.c2s = joined;
+        let socket = self.shared.entry(joined).or_default();
         socket.kind = Some(SocketType::ROUTER);
         socket.connections.push(conn);
     }
