@@ -6,9 +6,8 @@
 //! decides where the messages alone do not.
 
 use super::carried::{Carried, Tagged, TaggedMessage};
-use super::connection::Connection;
-use super::handshakes::Order;
 use super::names::{Name, Names};
+use super::numbering::{HandshakeOrder, Predicted};
 use super::pairing::is_shortly_before;
 use super::scene::{Front, Scene};
 use super::sockets::Frontend;
@@ -49,19 +48,6 @@ const LONGEST_ASSIGNED: usize = 17;
 
 /// A message without an explanation where that may be missing.
 const MISSING: f64 = 14.0;
-
-/// What the order of handshakes weighs: it is kept almost always.
-const PREDICTION: f64 = 6.0;
-
-/// So many identities that agree say in which order their like were handed out, or more than half of them.
-const ENOUGH_VOTES: usize = 3;
-
-/// So many with the next lower numbers are asked for that of one, and as many with the next higher ones.
-const NEAR: usize = 6;
-
-/// Handshakes that peers completed less apart than this many nanoseconds may change places: an I/O thread takes what came
-/// while it was busy in any order. The weight of the order grows with the distance, up to this.
-const SIMULTANEOUS: f64 = 1e6;
 
 /// How well messages are explained.
 #[derive(Clone, Copy, Debug, Default)]
@@ -294,7 +280,12 @@ fn assign(scene: &Scene<'_>, frontend: Frontend, open: &[(u64, Tagged<'_>)], ano
         })
         .collect();
     let mut chosen = choose_all(&candidates, |_| None);
-    if let Some(order) = HandshakeOrder::learn(scene, frontend, &candidates, &chosen) {
+    let named = candidates.iter().filter_map(|candidate| {
+        let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
+        let conn = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn))?;
+        Some((candidate.identity, conn))
+    });
+    if let Some(order) = HandshakeOrder::learn(scene, frontend, named) {
         chosen = choose_all(&candidates, |identity| order.predict(scene, identity));
     }
     chosen.into_iter().collect()
@@ -438,90 +429,4 @@ fn cost(scene: &Scene<'_>, messages: Tagged<'_>, tagged: &TaggedMessage, delay: 
     let overtaken = if messages.is_part { 0 } else { tagged.place.abs_diff(scene.place[front as usize]) };
     let late = if delay.0 < 0 { LATE } else { 0.0 };
     (delay.0.abs() as f64 / 1e3 + SHORTEST_DELAY).ln() + f64::from(overtaken).ln_1p() + late
-}
-
-/// Identities that are numbers, one more for each anonymous peer in the order of their handshakes.
-struct HandshakeOrder<'a> {
-    /// Identities by number, each with the number that the first connection in `order` has if it names the one that it seems
-    /// to. Peers whose handshakes are not in the capture were numbered too, so this grows now and then.
-    firsts: Vec<(u32, u32)>,
-    order: Order<'a>,
-}
-
-impl<'a> HandshakeOrder<'a> {
-    /// Learns from the identities that are certain; `None` if they are not numbered.
-    fn learn(
-        scene: &'a Scene<'_>,
-        frontend: Frontend,
-        candidates: &[Candidates],
-        chosen: &BTreeMap<u64, Choice>,
-    ) -> Option<Self> {
-        let order = scene.sockets.handshakes(frontend);
-        let place = |conn: u32| {
-            let connection = scene.sockets.connection(conn);
-            order.place(frontend, connection.handshake?, conn)
-        };
-        let mut firsts = Vec::new();
-        for candidate in candidates {
-            let clear = chosen.get(&candidate.identity).map(|choice| choice.conn);
-            let best = clear.or_else(|| candidate.ranked.first().map(|(conn, _)| *conn));
-            let number = number(scene, candidate.identity);
-            if let (Some(number), Some(at)) = (number, best.and_then(place)) {
-                firsts.push((number, number.wrapping_sub(at)));
-            }
-        }
-        firsts.sort_unstable();
-        agreed(&firsts)?;
-        Some(Self { firsts, order })
-    }
-
-    /// What the identities with about this number say.
-    fn predict<'s>(&self, scene: &'s Scene<'_>, identity: u64) -> Option<Predicted<'s>> {
-        let number = number(scene, identity)?;
-        let at = self.firsts.partition_point(|(other, _)| *other < number);
-        let near = &self.firsts[at.saturating_sub(NEAR)..(at + NEAR + 1).min(self.firsts.len())];
-        let conn = self.order.at(number.wrapping_sub(agreed(near)?))?;
-        Some(Predicted { scene, conn })
-    }
-}
-
-/// The first number that enough identities agree on.
-fn agreed(firsts: &[(u32, u32)]) -> Option<u32> {
-    let mut votes: BTreeMap<u32, usize> = BTreeMap::new();
-    for (_, first) in firsts {
-        *votes.entry(*first).or_default() += 1;
-    }
-    let (first, most) = votes.into_iter().max_by_key(|(_, count)| *count)?;
-    (most * 2 > firsts.len() || most >= ENOUGH_VOTES).then_some(first)
-}
-
-/// The connection that the order of handshakes says has an identity.
-struct Predicted<'a> {
-    scene: &'a Scene<'a>,
-    conn: u32,
-}
-
-impl Predicted<'_> {
-    /// What that weighs for a connection.
-    fn weight(&self, conn: u32) -> f64 {
-        if conn == self.conn {
-            return PREDICTION;
-        }
-        let [here, there] = [conn, self.conn].map(|conn| self.scene.sockets.connection(conn));
-        let was_welcomed =
-            |connection: &Connection| connection.requests.is_some_and(|peer| connection.was_welcomed(peer));
-        let (Some((here_at, _)), Some((there_at, _))) = (here.handshake, there.handshake) else { return 0.0 };
-        if was_welcomed(here) && was_welcomed(there) {
-            return 0.0;
-        }
-        PREDICTION * (1.0 - here_at.0.abs_diff(there_at.0) as f64 / SIMULTANEOUS).max(0.0)
-    }
-}
-
-/// The number in an identity that libzmq assigned: a zero octet, then 32 bits, big-endian.
-fn number(scene: &Scene<'_>, identity: u64) -> Option<u32> {
-    match scene.window.identity(identity)? {
-        [0, number @ ..] => number.try_into().ok().map(u32::from_be_bytes),
-        _ => None,
-    }
 }

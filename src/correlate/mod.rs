@@ -39,6 +39,7 @@ mod likeness;
 pub mod losses;
 pub mod names;
 pub mod nodes;
+mod numbering;
 mod opaque;
 mod pairing;
 pub mod path;
