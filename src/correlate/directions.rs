@@ -6,7 +6,7 @@
 //! first, so that where there are more only such come into question as flow the right way.
 
 use super::sockets::Sockets;
-use super::window::{PartRecord, Rank, Window, mix};
+use super::window::{PartRecord, Rank, Record, Window, mix};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Duration;
@@ -87,8 +87,9 @@ pub(super) fn hear(window: &Window, sockets: &mut Sockets) {
     }
 }
 
-/// What is said for requests from client to server by connections of the same company of which the direction is certain, and by
-/// messages with identities of the messages nearer to the client that they were before or after.
+/// What is said for requests from client to server by connections of the same company of which the direction is certain, by
+/// what brokers passed on in their own name, and by messages with identities of the messages nearer to the client that they
+/// were before or after.
 fn said_by_others(
     window: &Window,
     sockets: &Sockets,
@@ -124,7 +125,9 @@ fn said_by_others(
         let is_between = |other: Rank| (1..level).contains(&company(other).level);
         let before = |other: Rank| (is_request || !is_certain) && is_between(other);
         let after = |other: Rank| (!is_request || !is_certain) && is_between(other);
-        if let Some(voice) = contents.voice(window, rank, before, after).filter(|_| level > 1) {
+        if level > 1
+            && let Some(voice) = contents.voice(window, rank, before, after)
+        {
             hear(voice, 0.0);
         }
     }
@@ -146,8 +149,7 @@ fn passed_on(window: &Window, pairs: &BTreeMap<Rank, Rank>) -> Vec<(Rank, f64)> 
             if is_turn && window.record(from).conn != window.record(to).conn {
                 // What was got here is a reply, and what was sent a request; so are what they were passed on from and to.
                 for (rank, is_request) in [(got, false), (from, false), (sent, true), (to, true)] {
-                    let for_client = is_request == (window.record(rank).direction == Direction::ClientToServer);
-                    voices.push((rank, if for_client { ONE_VOICE } else { -ONE_VOICE }));
+                    voices.push((rank, for_client(window.record(rank), is_request, ONE_VOICE)));
                 }
             }
         }
@@ -176,9 +178,7 @@ fn retraced(window: &Window, same_level: &[Rank]) -> Vec<(Rank, f64)> {
         }
         voices.extend(turns.map(|(rank, one, next)| {
             let is_request = one.conn != next.conn;
-            let for_client = is_request == (next.direction == Direction::ClientToServer);
-            let weight = if is_request { ONE_VOICE } else { SAME_WAY };
-            (rank, if for_client { weight } else { -weight })
+            (rank, for_client(next, is_request, if is_request { ONE_VOICE } else { SAME_WAY }))
         }));
     }
     voices
@@ -231,9 +231,13 @@ struct Voice {
 impl Voice {
     /// What it says for requests from client to server on the connection of a message.
     fn for_client(&self, window: &Window, rank: Rank) -> f64 {
-        let for_client = self.is_request == (window.record(rank).direction == Direction::ClientToServer);
-        if for_client { self.weight } else { -self.weight }
+        for_client(window.record(rank), self.is_request, self.weight)
     }
+}
+
+/// What it says for requests from client to server that a message is one, or a reply.
+fn for_client(record: &Record, is_request: bool, weight: f64) -> f64 {
+    if is_request == (record.direction == Direction::ClientToServer) { weight } else { -weight }
 }
 
 /// Messages by their content from a certain part on, in order of time.

@@ -9,10 +9,10 @@ use super::nodes::Nodes;
 use super::scene::Scene;
 use super::sockets::SocketId;
 use super::window::Rank;
-use crate::base::endpoint::Endpoint;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// Nothing but content joins the two.
 const SAME_CONTENT: f64 = 0.99;
@@ -39,7 +39,7 @@ pub(super) struct Opaque {
     /// What a socket asked of which nobody knows on whose behalf, in order.
     unexplained: FxHashMap<SocketId, Vec<Rank>>,
     /// For each host: the same, by sockets there that others connect to.
-    suspects: FxHashMap<Endpoint, Vec<Rank>>,
+    suspects: FxHashMap<IpAddr, Vec<Rank>>,
 }
 
 impl Opaque {
@@ -69,7 +69,7 @@ impl Opaque {
         let is_router = || scene.sockets.socket_type(socket) == Some(SocketType::ROUTER);
         match self.asked.get(&socket) {
             Some(asking) => asking.iter().filter_map(|socket| self.unexplained.get(socket)).any(is_meanwhile),
-            None => self.suspects.get(&host(connection.server)).is_some_and(|asked| is_router() && is_meanwhile(asked)),
+            None => self.suspects.get(&connection.server.ip).is_some_and(|asked| is_router() && is_meanwhile(asked)),
         }
     }
 
@@ -88,7 +88,7 @@ impl Opaque {
             if is_request && nodes.backend(asking).is_none() {
                 let connection = scene.connection(rank);
                 if connection.sockets.s2c == asking {
-                    found.suspects.entry(host(connection.server)).or_default().push(rank);
+                    found.suspects.entry(connection.server.ip).or_default().push(rank);
                 }
             }
         }
@@ -164,10 +164,6 @@ fn chain(is_request: bool, ranks: &[Rank]) -> Vec<(Rank, Rank)> {
 fn is_filler(scene: &Scene<'_>, rank: Rank) -> bool {
     let octets = scene.window.head(rank, scene.window.parts(rank).len().saturating_sub(1));
     octets.iter().all(|octet| *octet == octets[0])
-}
-
-fn host(endpoint: Endpoint) -> Endpoint {
-    Endpoint { port: 0, ..endpoint }
 }
 
 /// The replies of each connection.

@@ -9,13 +9,14 @@ use crate::base::endpoint::Endpoint;
 use crate::correlate::connection::Connection;
 use crate::zmtp::wire::socket_type::SocketType;
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 /// ROUTERs of one host that are told apart; what others open are sockets of their own.
 const MOST: usize = 64;
 
 /// The ROUTERs that connect, by host.
 #[derive(Debug, Default)]
-pub(super) struct Calling(HashMap<Endpoint, Vec<Caller>>);
+pub(super) struct Calling(HashMap<IpAddr, Vec<Caller>>);
 
 /// One of them.
 #[derive(Debug)]
@@ -28,7 +29,7 @@ struct Caller {
 impl Calling {
     /// The socket that a connection is of: one of those known, or if that cannot be, `own`. `None` if there are too many.
     fn join(&mut self, client: Endpoint, server: Endpoint, own: SocketId) -> Option<SocketId> {
-        let callers = self.0.entry(host(client)).or_default();
+        let callers = self.0.entry(client.ip).or_default();
         let is_free = |caller: &Caller| caller.open.get(&server).is_none_or(|open| *open == 0);
         let at = match callers.iter().position(is_free) {
             Some(at) => at,
@@ -44,7 +45,7 @@ impl Calling {
 
     /// A connection of one of them is over.
     pub(super) fn leave(&mut self, connection: &Connection) {
-        let callers = self.0.get_mut(&host(connection.client)).into_iter().flatten();
+        let callers = self.0.get_mut(&connection.client.ip).into_iter().flatten();
         for caller in callers.filter(|caller| caller.socket == connection.sockets.c2s) {
             if let Some(open) = caller.open.get_mut(&connection.server) {
                 *open = open.saturating_sub(1);
@@ -83,8 +84,4 @@ impl Sockets {
         socket.kind = Some(SocketType::ROUTER);
         socket.connections.push(conn);
     }
-}
-
-fn host(endpoint: Endpoint) -> Endpoint {
-    Endpoint { port: 0, ..endpoint }
 }

@@ -10,6 +10,21 @@ fn pass(stage: &mut Stage, client: u32, worker: u32, identity: &[u8]) {
     stage.send(client, S2c, &[b"", b"x"]);
 }
 
+/// The same of two clients at once, passed on in the order of these numbers.
+fn pass_at_once(stage: &mut Stage, clients: [u32; 2], worker: u32, numbers: [u8; 2]) {
+    for client in clients {
+        stage.send(client, C2s, &[b"", b"x"]);
+    }
+    for direction in [S2c, C2s] {
+        for number in numbers {
+            stage.send(worker, direction, &[&id(number), b"", b"x"]);
+        }
+    }
+    for client in clients {
+        stage.send(client, S2c, &[b"", b"x"]);
+    }
+}
+
 #[test]
 fn a_router_numbers_those_that_came_at_once_in_the_order_in_which_it_answered_them() {
     let mut stage = Stage::new(&Limits::default());
@@ -21,17 +36,7 @@ fn a_router_numbers_those_that_came_at_once_in_the_order_in_which_it_answered_th
     }
     // Nothing but the numbers tells which of these is which: the ROUTER answered the second client first.
     let [first, second] = stage.connect_at_once(5000, 2)[..] else { panic!("there are two") };
-    for client in [first, second] {
-        stage.send(client, C2s, &[b"", b"x"]);
-    }
-    for direction in [S2c, C2s] {
-        for number in [4, 5] {
-            stage.send(worker, direction, &[&id(number), b"", b"x"]);
-        }
-    }
-    for client in [first, second] {
-        stage.send(client, S2c, &[b"", b"x"]);
-    }
+    pass_at_once(&mut stage, [first, second], worker, [4, 5]);
     let paths = stage.finish();
     assert_eq!(names(&paths, [first, second]), [(first, id(5).into()), (second, id(4).into())]);
 }
@@ -56,17 +61,7 @@ fn peers_that_were_not_captured_were_numbered_too() {
         stage.pause(Duration::from_micros(5000));
         stage.connect(5000, S::REQ, S::ROUTER, b"")
     });
-    for client in [first, second] {
-        stage.send(client, C2s, &[b"", b"x"]);
-    }
-    for direction in [S2c, C2s] {
-        for number in [22, 21] {
-            stage.send(worker, direction, &[&id(number), b"", b"x"]);
-        }
-    }
-    for client in [first, second] {
-        stage.send(client, S2c, &[b"", b"x"]);
-    }
+    pass_at_once(&mut stage, [first, second], worker, [22, 21]);
     assert_eq!(names(&stage.finish(), [first, second]), [(first, id(21).into()), (second, id(22).into())]);
 }
 
