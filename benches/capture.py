@@ -4,7 +4,7 @@
 usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--clients 16] [--small] [--seed N]
 
 About half of the bytes are PUSH/PULL (or PUB/SUB) bulk of 20 B to 64 kB messages, half are requests of REQ and DEALER clients
-(as many of each; these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers. With --small no bulk message is longer
+(as many of each; these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers; with --clients 0 all is bulk. With --small no bulk message is longer
 than 500 B and no request than 256 B, so that what is done for each frame counts. tcpdump counts what the kernel dropped; if it
 dropped any, the run is repeated at half the speed. With an MTU below loopback's 65536 it runs in a network namespace of its own whose
 `lo` has that MTU and no segmentation offload. Needs root, tcpdump, iproute2, pyzmq.
@@ -165,13 +165,14 @@ def askers(cue, url, count, largest, total, rate, seed):
 
 def play(addresses, kind, clients, small, total, rate, seed):
     largest = 256 if small else 16384
+    share = 0.5 if clients else 1
     sender, receiver = {"push": ("PUSH", "PULL"), "pub": ("PUB", "SUB")}[kind]
     with Stage() as stage:
-        out = stage.start("bulk", bulk_sender, addresses.url("bulk"), sender, small, total / 2, rate / 2, seed)
+        out = stage.start("bulk", bulk_sender, addresses.url("bulk"), sender, small, total * share, rate * share, seed)
         inlets = [stage.start(f"bulk-{n}", bulk_receiver, addresses.url("bulk"), receiver) for n in range(1 if kind == "pub" else 2)]
         proxy = stage.start("proxy", proxy_body, Proxy("proxy", "front", ["back"]), addresses)
         workers = [stage.start(f"worker-{n}", answer, addresses.url("back"), largest, seed * 10 + n) for n in range(WORKERS)]
-        asking = stage.start("clients", askers, addresses.url("front"), clients, largest, total / 2, rate / 2, seed)
+        asking = stage.start("clients", askers, addresses.url("front"), clients, largest, total * (1 - share), rate * (1 - share), seed)
         time.sleep(0.5)
         out.tell("go")
         asking.tell("go")

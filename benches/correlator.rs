@@ -12,7 +12,7 @@ use std::net::Ipv4Addr;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Instant;
-use xxhash_rust::xxh3::xxh3_64;
+use zmtpscope::base::hash::hash;
 use zmtpscope::base::chunk::{PacketId, Position};
 use zmtpscope::base::direction::Direction::{self, ClientToServer, ServerToClient};
 use zmtpscope::base::endpoint::Endpoint;
@@ -124,7 +124,7 @@ impl Wire {
             let start = self.heads.len();
             self.heads.extend_from_slice(octets);
             let head = start..self.heads.len();
-            self.parts.push(Part { length: octets.len() as u64, missing: 0, hash: xxh3_64(octets), head });
+            self.parts.push(Part { length: octets.len() as u64, missing: 0, hash: hash(octets), head });
         }
         let ordinal = &mut line.ordinals[usize::from(direction == ServerToClient)];
         let message = Message {

@@ -16,8 +16,8 @@ use crate::base::time::Timestamp;
 use crate::correlate::findings::Finding;
 use crate::zmtp::event::{Frame, FrameKind, Message, Part};
 use crate::zmtp::peer::Peer;
+use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
-use std::ops::Range;
 
 /// A dispatch with so many events or kept octets is handed on before the batch of packets that it comes of is over.
 const LARGE: usize = 2048;
@@ -31,8 +31,8 @@ enum Told {
     /// What a view may know of both peers changed.
     Peers(u32, Box<PerDirection<Peer>>),
     Introduced(u32, Direction, Box<Peer>),
-    /// The next of the messages.
-    Message,
+    /// So many of the messages, one after the other.
+    Messages(usize),
     Finding(Box<Finding>),
     Closed(Box<ConnectionSummary>),
     Tick(Timestamp),
@@ -50,9 +50,10 @@ struct Kept {
     start: Position,
     end: Position,
     available: Position,
-    parts: Range<usize>,
     part_count: u64,
-    heads: Range<usize>,
+    /// How many of the parts and of their first octets are its own.
+    parts: u32,
+    heads: u32,
 }
 
 /// Some events, in order.
@@ -84,12 +85,14 @@ impl Dispatch {
 
     /// Whether it is time to hand it on.
     fn is_large(&self) -> bool {
-        self.told.len() >= LARGE || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
+        self.told.len().max(self.messages.len()) >= LARGE
+            || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
     }
 
     /// Tells `outlet` all of it; then it is empty.
     pub(super) fn deliver(&mut self, known: &mut Known, outlet: &mut impl Outlet) {
         let mut messages = self.messages.iter();
+        let (mut parts, mut heads) = (self.parts.as_slice(), self.heads.as_slice());
         for told in self.told.drain(..) {
             match told {
                 Told::Connection(conn, ends) => {
@@ -103,23 +106,27 @@ impl Dispatch {
                     }
                 }
                 Told::Introduced(conn, direction, peer) => outlet.peer(conn, direction, &peer),
-                Told::Message => {
-                    let kept = messages.next().expect("every message that is told is kept");
-                    let Some((ends, peers)) = known.0.get(&kept.conn) else { continue };
-                    let connection = ConnectionRef { conn: kept.conn, ends, peers: peers.as_ref() };
-                    let message = Message {
-                        direction: kept.direction,
-                        ordinal: kept.ordinal,
-                        offset: kept.offset,
-                        start: kept.start,
-                        end: kept.end,
-                        available: kept.available,
-                        parts: &self.parts[kept.parts.clone()],
-                        part_count: kept.part_count,
-                        heads: &self.heads[kept.heads.clone()],
-                        encrypted: kept.encrypted,
-                    };
-                    outlet.message(&connection, &message, kept.key);
+                Told::Messages(count) => {
+                    for kept in messages.by_ref().take(count) {
+                        let (own_parts, own_heads);
+                        (own_parts, parts) = parts.split_at(kept.parts as usize);
+                        (own_heads, heads) = heads.split_at(kept.heads as usize);
+                        let Some((ends, peers)) = known.0.get(&kept.conn) else { continue };
+                        let connection = ConnectionRef { conn: kept.conn, ends, peers: peers.as_ref() };
+                        let message = Message {
+                            direction: kept.direction,
+                            ordinal: kept.ordinal,
+                            offset: kept.offset,
+                            start: kept.start,
+                            end: kept.end,
+                            available: kept.available,
+                            parts: own_parts,
+                            part_count: kept.part_count,
+                            heads: own_heads,
+                            encrypted: kept.encrypted,
+                        };
+                        outlet.message(&connection, &message, kept.key);
+                    }
                 }
                 Told::Finding(finding) => outlet.finding(*finding),
                 Told::Closed(summary) => {
@@ -157,6 +164,10 @@ impl<S: FnMut(&mut Dispatch)> Relay<S> {
 
     fn tell(&mut self, told: Told) {
         self.dispatch.told.push(told);
+        self.hand_on_if_large();
+    }
+
+    fn hand_on_if_large(&mut self) {
         if self.dispatch.is_large() {
             self.hand_on();
         }
@@ -187,6 +198,7 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
         }
     }
 
+    #[inline]
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
         debug_assert!(!self.interest.frames, "who wants frames has no relay");
         if matches!(frame.kind, FrameKind::Greeting(_) | FrameKind::Upgrade(_)) {
@@ -208,10 +220,21 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
             peers.s2c.release();
             self.dispatch.told.push(Told::Peers(conn, Box::new(peers)));
         }
-        let Dispatch { messages, parts, heads, .. } = &mut self.dispatch;
+        let Dispatch { told, messages, parts, heads, .. } = &mut self.dispatch;
         let (first_part, first_octet) = (parts.len(), heads.len());
-        parts.extend_from_slice(message.parts);
-        heads.extend_from_slice(message.heads);
+        let looked_into =
+            || connection.peers.iter().all(|(_, peer)| peer.socket_type.is_none_or(SocketType::asks_or_answers));
+        if self.interest.messages || looked_into() {
+            parts.extend_from_slice(message.parts);
+            heads.extend_from_slice(message.heads);
+        } else {
+            // Of what flows one way the correlator looks at no more than whether it may be a subscription.
+            for part in message.parts {
+                let start = heads.len() - first_octet;
+                heads.extend(message.head(part).first());
+                parts.push(Part { head: start..heads.len() - first_octet, ..part.clone() });
+            }
+        }
         messages.push(Kept {
             conn,
             direction: message.direction,
@@ -222,11 +245,15 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
             start: message.start,
             end: message.end,
             available: message.available,
-            parts: first_part..parts.len(),
             part_count: message.part_count,
-            heads: first_octet..heads.len(),
+            parts: (parts.len() - first_part) as u32,
+            heads: (heads.len() - first_octet) as u32,
         });
-        self.tell(Told::Message);
+        match told.last_mut() {
+            Some(Told::Messages(count)) => *count += 1,
+            _ => told.push(Told::Messages(1)),
+        }
+        self.hand_on_if_large();
     }
 
     fn finding(&mut self, finding: Finding) {

@@ -95,6 +95,7 @@ impl<O: Observer> Outlet for Results<O> {
         }
     }
 
+    #[inline]
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
         if self.interest.frames {
             self.observer.frame(connection, frame);

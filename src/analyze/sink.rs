@@ -15,7 +15,7 @@ use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use crate::base::hash::{hash, hash_with_seed};
 
 /// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
 /// key, whatever capture it is in.
@@ -28,7 +28,7 @@ pub(super) fn endpoints_hash(flow: &FlowInfo, direction: Direction) -> u64 {
         }
         bytes.extend(endpoint.port.to_be_bytes());
     }
-    xxh3_64(&bytes)
+    hash(&bytes)
 }
 
 /// The key of a message: the same in every capture that holds it. In TCP the sequence number of its first byte tells it from
@@ -39,12 +39,12 @@ fn message_key(flow: &FlowInfo, message: &Message<'_>, endpoints: u64) -> u64 {
         Transport::Tcp | Transport::WebSocket => {
             let base = flow.base[message.direction].unwrap_or_default();
             let sequence = base.wrapping_add(message.offset as u32);
-            xxh3_64_with_seed(&sequence.to_be_bytes(), endpoints)
+            hash_with_seed(&sequence.to_be_bytes(), endpoints)
         }
-        Transport::Pgm | Transport::Epgm => xxh3_64_with_seed(&message.offset.to_be_bytes(), endpoints),
+        Transport::Pgm | Transport::Epgm => hash_with_seed(&message.offset.to_be_bytes(), endpoints),
         Transport::Udp => message.parts.iter().fold(endpoints, |seed, part| {
-            let seed = xxh3_64_with_seed(&part.length.to_be_bytes(), seed);
-            xxh3_64_with_seed(&part.hash.to_be_bytes(), seed)
+            let seed = hash_with_seed(&part.length.to_be_bytes(), seed);
+            hash_with_seed(&part.hash.to_be_bytes(), seed)
         }),
     }
 }
@@ -63,6 +63,7 @@ pub(super) struct Sink<'a, O> {
 }
 
 impl<O: Outlet> EventSink for Sink<'_, O> {
+    #[inline]
     fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>) {
         if let FrameKind::Command(Some(command)) = &frame.kind
             && let (b"JOIN", Body::Group(group)) = (command.name, &command.body)

@@ -1,10 +1,13 @@
 //! A whole analysis, from a source to an observer: reading, dissecting and showing, one after the other or at the same time.
 //!
 //! ```text
-//!  one job      read ─► dissect ─► correlate and show            all on the thread that called, a batch at a time
-//!  more         read ═► dissect ═► correlate and show            a thread each; ═► hands over what was filled,
-//!               read ═► dissect, correlate and show              where frames are shown      gets back what was used
+//!  one job      read ─► dissect ─► correlate and show      all on the thread that called, a batch at a time
+//!  two          read ─► dissect ═► correlate and show      ═► goes to another thread: hands over what was filled,
+//!  more, live   read ═► dissect ═► correlate and show         gets back what was used
+//!  frames       read ═► dissect ─► show
 //! ```
+//!
+//! With two, what was read is still in the cache of the processor that dissects it. Live it must not wait for that.
 //!
 //! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
 //! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
@@ -23,7 +26,7 @@ use crate::capture::error::CaptureError;
 use crate::capture::packet::PacketSource;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +46,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Dispatches that wait to be shown: about what comes while the correlator looks through its window, so that neither waits
 /// for the other.
 const DISPATCHES: usize = 16;
+
+/// Batches of a file after which what there is to be shown is, be it little: some milliseconds.
+const SHOWN_AFTER: usize = 32;
 
 /// How an analysis is to be run.
 pub struct Plan<'a> {
@@ -95,11 +101,13 @@ pub fn run<O: Observer>(
     let results = Results::new(&options.limits, observer);
     let reader = Reader { source, left: count, packets: 0, stopped: false };
     let course = Course { stop, enough: AtomicBool::new(false), live, ahead: AtomicUsize::new(0) };
-    let (ended, results, span) = match jobs {
-        0 | 1 => course.alone(reader, Dissection::new(options, results), on),
-        _ if results.interest().frames => course.read_ahead(reader, Dissection::new(options, results), on),
-        _ => course.in_stages(reader, options, results, on),
-    };
+    let frames = results.interest().frames;
+    let (ended, results, span) = thread::scope(|scope| match jobs {
+        0 | 1 => course.here(Direct::new(&course, reader), Dissection::new(options, results), on),
+        _ if frames => course.here(Ahead::start(scope, &course, reader), Dissection::new(options, results), on),
+        2 if !live => course.apart(scope, Direct::new(&course, reader), options, results, on),
+        _ => course.apart(scope, Ahead::start(scope, &course, reader), options, results, on),
+    });
     let (results, conclusion) = results;
     let (observer, health) = results.finish(conclusion);
     Outcome { observer, health, span, stopped: ended.stopped, failure: ended.failure }
@@ -154,7 +162,82 @@ impl Reader<'_> {
     }
 }
 
-type Span = Option<(Timestamp, Timestamp)>;
+/// What the second stage gets.
+trait Reads {
+    /// The next packets; `None` after the last.
+    fn next(&mut self) -> Option<&Read>;
+    /// No more are wanted, or there are none.
+    fn end(self) -> Ended;
+}
+
+/// Reads when it is asked.
+struct Direct<'a> {
+    course: &'a Course<'a>,
+    reader: Reader<'a>,
+    read: Read,
+    ended: Option<Ended>,
+}
+
+impl<'a> Direct<'a> {
+    fn new(course: &'a Course<'a>, reader: Reader<'a>) -> Self {
+        Self { course, reader, read: Read::default(), ended: None }
+    }
+}
+
+impl Reads for Direct<'_> {
+    fn next(&mut self) -> Option<&Read> {
+        if self.ended.is_some() {
+            return None;
+        }
+        if let ControlFlow::Break(failure) = self.reader.next(&mut self.read, self.course.is_over()) {
+            self.ended = Some(Ended { stopped: self.reader.stopped, failure });
+        }
+        Some(&self.read)
+    }
+
+    fn end(self) -> Ended {
+        self.ended.unwrap_or(Ended { stopped: true, failure: None })
+    }
+}
+
+/// Reads on a thread of its own, while what was read before is dissected.
+struct Ahead<'scope> {
+    course: &'scope Course<'scope>,
+    filled: Receiver<Read>,
+    used: Sender<Read>,
+    latest: Option<Read>,
+    reading: thread::ScopedJoinHandle<'scope, Ended>,
+}
+
+impl<'scope> Ahead<'scope> {
+    fn start<'env>(
+        scope: &'scope thread::Scope<'scope, 'env>,
+        course: &'env Course<'env>,
+        reader: Reader<'env>,
+    ) -> Self {
+        let (full, filled) = sync_channel(if course.live { LIVE_BATCHES } else { FILE_BATCHES });
+        let (used, empty) = channel();
+        let reading = spawn(scope, "read", move || course.read(reader, &full, &empty));
+        Self { course, filled, used, latest: None, reading }
+    }
+}
+
+impl Reads for Ahead<'_> {
+    fn next(&mut self) -> Option<&Read> {
+        if let Some(read) = self.latest.take() {
+            self.course.ahead.fetch_sub(read.batch.memory(), Ordering::Relaxed);
+            // Reading may be over.
+            let _ = self.used.send(read);
+        }
+        self.latest = self.filled.recv().ok();
+        self.latest.as_ref()
+    }
+
+    fn end(self) -> Ended {
+        drop(self.filled);
+        joined(self.reading)
+    }
+}
 
 /// What all stages look at.
 struct Course<'a> {
@@ -165,6 +248,8 @@ struct Course<'a> {
     /// Octets that wait to be dissected.
     ahead: AtomicUsize,
 }
+
+type Span = Option<(Timestamp, Timestamp)>;
 
 type Finished<O> = (Ended, (Results<O>, Conclusion), Span);
 
@@ -179,100 +264,71 @@ impl Course<'_> {
         }
     }
 
-    /// Everything on this thread.
-    fn alone<O: Observer>(
+    /// The second stage and the last on this thread.
+    fn here<O: Observer>(
         &self,
-        mut reader: Reader<'_>,
-        mut dissection: Dissection<Results<O>>,
-        on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
-    ) -> Finished<O> {
-        let (mut read, mut span) = (Read::default(), None);
-        loop {
-            let next = reader.next(&mut read, self.is_over());
-            self.dissect(&read, &mut dissection, &mut span);
-            self.note(on(&mut dissection.outlet().observer, read.pause));
-            if let ControlFlow::Break(failure) = next {
-                return (Ended { stopped: reader.stopped, failure }, dissection.finish(), span);
-            }
-        }
-    }
-
-    /// Reading on another thread.
-    fn read_ahead<O: Observer>(
-        &self,
-        reader: Reader<'_>,
+        mut reads: impl Reads,
         mut dissection: Dissection<Results<O>>,
         on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
     ) -> Finished<O> {
         let mut span = None;
-        thread::scope(|scope| {
-            let (full, filled) = sync_channel::<Read>(self.batches());
-            let (used, empty) = channel::<Read>();
-            let reading = spawn(scope, "read", move || self.read(reader, &full, &empty));
-            for read in filled {
-                self.dissect(&read, &mut dissection, &mut span);
-                self.ahead.fetch_sub(read.batch.memory(), Ordering::Relaxed);
-                self.note(on(&mut dissection.outlet().observer, read.pause));
-                // Reading may be over.
-                let _ = used.send(read);
-            }
-            (joined(reading), dissection.finish(), span)
-        })
+        while let Some(read) = reads.next() {
+            self.dissect(read, &mut dissection, &mut span);
+            self.note(on(&mut dissection.outlet().observer, read.pause));
+        }
+        (reads.end(), dissection.finish(), span)
     }
 
-    /// Reading and dissecting on threads of their own.
-    fn in_stages<O: Observer>(
-        &self,
-        reader: Reader<'_>,
+    /// The last stage on this thread, the second on one of its own.
+    fn apart<'scope, O: Observer>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        mut reads: impl Reads + Send + 'scope,
         options: Options,
         mut results: Results<O>,
         on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
     ) -> Finished<O> {
         let interest = results.interest();
-        thread::scope(|scope| {
-            let (full, filled) = sync_channel::<Read>(self.batches());
-            let (used, empty) = channel::<Read>();
-            let reading = spawn(scope, "read", move || self.read(reader, &full, &empty));
-            let (told, tidings) = sync_channel::<Tidings>(DISPATCHES);
-            let (shown, blank) = channel::<Dispatch>();
-            let dissecting = spawn(scope, "dissect", move || {
-                let hand_on = |dispatch: &mut Dispatch| {
-                    let dispatch = std::mem::replace(dispatch, blank.try_recv().unwrap_or_else(|_| Dispatch::new()));
-                    // Nobody takes it where the observer panicked, which the thread that called will find out.
-                    let _ = told.send(Tidings::Told(dispatch));
-                };
-                let mut dissection = Dissection::new(options, Relay::new(interest, hand_on));
-                let mut span = None;
-                for read in filled {
-                    self.dissect(&read, &mut dissection, &mut span);
-                    self.ahead.fetch_sub(read.batch.memory(), Ordering::Relaxed);
+        let (told, tidings) = sync_channel::<Tidings>(DISPATCHES);
+        let (shown, blank) = channel::<Dispatch>();
+        let dissecting = spawn(scope, "dissect", move || {
+            let mut spare = Vec::new();
+            let hand_on = |dispatch: &mut Dispatch| {
+                // The one that came back last is the likeliest to be in a cache.
+                spare.extend(blank.try_iter());
+                let dispatch = std::mem::replace(dispatch, spare.pop().unwrap_or_else(Dispatch::new));
+                // Nobody takes it where the observer panicked, which the thread that called will find out.
+                let _ = told.send(Tidings::Told(dispatch));
+            };
+            let mut dissection = Dissection::new(options, Relay::new(interest, hand_on));
+            let (mut span, mut not_shown) = (None, 0);
+            while let Some(read) = reads.next() {
+                self.dissect(read, &mut dissection, &mut span);
+                not_shown += 1;
+                if self.live || not_shown >= SHOWN_AFTER {
+                    not_shown = 0;
                     dissection.outlet().hand_on();
                     if told.send(Tidings::Pause(read.pause)).is_err() {
                         break;
                     }
-                    let _ = used.send(read);
-                }
-                let (mut relay, conclusion) = dissection.finish();
-                relay.hand_on();
-                (conclusion, span)
-            });
-            let mut known = Known::default();
-            for tiding in tidings {
-                match tiding {
-                    Tidings::Told(mut dispatch) => {
-                        dispatch.deliver(&mut known, &mut results);
-                        let _ = shown.send(dispatch);
-                    }
-                    Tidings::Pause(pause) => self.note(on(&mut results.observer, pause)),
                 }
             }
-            let (conclusion, span) = joined(dissecting);
-            (joined(reading), (results, conclusion), span)
-        })
-    }
-
-    fn batches(&self) -> usize {
-        if self.live { LIVE_BATCHES } else { FILE_BATCHES }
+            let (mut relay, conclusion) = dissection.finish();
+            relay.hand_on();
+            (reads.end(), conclusion, span)
+        });
+        let mut known = Known::default();
+        for tiding in tidings {
+            match tiding {
+                Tidings::Told(mut dispatch) => {
+                    dispatch.deliver(&mut known, &mut results);
+                    let _ = shown.send(dispatch);
+                }
+                Tidings::Pause(pause) => self.note(on(&mut results.observer, pause)),
+            }
+        }
+        let (ended, conclusion, span) = joined(dissecting);
+        (ended, (results, conclusion), span)
     }
 
     /// The thread that reads.

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod chunk;
 pub mod direction;
 pub mod endpoint;
+pub mod hash;
 pub mod limits;
 pub mod text;
 pub mod time;

@@ -88,12 +88,7 @@ impl Connection {
     }
 
     pub(super) fn is_request_reply(&self) -> bool {
-        self.peers.iter().all(|(_, peer)| {
-            peer.socket_type.is_none_or(|t| {
-                matches!(t, SocketType::REQ | SocketType::REP | SocketType::DEALER | SocketType::ROUTER)
-                    || matches!(t, SocketType::CLIENT | SocketType::SERVER)
-            })
-        })
+        self.peers.iter().all(|(_, peer)| peer.socket_type.is_none_or(SocketType::asks_or_answers))
     }
 
     /// Whether messages of it may be missing, so that order proves little.

@@ -15,7 +15,7 @@ use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
 use crate::zmtp::peer::Peer;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::base::hash::hash;
 
 /// Live: a path is reported once nothing was added to it for so long.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -87,7 +87,7 @@ impl Correlator {
     /// A peer introduced itself.
     pub fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer) {
         let identity = peer.identity.as_ref().filter(|identity| !identity.is_empty());
-        self.sockets.introduce(conn, direction, peer, identity.map(|identity| xxh3_64(identity)));
+        self.sockets.introduce(conn, direction, peer, identity.map(|identity| hash(identity)));
         self.forwarding.introduced(&self.sockets, conn);
     }
 

@@ -7,7 +7,7 @@
 use super::window::Rank;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::base::hash::hash;
 
 /// Octets that a reply must repeat in a row: fewer are alike by chance.
 const RUN: usize = 8;
@@ -143,7 +143,7 @@ impl Likeness {
 /// Hashes of all different runs of octets.
 fn runs(head: &[u8]) -> Vec<u64> {
     let is_padding = |run: &&[u8]| run.iter().all(|octet| [run[0], run[RUN - 1]].contains(octet));
-    let mut runs: Vec<u64> = head.windows(RUN).filter(|run| !is_padding(run)).map(xxh3_64).collect();
+    let mut runs: Vec<u64> = head.windows(RUN).filter(|run| !is_padding(run)).map(hash).collect();
     runs.sort_unstable();
     runs.dedup();
     runs

@@ -16,7 +16,7 @@ use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::net::Ipv4Addr;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::base::hash::hash;
 
 /// Connections and messages as they happen, 10 µs apart unless said otherwise.
 struct Stage {
@@ -129,7 +129,7 @@ impl Stage {
             .map(|part| {
                 let start = heads.len();
                 heads.extend_from_slice(part);
-                Part { length: part.len() as u64, missing: 0, hash: xxh3_64(part), head: start..heads.len() }
+                Part { length: part.len() as u64, missing: 0, hash: hash(part), head: start..heads.len() }
             })
             .collect();
         let message = Message {

@@ -8,7 +8,7 @@ use crate::decap::segment::Segment;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::LazyLock;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::base::hash::hash_with_seed;
 
 /// What nobody knows who makes up packets.
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
@@ -47,7 +47,7 @@ impl Hash for FlowKey {
             }
             octets[16..].copy_from_slice(&endpoint.port.to_be_bytes());
         }
-        state.write_u64(xxh3_64_with_seed(&octets, *SEED));
+        state.write_u64(hash_with_seed(&octets, *SEED));
     }
 }
 

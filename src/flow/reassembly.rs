@@ -7,7 +7,7 @@ use super::pending::{OVERHEAD, Pending, split};
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::base::hash::hash;
 
 /// A segment further ahead than the largest window that TCP can offer (RFC 7323 section 2.3) is not of this stream.
 const LARGEST_WINDOW: i64 = 1 << 30;
@@ -293,13 +293,13 @@ impl Reassembler {
 
     fn remember(&mut self, offset: u64, payload: &[u8]) {
         self.recent.rotate_right(1);
-        self.recent[0] = Delivered { offset, length: payload.len(), hash: xxh3_64(payload) };
+        self.recent[0] = Delivered { offset, length: payload.len(), hash: hash(payload) };
     }
 
     fn compare_with_delivered(&mut self, offset: u64, payload: &[u8]) {
         let same_range = |d: &&Delivered| d.offset == offset && d.length == payload.len();
         if let Some(first) = self.recent.iter().find(same_range)
-            && first.hash != xxh3_64(payload)
+            && first.hash != hash(payload)
         {
             self.stats.conflicts += 1;
         }

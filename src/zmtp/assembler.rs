@@ -5,11 +5,12 @@
 //! sends it).
 
 use super::event::Part;
+use super::framer::At;
 use super::wire::frame::FrameHeader;
 use crate::base::chunk::{Data, Position};
+use crate::base::hash::{Pieces, hash};
 use crate::base::limits::Limits;
 use std::fmt;
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
 /// Hash of a body that arrives in pieces; the same as that of the whole.
 #[derive(Default)]
@@ -17,7 +18,7 @@ enum BodyHash {
     #[default]
     Empty,
     Whole(u64),
-    Streaming(Box<Xxh3>),
+    Streaming(Box<Pieces>),
 }
 
 impl fmt::Debug for BodyHash {
@@ -29,12 +30,12 @@ impl fmt::Debug for BodyHash {
 impl BodyHash {
     fn add(&mut self, bytes: &[u8], body_length: u64) {
         match self {
-            Self::Empty if bytes.len() as u64 == body_length => *self = Self::Whole(xxh3_64(bytes)),
-            Self::Streaming(hasher) => hasher.update(bytes),
+            Self::Empty if bytes.len() as u64 == body_length => *self = Self::Whole(hash(bytes)),
+            Self::Streaming(pieces) => pieces.add(bytes),
             Self::Empty | Self::Whole(_) => {
-                let mut hasher = Box::new(Xxh3::new());
-                hasher.update(bytes);
-                *self = Self::Streaming(hasher);
+                let mut pieces = Box::<Pieces>::default();
+                pieces.add(bytes);
+                *self = Self::Streaming(pieces);
             }
         }
     }
@@ -42,33 +43,43 @@ impl BodyHash {
     /// How many octets there will be is not known: what was added so far must be nothing, or be kept open already.
     fn keep_open(&mut self) {
         if matches!(self, Self::Empty) {
-            *self = Self::Streaming(Box::new(Xxh3::new()));
+            *self = Self::Streaming(Box::default());
         }
     }
 
     fn value(&self) -> u64 {
         match self {
-            Self::Empty => xxh3_64(&[]),
+            Self::Empty => hash(&[]),
             Self::Whole(hash) => *hash,
-            Self::Streaming(hasher) => hasher.digest(),
+            Self::Streaming(pieces) => pieces.hash(),
         }
     }
 }
 
 /// The frame being received.
 #[derive(Debug)]
-pub struct OpenFrame {
-    /// Its header.
-    pub header: FrameHeader,
-    /// Where its first octet was found.
-    pub start: Position,
-    /// Stream offset of its first octet.
-    pub offset: u64,
+struct OpenFrame {
+    header: FrameHeader,
+    /// Where its first octet was found, and its offset in the stream.
+    at: At,
     /// Octets of the body that are not in the capture, so far.
-    pub missing: u64,
+    missing: u64,
     hash: BodyHash,
     /// Where its kept octets begin in the buffer of its kind.
     head_start: usize,
+}
+
+/// A frame that is complete.
+#[derive(Clone, Copy, Debug)]
+pub struct WholeFrame {
+    /// Its header.
+    pub header: FrameHeader,
+    /// Where its first octet was found, and its offset in the stream.
+    pub at: At,
+    /// Octets of the body that are not in the capture.
+    pub missing: u64,
+    /// Hash of the others, if they were kept.
+    hash: u64,
 }
 
 /// The message being received.
@@ -107,6 +118,25 @@ impl OpenMessage {
             self.available = Some(position);
         }
     }
+
+    /// Whether its next part is described.
+    fn describes_next(&self, limits: &Limits) -> bool {
+        self.parts.len() < limits.parts && !self.shortened
+    }
+
+    /// A part is complete; its kept octets begin at `head_start`.
+    fn add(&mut self, part: &WholeFrame, head_start: usize, limits: &Limits) {
+        self.part_count += 1;
+        self.body_bytes += part.header.length;
+        if self.describes_next(limits) {
+            self.parts.push(Part {
+                length: part.header.length,
+                missing: part.missing,
+                hash: part.hash,
+                head: head_start..self.heads.len(),
+            });
+        }
+    }
 }
 
 /// The frames and messages of one direction.
@@ -120,19 +150,23 @@ pub struct Assembler {
 
 impl Assembler {
     /// A frame begins.
-    pub fn begin(&mut self, header: FrameHeader, start: Position, offset: u64) {
-        let head_start = if header.flags.command() {
+    pub fn begin(&mut self, header: FrameHeader, at: At) {
+        let head_start = self.make_room(header, at);
+        self.frame = Some(OpenFrame { header, at, missing: 0, hash: BodyHash::default(), head_start });
+    }
+
+    /// Where the kept octets of a frame that begins are to be.
+    fn make_room(&mut self, header: FrameHeader, at: At) -> usize {
+        if header.flags.command() {
             self.command.clear();
-            0
-        } else {
-            if self.message.part_count == 0 {
-                self.message.start = start;
-                self.message.offset = offset;
-            }
-            self.message.reach(start);
-            self.message.heads.len()
-        };
-        self.frame = Some(OpenFrame { header, start, offset, missing: 0, hash: BodyHash::default(), head_start });
+            return 0;
+        }
+        if self.message.part_count == 0 {
+            self.message.start = at.position;
+            self.message.offset = at.offset;
+        }
+        self.message.reach(at.position);
+        self.message.heads.len()
     }
 
     /// A fragment makes the frame, which began with a length of 0, so many octets longer.
@@ -155,7 +189,7 @@ impl Assembler {
             Data::Bytes(bytes) => {
                 let (kept, limit) = if is_command {
                     (&mut self.command, limits.command_bytes)
-                } else if self.message.parts.len() < limits.parts && !self.message.shortened {
+                } else if self.message.describes_next(limits) {
                     (&mut self.message.heads, limits.head_bytes)
                 } else {
                     return;
@@ -171,34 +205,44 @@ impl Assembler {
     }
 
     /// The frame is complete: a part is added to its message, a command is left for [`Self::command`].
-    pub fn end(&mut self, limits: &Limits) -> Option<OpenFrame> {
-        let frame = self.frame.take()?;
-        if !frame.header.flags.command() {
-            let message = &mut self.message;
-            message.part_count += 1;
-            message.body_bytes += frame.header.length;
-            if message.parts.len() < limits.parts && !message.shortened {
-                message.parts.push(Part {
-                    length: frame.header.length,
-                    missing: frame.missing,
-                    hash: frame.hash.value(),
-                    head: frame.head_start..message.heads.len(),
-                });
-            }
+    pub fn end(&mut self, limits: &Limits) -> Option<WholeFrame> {
+        let OpenFrame { header, at, missing, hash, head_start } = self.frame.take()?;
+        let frame = WholeFrame { header, at, missing, hash: hash.value() };
+        if !header.flags.command() {
+            self.message.add(&frame, head_start, limits);
         }
         Some(frame)
     }
 
+    /// The same as a beginning, all of the body at once, and the end.
+    pub fn whole(&mut self, header: FrameHeader, at: At, body: &[u8], limits: &Limits) -> WholeFrame {
+        let head_start = self.make_room(header, at);
+        let mut frame = WholeFrame { header, at, missing: 0, hash: 0 };
+        if header.flags.command() {
+            frame.hash = hash(body);
+            self.command.extend_from_slice(&body[..body.len().min(limits.command_bytes)]);
+        } else {
+            if self.message.describes_next(limits) {
+                frame.hash = hash(body);
+                self.message.heads.extend_from_slice(&body[..body.len().min(limits.head_bytes)]);
+            }
+            self.message.add(&frame, head_start, limits);
+        }
+        frame
+    }
+
     /// The command that just ended is a part of a message after all. Gives it back as that.
-    pub fn as_part(&mut self, command: OpenFrame, end: Position, limits: &Limits) -> Option<OpenFrame> {
+    pub fn as_part(&mut self, command: WholeFrame, end: Position, limits: &Limits) -> WholeFrame {
         let header = FrameHeader { flags: command.header.flags.without_command(), ..command.header };
-        self.begin(header, command.start, command.offset);
-        let kept = self.command.len().min(limits.head_bytes);
-        self.message.heads.extend_from_slice(&self.command[..kept]);
+        let part = WholeFrame { header, ..command };
+        let head_start = self.make_room(header, command.at);
+        if self.message.describes_next(limits) {
+            let kept = self.command.len().min(limits.head_bytes);
+            self.message.heads.extend_from_slice(&self.command[..kept]);
+        }
         self.message.reach(end);
-        let frame = self.frame.as_mut()?;
-        (frame.missing, frame.hash) = (command.missing, command.hash);
-        self.end(limits)
+        self.message.add(&part, head_start, limits);
+        part
     }
 
     /// Kept octets of the command that just ended.

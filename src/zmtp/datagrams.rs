@@ -7,7 +7,7 @@
 //! where a message begins, which is exact and needs no search.
 
 use super::anomaly::{Anomaly, Severity};
-use super::assembler::Assembler;
+use super::assembler::{Assembler, WholeFrame};
 use super::event::{EventSink, Frame, FrameKind, Message, Seal};
 use super::framer::{At, Framer, Item};
 use super::peer::Peer;
@@ -160,7 +160,7 @@ impl DatagramSession {
         limits: &Limits,
         sink: &mut impl EventSink,
     ) {
-        self.assembler.begin(header, position, offset);
+        self.assembler.begin(header, At { position, offset });
         if !captured.is_empty() {
             self.assembler.body(Data::Bytes(captured), position, limits);
         }
@@ -168,7 +168,7 @@ impl DatagramSession {
         if missing > 0 {
             self.assembler.body(Data::Gap(missing), position, limits);
         }
-        self.frame_end(position, limits, sink);
+        self.end_frame(position, limits, sink);
     }
 
     fn tsdu(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
@@ -237,9 +237,13 @@ impl DatagramSession {
         framer.push(&chunk, limits, &mut |at: At, item| match item {
             // What the framer finds by searching on is not needed: the next packet that begins a message says so.
             _ if !in_step => {}
-            Item::Header(header) => self.assembler.begin(header, at.position, at.offset),
+            Item::Header(header) => self.assembler.begin(header, at),
             Item::Body(data) => self.assembler.body(data, at.position, limits),
-            Item::End => self.frame_end(at.position, limits, sink),
+            Item::End => self.end_frame(at.position, limits, sink),
+            Item::Frame(header, body) => {
+                let frame = self.assembler.whole(header, at, body, limits);
+                self.frame_end(&frame, at.position, sink);
+            }
             Item::Desync(why) => {
                 in_step = false;
                 self.traffic.broken_messages += u64::from(self.assembler.abandon());
@@ -262,8 +266,13 @@ impl DatagramSession {
         self.framer = Some(framer).filter(|_| in_step);
     }
 
-    fn frame_end(&mut self, end: Position, limits: &Limits, sink: &mut impl EventSink) {
-        let Some(open) = self.assembler.end(limits) else { return };
+    fn end_frame(&mut self, end: Position, limits: &Limits, sink: &mut impl EventSink) {
+        if let Some(frame) = self.assembler.end(limits) {
+            self.frame_end(&frame, end, sink);
+        }
+    }
+
+    fn frame_end(&mut self, frame: &WholeFrame, end: Position, sink: &mut impl EventSink) {
         let message = self.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
         let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
@@ -273,17 +282,17 @@ impl DatagramSession {
             self.peers.as_ref(),
             &Frame {
                 direction: DIRECTION,
-                offset: open.offset,
-                start: open.start,
+                offset: frame.at.offset,
+                start: frame.at.position,
                 end,
-                flags: open.header.flags,
-                length: open.header.length,
-                missing: open.missing,
+                flags: frame.header.flags,
+                length: frame.header.length,
+                missing: frame.missing,
                 head,
                 kind,
             },
         );
-        if open.header.flags.more() {
+        if frame.header.flags.more() {
             return;
         }
         let told = Message {

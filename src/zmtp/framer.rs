@@ -13,7 +13,7 @@ use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 use std::cell::Cell;
 
-/// What the framer finds, in order: `Greeting (Header Body* End)*`. After `Desync` octets are `Skipped`, until `Resync`.
+/// What the framer finds, in order: `Greeting (Header Body* End | Frame)*`. After `Desync` octets are `Skipped`, until `Resync`.
 ///
 /// Over WebSocket: `Upgrade (Header (Longer? Body*)* End | Control)*`, and also after `Resync` some are `Skipped`, until a
 /// message begins.
@@ -31,6 +31,8 @@ pub enum Item<'a> {
     Body(Data<'a>),
     /// Its body is complete.
     End,
+    /// A frame all of which lies in one piece: header and body.
+    Frame(FrameHeader, &'a [u8]),
     /// A frame that is WebSocket's own, between two others or two fragments of one.
     Control(Control<'a>),
     /// Something is wrong with the WebSocket frame that begins here.
@@ -265,7 +267,14 @@ impl Framer {
                         }
                         let begins_packet = bytes.len() as u64 == whole;
                         bytes = rest;
-                        self.begin(here, here, header, begins_packet, on);
+                        if header.length > rest.len() as u64 {
+                            self.begin(here, here, header, begins_packet, on);
+                            continue;
+                        }
+                        let (body, rest) = rest.split_at(header.length as usize);
+                        bytes = rest;
+                        self.shape(header, begins_packet);
+                        on(here, Item::Frame(header, body));
                     }
                     Parsed::Incomplete => {
                         octets[..bytes.len()].copy_from_slice(bytes);
@@ -452,12 +461,17 @@ impl Framer {
             self.lose(at, Desync::Length(header.length), on);
             return;
         }
-        if !header.flags.command() {
-            self.shape.frame(header, begins_packet);
-        }
+        self.shape(header, begins_packet);
         self.state = State::Body { length: header.length, remaining: header.length, at };
         on(at, Item::Header(header));
         self.end_if_complete(end, on);
+    }
+
+    /// A frame begins: how messages look is learnt from it.
+    fn shape(&mut self, header: FrameHeader, begins_packet: bool) {
+        if !header.flags.command() {
+            self.shape.frame(header, begins_packet);
+        }
     }
 
     fn end_if_complete(&mut self, at: At, on: &mut impl FnMut(At, Item<'_>)) {

@@ -8,7 +8,7 @@ mod websocket;
 mod words;
 
 use super::anomaly::Severity;
-use super::assembler::{Assembler, OpenFrame};
+use super::assembler::{Assembler, WholeFrame};
 use super::carrier::{Beginning, Carrier};
 use super::curve::likely::{Heartbeats, MESSAGE_OVERHEAD};
 use super::curve::nonces::{Nonces, Tally};
@@ -21,7 +21,7 @@ use super::keylog::{KeyLog, Public};
 use super::peer::Peer;
 use super::probe::{Framing, Preamble};
 use super::wire::command;
-use super::wire::frame::FrameFlags;
+use super::wire::frame::{FrameFlags, FrameHeader};
 use super::wire::greeting::{MechanismName, Version};
 use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
@@ -84,6 +84,8 @@ struct State {
     client_transient: Option<Public>,
     heartbeats: Heartbeats,
     any_closed: bool,
+    /// A message came no sooner than it may, and so do those after it.
+    in_place: PerDirection<bool>,
 }
 
 /// Why messages stay closed.
@@ -249,21 +251,8 @@ impl State {
         let side = &mut self.sides[direction];
         match *item {
             Item::Header(header) => {
-                side.assembler.begin(header, at.position, at.offset);
-                if header.length == MISTAKEN_LENGTH && !header.flags.long() {
-                    let text = "a subscription to a topic of 255 bytes has a length of 8 octets without the LONG flag, as \
-                                libzmq 4.3.3 and later send it to peers of ZMTP 3.0 and 2.0: the peer takes it for empty \
-                                messages, and cannot read what follows";
-                    tell(Remark::new("topic-255", Severity::Error, text), direction, at, sink);
-                }
-                let reserved = header.flags.reserved();
-                if reserved != 0 && side.told.first("reserved-flags") {
-                    let text = format!(
-                        "frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero",
-                        header.flags.0
-                    );
-                    tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
-                }
+                side.assembler.begin(header, at);
+                self.header(direction, at, header, sink);
             }
             Item::MayMistakeLength(answer) => {
                 let subscriber = matches!(self.peers[direction].socket_type, Some(SocketType::SUB | SocketType::XSUB));
@@ -273,7 +262,12 @@ impl State {
             }
             Item::Longer(length) => side.assembler.lengthen(length),
             Item::Body(data) => side.assembler.body(data, at.position, limits),
-            Item::End => self.frame_end(direction, at.position, None, limits, sink),
+            Item::End => self.end_frame(direction, at.position, None, limits, sink),
+            Item::Frame(header, body) => {
+                self.header(direction, at, header, sink);
+                let ended = self.sides[direction].assembler.whole(header, at, body, limits);
+                self.frame_end(direction, &ended, at.position, None, limits, sink);
+            }
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Upgrade(head, octets, end) => self.upgrade(direction, at, end, head, octets, sink),
             Item::Control(control) => self.control(direction, at, &control, sink),
@@ -335,8 +329,31 @@ impl State {
         }
     }
 
-    /// A frame is complete. `opened` is the nonce of the CURVE MESSAGE that it was in.
-    fn frame_end(
+    /// What a header says by itself.
+    #[inline]
+    fn header(&mut self, direction: Direction, at: At, header: FrameHeader, sink: &mut impl EventSink) {
+        if header.length == MISTAKEN_LENGTH || header.flags.reserved() != 0 {
+            self.odd_header(direction, at, header, sink);
+        }
+    }
+
+    #[cold]
+    fn odd_header(&mut self, direction: Direction, at: At, header: FrameHeader, sink: &mut impl EventSink) {
+        if header.length == MISTAKEN_LENGTH && !header.flags.long() {
+            let text = "a subscription to a topic of 255 bytes has a length of 8 octets without the LONG flag, as \
+                        libzmq 4.3.3 and later send it to peers of ZMTP 3.0 and 2.0: the peer takes it for empty \
+                        messages, and cannot read what follows";
+            tell(Remark::new("topic-255", Severity::Error, text), direction, at, sink);
+        }
+        let reserved = header.flags.reserved();
+        if reserved != 0 && self.sides[direction].told.first("reserved-flags") {
+            let text = format!("frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero", header.flags.0);
+            tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
+        }
+    }
+
+    /// What the assembler has of a frame is all.
+    fn end_frame(
         &mut self,
         direction: Direction,
         end: Position,
@@ -344,48 +361,62 @@ impl State {
         limits: &Limits,
         sink: &mut impl EventSink,
     ) {
-        let side = &mut self.sides[direction];
-        let Some(open) = side.assembler.end(limits) else { return };
-        let at = At { position: open.start, offset: open.offset };
+        if let Some(ended) = self.sides[direction].assembler.end(limits) {
+            self.frame_end(direction, &ended, end, opened, limits, sink);
+        }
+    }
+
+    /// A frame is complete. `opened` is the nonce of the CURVE MESSAGE that it was in.
+    fn frame_end(
+        &mut self,
+        direction: Direction,
+        ended: &WholeFrame,
+        end: Position,
+        opened: Option<u64>,
+        limits: &Limits,
+        sink: &mut impl EventSink,
+    ) {
+        let at = ended.at;
         if let Some(nonce) = opened {
             self.nonce(direction, nonce, at, sink);
         }
-        if open.header.flags.command() {
+        if ended.header.flags.command() {
             // RFC 37 asks for the COMMAND flag on a CURVE MESSAGE, which libzmq does not set: a message all the same.
             let curve = opened.is_none() && self.mechanism(direction) == Some(MechanismName::CURVE);
             let side = &mut self.sides[direction];
             if !curve || command::curve_message(side.assembler.command()).is_none() {
-                self.command(direction, &open, end, opened.is_some(), limits, sink);
-            } else if let Some(open) = side.assembler.as_part(open, end, limits) {
-                self.part(direction, &open, end, None, sink);
+                self.command(direction, ended, end, opened.is_some(), limits, sink);
+            } else {
+                let ended = side.assembler.as_part(*ended, end, limits);
+                self.part(direction, &ended, end, None, sink);
             }
             return;
         }
         let side = &mut self.sides[direction];
         if std::mem::take(&mut side.identity_is_next) {
-            self.identity(direction, &open, end, sink);
+            self.identity(direction, ended, end, sink);
             return;
         }
         if let Some(nonce) = opened
             && side.start_lost
         {
-            self.cut_part(direction, &open, end, nonce, sink);
+            self.cut_part(direction, ended, end, nonce, sink);
             return;
         }
-        self.part(direction, &open, end, opened, sink);
+        self.part(direction, ended, end, opened, sink);
     }
 
     /// A part of a message, or what may be one: without the key no one knows what a CURVE MESSAGE holds.
     fn part(
         &mut self,
         direction: Direction,
-        open: &OpenFrame,
+        ended: &WholeFrame,
         end: Position,
         opened: Option<u64>,
         sink: &mut impl EventSink,
     ) {
-        let at = At { position: open.start, offset: open.offset };
-        let mechanism = self.mechanism_of(direction, open);
+        let at = ended.at;
+        let mechanism = self.mechanism_of(direction, ended);
         let side = &mut self.sides[direction];
         let message = side.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
@@ -393,23 +424,23 @@ impl State {
         let seal = match (opened, mechanism) {
             (Some(nonce), _) => Seal::Opened { nonce },
             (None, Some(MechanismName::CURVE)) => command::curve_message(head).map_or(Seal::Clear, |sealed| {
-                let content = open.header.length.saturating_sub(MESSAGE_OVERHEAD);
+                let content = ended.header.length.saturating_sub(MESSAGE_OVERHEAD);
                 let likely = self.heartbeats.frame(direction, content);
                 Seal::Curve { nonce: sealed.nonce, content, likely }
             }),
             (None, Some(MechanismName::GSSAPI)) => {
-                command::gssapi_message(head, open.header.length).map_or(Seal::Clear, Seal::Gssapi)
+                command::gssapi_message(head, ended.header.length).map_or(Seal::Clear, Seal::Gssapi)
             }
             (None, _) => Seal::Clear,
         };
         let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
-        let is_sealed = (closed && described.is_some() && open.missing == 0).then(|| seal.is_closed());
+        let is_sealed = (closed && described.is_some() && ended.missing == 0).then(|| seal.is_closed());
         let kind = FrameKind::Part { ordinal: side.traffic.messages, part: message.part_count - 1, seal };
-        sink.frame(self.peers.as_ref(), &frame(direction, open, end, head, kind));
-        let lacks = (!open.header.flags.more() && !seal.is_closed())
+        sink.frame(self.peers.as_ref(), &frame(direction, ended, end, head, kind));
+        let lacks = (!ended.header.flags.more() && !seal.is_closed())
             .then(|| self.peers[direction.reverse()].socket_type.and_then(|to| lacks_delimiter(to, message)))
             .flatten();
-        if !open.header.flags.more() {
+        if !ended.header.flags.more() {
             sink.message(
                 self.peers.as_ref(),
                 &Message {
@@ -435,27 +466,34 @@ impl State {
         {
             tell(remark, direction, at, sink);
         }
-        self.message_in_place(direction, at, open.header.length, is_sealed, sink);
+        self.message_in_place(direction, at, ended.header.length, is_sealed, sink);
         if closed || seal.is_closed() {
             self.stays_closed(direction, seal, at, sink);
         }
     }
 
     /// The mechanism under which frames of `direction` are sent, as far as is known.
+    #[inline]
     fn mechanism(&self, direction: Direction) -> Option<MechanismName> {
         let offered = self.peers[direction].mechanism();
         offered.or_else(|| self.peers[direction.reverse()].mechanism()).or(self.inferred)
     }
 
     /// The same for a frame that is complete, which shows it where no greeting was seen.
-    fn mechanism_of(&mut self, direction: Direction, open: &OpenFrame) -> Option<MechanismName> {
+    #[inline]
+    fn mechanism_of(&mut self, direction: Direction, ended: &WholeFrame) -> Option<MechanismName> {
         let known = self.mechanism(direction);
         if known.is_some() || Direction::BOTH.iter().any(|&side| self.peers[side].version.is_some()) {
             return known;
         }
+        self.infer_mechanism(direction, ended)
+    }
+
+    #[cold]
+    fn infer_mechanism(&mut self, direction: Direction, ended: &WholeFrame) -> Option<MechanismName> {
         let message = self.sides[direction].assembler.message();
-        let length = open.header.length;
-        self.inferred = if open.header.flags.more() {
+        let length = ended.header.length;
+        self.inferred = if ended.header.flags.more() {
             None
         } else if command::gssapi_message(&message.heads, length).is_some() {
             Some(MechanismName::GSSAPI)
@@ -468,15 +506,15 @@ impl State {
     }
 }
 
-fn frame<'a>(direction: Direction, open: &OpenFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
+fn frame<'a>(direction: Direction, ended: &WholeFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
     Frame {
         direction,
-        offset: open.offset,
-        start: open.start,
+        offset: ended.at.offset,
+        start: ended.at.position,
         end,
-        flags: open.header.flags,
-        length: open.header.length,
-        missing: open.missing,
+        flags: ended.header.flags,
+        length: ended.header.length,
+        missing: ended.missing,
         head,
         kind,
     }

@@ -118,8 +118,10 @@ fn every_view_of_every_fixture_is_the_same() {
         let options = options(&capture);
         each_view(|view| {
             let (expected, _) = shown(&mut open(&capture), view, &options, None, 1);
-            let (found, _) = shown(&mut open(&capture), view, &options, None, 2);
-            assert_eq!(expected, found, "{}: {view:?}", capture.display());
+            for jobs in [2, 3] {
+                let (found, _) = shown(&mut open(&capture), view, &options, None, jobs);
+                assert_eq!(expected, found, "{}: {view:?} with {jobs} jobs", capture.display());
+            }
         });
     }
 }
@@ -131,7 +133,7 @@ fn batches_show_nowhere() {
         for kind in [ViewKind::Analyze, ViewKind::Frames, ViewKind::Messages, ViewKind::Paths] {
             let view = (kind, Format::Jsonl);
             let (expected, _) = shown(&mut open(&capture), view, &options, None, 1);
-            for (jobs, most) in [(1, 1), (2, 3)] {
+            for (jobs, most) in [(1, 1), (2, 3), (3, 2)] {
                 let (found, _) = shown(&mut Morsels(open(&capture), most), view, &options, None, jobs);
                 assert_eq!(expected, found, "{}: {view:?}, {most} at a time", capture.display());
             }
@@ -169,7 +171,7 @@ fn what_is_given_up_for_want_of_memory_is_the_same() {
         for kind in [ViewKind::Analyze, ViewKind::Messages, ViewKind::Paths, ViewKind::Findings] {
             let view = (kind, Format::Jsonl);
             let (expected, _) = shown(&mut open(&capture), view, &narrow(), None, 1);
-            for (jobs, most) in [(1, 2), (8, 5)] {
+            for (jobs, most) in [(1, 2), (2, 3), (8, 5)] {
                 let (found, _) = shown(&mut Morsels(open(&capture), most), view, &narrow(), None, jobs);
                 assert_eq!(expected, found, "{}: {view:?} with {jobs} jobs", capture.display());
             }
@@ -252,7 +254,7 @@ impl PacketSource for Failing {
 #[test]
 fn what_was_read_before_a_failure_is_analysed() {
     let capture = captures().into_iter().find(|path| path.ends_with("proxy-assigned.pcap")).expect("a fixture");
-    for jobs in [1, 2] {
+    for jobs in [1, 2, 3] {
         let view = AnyView::new(ViewKind::Messages, Settings::default(), Box::new(io::sink()));
         let plan = Plan { options: Options::default(), jobs, live: false, count: None, stop: &AtomicBool::new(false) };
         let mut source = Failing(open(&capture), 100);
@@ -265,10 +267,10 @@ fn what_was_read_before_a_failure_is_analysed() {
 #[test]
 fn who_wants_no_more_ends_the_reading() {
     let file = long();
-    for (jobs, frames) in [(1, false), (2, false), (2, true)] {
+    for (jobs, frames) in [(1, false), (2, false), (3, false), (2, true)] {
         let kind = if frames { ViewKind::Frames } else { ViewKind::Messages };
         let source = FileSource::from_reader("long", Box::new(Cursor::new(file.clone())), None).expect("a capture");
-        let mut source = Morsels(source, 16);
+        let mut source = Morsels(source, 1);
         let view = AnyView::new(kind, Settings::default(), Box::new(io::sink()));
         let plan = Plan { options: Options::default(), jobs, live: false, count: None, stop: &AtomicBool::new(false) };
         let outcome = stages::run(&mut source, plan, view, &mut |_, _| ControlFlow::Break(()));

@@ -18,7 +18,7 @@ use crate::zmtp::event::Message;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::RangeInclusive;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::base::hash::hash_with_seed;
 
 /// How deep in an envelope an identity is looked for; see [`crate::correlate::nodes`].
 const DEPTHS: usize = 4;
@@ -76,7 +76,7 @@ impl Observer for Passages {
             let mut bytes = [0; 16];
             bytes[..8].copy_from_slice(&part.hash.to_be_bytes());
             bytes[8..].copy_from_slice(&part.length.to_be_bytes());
-            content = xxh3_64_with_seed(&bytes, content);
+            content = hash_with_seed(&bytes, content);
         }
         if is(receiver, router) {
             self.requests_in.entry(content).or_default().push(at);

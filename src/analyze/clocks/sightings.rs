@@ -14,7 +14,7 @@ use crate::decap::segment::Segment;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use crate::base::hash::hash_with_seed;
 
 /// So many packets of a file are read before it is another's turn, the first time; then twice as many, and so on.
 const FIRST_ROUND: u64 = 4096;
@@ -178,7 +178,7 @@ fn hash(segment: &Segment<'_>) -> u64 {
     numbers[4..8].copy_from_slice(&acknowledgement.unwrap_or(0).to_be_bytes());
     numbers[8] = u8::from(data) | u8::from(segment.flags.syn) << 1 | u8::from(segment.flags.fin && !data) << 2;
     numbers[9] = u8::from(segment.flags.rst);
-    xxh3_64_with_seed(&numbers, connection_hash(segment.source, segment.destination))
+    hash_with_seed(&numbers, connection_hash(segment.source, segment.destination))
 }
 
 /// Two endpoints as one number, the order mattering.

@@ -13,7 +13,7 @@ use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use xxhash_rust::xxh3::xxh3_64;
+use crate::base::hash::hash;
 
 const MICROS: fn(i64) -> Duration = Duration::from_micros;
 
@@ -77,7 +77,7 @@ impl Stage {
         let position = self.position();
         let ordinal = self.ordinals.entry((conn, direction)).or_default();
         let octets = content.as_bytes();
-        let parts = [Part { length: octets.len() as u64, missing: 0, hash: xxh3_64(octets), head: 0..octets.len() }];
+        let parts = [Part { length: octets.len() as u64, missing: 0, hash: hash(octets), head: 0..octets.len() }];
         let message = Message {
             direction,
             ordinal: *ordinal,

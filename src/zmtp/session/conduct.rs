@@ -235,11 +235,15 @@ impl State {
         sink: &mut impl EventSink,
     ) {
         let side = &mut self.sides[direction];
+        if self.in_place[direction] && is_sealed.is_none() {
+            return;
+        }
         let Some(mechanism) = self.peers[direction].mechanism().filter(|_| !side.lost) else { return };
         let early = match mechanism {
             MechanismName::NULL => !self.handshake.is_ready(direction),
             _ => is_specified(mechanism) && side.traffic.commands == 0,
         };
+        self.in_place[direction] = !early;
         if early && side.told.first("early-message") {
             let text = "a message before its sender's part of the handshake".to_owned();
             tell(Remark::new("early-message", Severity::Warning, text), direction, at, sink);

@@ -7,7 +7,7 @@ use crate::base::chunk::Position;
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
 use crate::zmtp::anomaly::Severity;
-use crate::zmtp::assembler::OpenFrame;
+use crate::zmtp::assembler::WholeFrame;
 use crate::zmtp::event::{EventSink, FrameKind};
 use crate::zmtp::framer::At;
 use crate::zmtp::wire::command::{self, Body, Command};
@@ -51,22 +51,22 @@ impl State {
     pub(super) fn identity(
         &mut self,
         direction: Direction,
-        open: &OpenFrame,
+        ended: &WholeFrame,
         end: Position,
         sink: &mut impl EventSink,
     ) {
         let side = &mut self.sides[direction];
         let octets = &side.assembler.message().heads;
-        sink.frame(self.peers.as_ref(), &frame(direction, open, end, octets, FrameKind::Identity));
+        sink.frame(self.peers.as_ref(), &frame(direction, ended, end, octets, FrameKind::Identity));
         let peer = &mut self.peers[direction];
         // A hole in it leaves it unknown.
-        peer.identity = (open.missing == 0).then(|| octets.as_slice().into());
+        peer.identity = (ended.missing == 0).then(|| octets.as_slice().into());
         peer.introduced = Some(end);
         side.assembler.clear_message();
         self.handshake.identity(direction);
         sink.peer(direction, &self.peers[direction]);
         if let Some(remark) = self.type_mismatch(direction) {
-            tell(remark, direction, At { position: open.start, offset: open.offset }, sink);
+            tell(remark, direction, ended.at, sink);
         }
     }
 
@@ -74,7 +74,7 @@ impl State {
     pub(super) fn command(
         &mut self,
         direction: Direction,
-        open: &OpenFrame,
+        ended: &WholeFrame,
         end: Position,
         opened: bool,
         limits: &Limits,
@@ -84,7 +84,7 @@ impl State {
         let side = &mut self.sides[direction];
         side.traffic.commands += 1;
         let body = side.assembler.command();
-        let whole = body.len() as u64 == open.header.length;
+        let whole = body.len() as u64 == ended.header.length;
         let mut parsed = if whole { command::command(body, mechanism) } else { None };
         match parsed.as_ref().map(|parsed| &parsed.body).filter(|_| !opened) {
             Some(Body::CurveHello(hello)) if self.client_transient.is_none() => {
@@ -101,7 +101,7 @@ impl State {
         if let (Some(parsed), Some(introduction)) = (&mut parsed, now.first()) {
             parsed.body = introduction.body();
         }
-        sink.frame(self.peers.as_ref(), &frame(direction, open, end, body, FrameKind::Command(parsed.as_ref())));
+        sink.frame(self.peers.as_ref(), &frame(direction, ended, end, body, FrameKind::Command(parsed.as_ref())));
 
         let mut found = Vec::new();
         let mut introduced = None;
@@ -118,7 +118,7 @@ impl State {
         } else if whole {
             found.push(Remark::new("malformed-command", Severity::Warning, "a command that holds no whole name"));
         }
-        if open.header.flags.more() {
+        if ended.header.flags.more() {
             found.push(Remark::new(
                 "command-more",
                 Severity::Warning,
@@ -132,7 +132,7 @@ impl State {
             sink.peer(direction, &self.peers[direction]);
             found.extend(self.type_mismatch(direction));
         }
-        let at = At { position: open.start, offset: open.offset };
+        let at = ended.at;
         for introduction in late {
             self.introduce_late(introduction, At { position: end, ..at }, sink);
         }

@@ -11,7 +11,7 @@ use crate::base::chunk::{Data, Position};
 use crate::base::direction::Direction;
 use crate::base::limits::Limits;
 use crate::zmtp::anomaly::Severity;
-use crate::zmtp::assembler::OpenFrame;
+use crate::zmtp::assembler::WholeFrame;
 use crate::zmtp::curve::nonces::Oddity;
 use crate::zmtp::curve::opening::{Failed, Held, Introduction};
 use crate::zmtp::event::{EventSink, FrameKind, Seal};
@@ -60,6 +60,15 @@ impl State {
                     self.stay_closed(direction, "curve-too-long", text, at, sink);
                 }
                 false
+            }
+            // It may have to be held.
+            Item::Frame(header, body) => {
+                self.item(direction, at, &Item::Header(header), limits, sink);
+                if !body.is_empty() {
+                    self.item(direction, at, &Item::Body(Data::Bytes(body)), limits, sink);
+                }
+                self.item(direction, at, &Item::End, limits, sink);
+                true
             }
             Item::Body(Data::Bytes(bytes)) => opening.more(direction, bytes, at.position),
             Item::Body(Data::Gap(_)) => {
@@ -118,10 +127,10 @@ impl State {
                 let content = &held.bytes[opened.content];
                 let header = FrameHeader { flags, length: content.len() as u64 };
                 let assembler = &mut self.sides[direction].assembler;
-                assembler.begin(header, held.at.position, held.at.offset);
+                assembler.begin(header, held.at);
                 assembler.body(Data::Bytes(content), held.reached, limits);
                 opening.recycle(held.bytes);
-                self.frame_end(direction, end, Some(opened.nonce), limits, sink);
+                self.end_frame(direction, end, Some(opened.nonce), limits, sink);
             }
             Err(why) => {
                 if why == Failed::Sealed {
@@ -130,7 +139,7 @@ impl State {
                     self.stay_closed(direction, "curve-not-opened", text.to_owned(), held.at, sink);
                 }
                 self.as_sent(direction, held, limits);
-                self.frame_end(direction, end, None, limits, sink);
+                self.end_frame(direction, end, None, limits, sink);
             }
         }
     }
@@ -139,7 +148,7 @@ impl State {
     pub(super) fn cut_part(
         &mut self,
         direction: Direction,
-        open: &OpenFrame,
+        ended: &WholeFrame,
         end: Position,
         nonce: u64,
         sink: &mut impl EventSink,
@@ -147,9 +156,9 @@ impl State {
         let assembler = &mut self.sides[direction].assembler;
         let message = assembler.message();
         let head = message.parts.last().map_or(&[][..], |part| &message.heads[part.head.clone()]);
-        sink.frame(self.peers.as_ref(), &frame(direction, open, end, head, FrameKind::CutPart { nonce }));
+        sink.frame(self.peers.as_ref(), &frame(direction, ended, end, head, FrameKind::CutPart { nonce }));
         assembler.clear_message();
-        if !open.header.flags.more() {
+        if !ended.header.flags.more() {
             let side = &mut self.sides[direction];
             side.start_lost = false;
             side.traffic.broken_messages += 1;
@@ -204,7 +213,7 @@ impl State {
     fn as_sent(&mut self, direction: Direction, held: Held, limits: &Limits) {
         let assembler = &mut self.sides[direction].assembler;
         let length = held.header.length;
-        assembler.begin(FrameHeader { length: 0, ..held.header }, held.at.position, held.at.offset);
+        assembler.begin(FrameHeader { length: 0, ..held.header }, held.at);
         assembler.lengthen(length);
         if !held.bytes.is_empty() {
             assembler.body(Data::Bytes(&held.bytes), held.reached, limits);

@@ -46,6 +46,11 @@ impl SocketType {
         NAMES.get(usize::from(self.0)).copied()
     }
 
+    /// Whether what such a socket sends can be a request or a reply that is passed on (RFC 28, 41).
+    pub fn asks_or_answers(self) -> bool {
+        matches!(self, Self::REQ | Self::REP | Self::DEALER | Self::ROUTER | Self::CLIENT | Self::SERVER)
+    }
+
     /// Whether a socket of this type may talk to one of the other type.
     pub fn may_talk_to(self, other: Self) -> bool {
         const PAIRS: &[(SocketType, &[SocketType])] = &[
