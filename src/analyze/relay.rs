@@ -86,7 +86,8 @@ impl Dispatch {
     /// Whether it is time to hand it on.
     fn is_large(&self) -> bool {
         self.told.len().max(self.messages.len()) >= LARGE
-            || self.parts.len() >= 2 * LARGE || self.heads.len() + self.boxed >= LARGE_OCTETS
+            || self.parts.len() >= 2 * LARGE
+            || self.heads.len() + self.boxed >= LARGE_OCTETS
     }
 
     /// Tells `outlet` all of it; then it is empty.

@@ -5,6 +5,7 @@ use super::health::Health;
 use super::observer::{ConnectionRef, Ends};
 use super::outlet::Outlet;
 use crate::base::direction::{Direction, PerDirection};
+use crate::base::hash::{hash, hash_with_seed};
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
 use crate::correlate::findings::Finding;
@@ -15,7 +16,6 @@ use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
 use std::net::IpAddr;
-use crate::base::hash::{hash, hash_with_seed};
 
 /// Sender and receiver as one number; with the TCP sequence number of a message's first byte it makes the message's
 /// key, whatever capture it is in.

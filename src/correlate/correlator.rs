@@ -11,17 +11,19 @@ use super::sockets::Sockets;
 use super::window::{Rank, Window};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
+use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::Message;
 use crate::zmtp::peer::Peer;
-use crate::base::hash::hash;
 
 /// Live: a path is reported once nothing was added to it for so long.
 const SETTLED: Duration = Duration::from_secs(1);
 
-/// Live: how often the window is looked through.
+/// Live: how often the window is looked through, for each so many messages that wait in it: what a look costs is in
+/// proportion to them.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+const LOOKED_AT_ONCE: usize = 16 << 10;
 
 /// A window in which little waits is looked through when this part of it is full: so it takes less memory, and less of it is
 /// out of the processor's reach.
@@ -133,8 +135,10 @@ impl Correlator {
 
     /// Time passes. Cheap to call often.
     pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
+        let waiting = self.window.len() + self.forwarding.waiting();
+        let every = Duration(LOOK_EVERY.0 * (1 + waiting / LOOKED_AT_ONCE) as i64);
         // Time may seem to go back after a packet with a wrong time.
-        if (Duration(0)..LOOK_EVERY).contains(&(now - self.looked)) {
+        if (Duration(0)..every).contains(&(now - self.looked)) {
             return;
         }
         self.looked = now;

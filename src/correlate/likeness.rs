@@ -5,9 +5,9 @@
 //! Nothing is known of what bodies mean.
 
 use super::window::Rank;
+use crate::base::hash::hash;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
-use crate::base::hash::hash;
 
 /// Octets that a reply must repeat in a row: fewer are alike by chance.
 const RUN: usize = 8;

@@ -33,6 +33,10 @@ const ALIGNED: [(f64, f64); 3] = [(2.5, 0.95), (1.2, 0.8), (0.0, 0.6)];
 /// What leaving a message alone costs, in the unit of `cost`.
 const ALONE: f64 = 4.0;
 
+/// More came in than went out, and nothing tells but that no more waited at the end than long before it.
+const ALWAYS_WAITING: f64 = 0.8;
+const LONG_WAITING: usize = 32;
+
 /// Pairs that one doubt reaches back to: what waited longer than that is in doubt by others.
 const MOST_IN_DOUBT: usize = 64;
 
@@ -77,8 +81,10 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
     let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last().is_some_and(|last| last < next));
     if causal && effects.len() <= causes.len() && rest_is_later {
         in_order(scene, alike, pairs);
-    } else if let Some(whole) = in_step(scene, alike) {
+    } else if let Some((whole, most)) = in_step(scene, alike) {
+        let first = pairs.len();
         in_order(scene, whole, pairs);
+        pairs[first..].iter_mut().for_each(|pair| pair.doubt(most));
     } else {
         aligned(scene, alike, pairs);
     }
@@ -86,8 +92,9 @@ pub(super) fn pair(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 
 /// The messages of which the k-th that left is the k-th that entered, because none of these can be missing; `None` if they do
 /// not fit. Before the first of a connection that began before the capture there were others, so what left first may be
-/// theirs. A capture may have put some in the wrong order: there not most, or they are the effects of others.
-fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
+/// theirs. A capture may have put some in the wrong order: there not most, or they are the effects of others. Also how sure
+/// that can be at most.
+fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<(Alike<'a>, f64)> {
     let Alike { causes, effects, .. } = alike;
     let of = |holds: &dyn Fn(Rank) -> bool| causes.iter().chain(effects).any(|&rank| holds(rank));
     if of(&|rank| scene.has_gaps(rank)) {
@@ -97,7 +104,6 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
     for may_be_late in [false, true] {
         for skipped in 0..=most_skipped {
             let effects = effects.get(skipped..)?;
-            let rest_is_later = causes.get(effects.len()).is_none_or(|next| effects.last() < Some(next));
             let late = effects.iter().zip(causes).filter(|(effect, cause)| effect < cause);
             let fits = if may_be_late {
                 late.clone().all(|(&effect, &cause)| is_shortly_before(scene, effect, cause))
@@ -105,19 +111,61 @@ fn in_step<'a>(scene: &Scene<'_>, alike: Alike<'a>) -> Option<Alike<'a>> {
             } else {
                 late.count() == 0
             };
-            if fits && effects.len() <= causes.len() && rest_is_later && !effects.is_empty() {
-                return Some(Alike { effects, ..alike });
+            if !fits || effects.len() > causes.len() || effects.is_empty() {
+                continue;
+            }
+            let most = match causes.get(effects.len()) {
+                Some(next) if effects.last() >= Some(next) => {
+                    waits(scene, causes, effects).filter(|_| most_skipped == 0)
+                }
+                _ => Some(CERTAIN),
+            };
+            if let Some(most) = most {
+                return Some((Alike { effects, ..alike }, most));
             }
         }
     }
     None
 }
 
+/// Whether what is left over of the causes may all have come last and wait, although some came before the last effect; and how
+/// sure it can be then that the k-th left as the k-th. Else some in the middle had no effect, or one that was not captured.
+fn waits(scene: &Scene<'_>, causes: &[Rank], effects: &[Rank]) -> Option<f64> {
+    // By any other alignment at least one was left alone.
+    let mut saved = 0.0;
+    // The effects since nothing waited, and how many waited at most: of the longest such stretch, and of the latest.
+    let (mut longest, mut latest) = ((0, 0), (0, 0));
+    let mut was_empty = false;
+    let mut most_waiting = [0, 0];
+    let mut before = 0;
+    for (number, &effect) in effects.iter().enumerate() {
+        before += causes[before..].iter().take_while(|&&cause| cause < effect).count();
+        let waiting = before.saturating_sub(number + 1);
+        if waiting > 0 {
+            saved += delay_cost(scene, causes[number], effect) - delay_cost(scene, causes[before - 1], effect);
+        }
+        let half = &mut most_waiting[usize::from(2 * number >= effects.len())];
+        *half = waiting.max(*half);
+        latest = (latest.0 + 1, waiting.max(latest.1));
+        if waiting == 0 {
+            longest = (latest.0.max(longest.0), latest.1.max(longest.1));
+            latest = (0, 0);
+            was_empty = true;
+        }
+    }
+    let [early, late] = most_waiting;
+    if saved <= ALONE || (latest.0 <= 2 * longest.0 && latest.1 <= 2 * longest.1) {
+        Some(CERTAIN)
+    } else {
+        (!was_empty && effects.len() >= LONG_WAITING && late <= early + early / 4).then_some(ALWAYS_WAITING)
+    }
+}
+
 /// Requests and replies that came one after the other: who asks did not ask again before it was answered. The k-th answers
 /// the k-th then, whoever answers, and wherever a capture put the two. `None` if they did not, or some may be missing.
 pub(super) fn in_turns(scene: &Scene<'_>, requests: &[Rank], replies: &[Rank]) -> Option<Vec<Pair>> {
-    let Alike { causes, effects, .. } =
-        in_step(scene, Alike { causes: requests, effects: replies, effects_are_ordered: true })?;
+    let alike = Alike { causes: requests, effects: replies, effects_are_ordered: true };
+    let (Alike { causes, effects, .. }, _) = in_step(scene, alike)?;
     let awaited =
         causes.iter().skip(1).zip(causes.iter().zip(effects)).all(|(next, (one, other))| next > one.max(other));
     let pair =

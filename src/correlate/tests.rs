@@ -9,6 +9,7 @@ use super::path::{Evidence, Path, Status};
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
+use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::{Message, Part};
@@ -16,7 +17,6 @@ use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::net::Ipv4Addr;
-use crate::base::hash::hash;
 
 /// Connections and messages as they happen, 10 µs apart unless said otherwise.
 struct Stage {

@@ -4,11 +4,11 @@
 //! can choose very many that all fall together, and make each look-up as long as the table.
 
 use crate::base::endpoint::Endpoint;
+use crate::base::hash::hash_with_seed;
 use crate::decap::segment::Segment;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
 use std::sync::LazyLock;
-use crate::base::hash::hash_with_seed;
 
 /// What nobody knows who makes up packets.
 static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));

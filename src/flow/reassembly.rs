@@ -5,9 +5,9 @@
 
 use super::pending::{OVERHEAD, Pending, split};
 use crate::base::chunk::{Chunk, Data, Position};
+use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
-use crate::base::hash::hash;
 
 /// A segment further ahead than the largest window that TCP can offer (RFC 7323 section 2.3) is not of this stream.
 const LARGEST_WINDOW: i64 = 1 << 30;

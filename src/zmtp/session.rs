@@ -347,7 +347,8 @@ impl State {
         }
         let reserved = header.flags.reserved();
         if reserved != 0 && self.sides[direction].told.first("reserved-flags") {
-            let text = format!("frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero", header.flags.0);
+            let text =
+                format!("frame flags {:#04x}: bits {reserved:#04x} are reserved and must be zero", header.flags.0);
             tell(Remark::new("reserved-flags", Severity::Warning, text), direction, at, sink);
         }
     }
@@ -506,7 +507,13 @@ impl State {
     }
 }
 
-fn frame<'a>(direction: Direction, ended: &WholeFrame, end: Position, head: &'a [u8], kind: FrameKind<'a>) -> Frame<'a> {
+fn frame<'a>(
+    direction: Direction,
+    ended: &WholeFrame,
+    end: Position,
+    head: &'a [u8],
+    kind: FrameKind<'a>,
+) -> Frame<'a> {
     Frame {
         direction,
         offset: ended.at.offset,

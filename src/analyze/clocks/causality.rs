@@ -11,6 +11,7 @@ use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::engine::{Analyzer, Options};
 use crate::analyze::observer::{ConnectionRef, Observer};
 use crate::base::direction::Direction;
+use crate::base::hash::hash_with_seed;
 use crate::base::time::Timestamp;
 use crate::capture::error::CaptureError;
 use crate::capture::packet::{Next, PacketSource};
@@ -18,7 +19,6 @@ use crate::zmtp::event::Message;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::ops::RangeInclusive;
-use crate::base::hash::hash_with_seed;
 
 /// How deep in an envelope an identity is looked for; see [`crate::correlate::nodes`].
 const DEPTHS: usize = 4;

@@ -6,6 +6,7 @@
 use super::Difference;
 use super::bounds::Bounds;
 use crate::base::endpoint::Endpoint;
+use crate::base::hash::hash_with_seed;
 use crate::base::time::Timestamp;
 use crate::capture::error::CaptureError;
 use crate::capture::packet::{Next, PacketSource};
@@ -14,7 +15,6 @@ use crate::decap::segment::Segment;
 use rustc_hash::{FxHashMap, FxHasher};
 use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
-use crate::base::hash::hash_with_seed;
 
 /// So many packets of a file are read before it is another's turn, the first time; then twice as many, and so on.
 const FIRST_ROUND: u64 = 4096;

@@ -243,7 +243,6 @@ impl Forwarding {
     }
 
     /// Messages in the window.
-    #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
         self.records.len()
     }

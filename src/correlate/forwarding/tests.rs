@@ -5,6 +5,7 @@ use super::super::path::{Evidence, Path, Pattern, Status};
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
+use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
 use crate::zmtp::event::{Message, Part};
@@ -13,7 +14,6 @@ use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use crate::base::hash::hash;
 
 const MICROS: fn(i64) -> Duration = Duration::from_micros;
 

@@ -77,3 +77,52 @@ fn what_a_rep_was_asked_and_did_not_seem_to_answer_shifts_nothing() {
         }
     }
 }
+
+/// Equal requests of one client, `under_way` of them at any time, which a proxy passes on one after the other; the capture ends
+/// while the rest waits there. Of those that are not `seen` neither what was passed on is in the capture nor the answer to it.
+/// Gives numbers of requests: as which one a path has them at the proxy's front and at its back, and how sure.
+fn queued(under_way: usize, seen: impl Fn(usize) -> bool) -> Vec<(usize, usize, f64)> {
+    let mut stage = Stage::new(&Limits::default());
+    let client = stage.connect(5000, S::DEALER, S::ROUTER, b"a");
+    let worker = stage.connect(5001, S::REP, S::DEALER, b"");
+    let (mut asked, mut passed_on) = (Vec::new(), Vec::new());
+    for step in 0..400 {
+        asked.push(stage.packets + 1);
+        stage.send(client, C2s, &[b"", b"same body"]);
+        if let Some(number) = (step + 1_usize).checked_sub(under_way) {
+            passed_on.push(stage.packets + 1);
+            if seen(number) {
+                stage.send(worker, S2c, &[b"a", b"", b"same body"]);
+                stage.send(worker, C2s, &[b"a", b"", b"same body"]);
+            } else {
+                stage.position();
+                stage.position();
+            }
+            stage.send(client, S2c, &[b"", b"same body"]);
+        }
+    }
+    let number_of = |keys: &[u64], key| keys.iter().position(|&known| known == key).expect("a request's key");
+    let forwarded = stage.finish().into_iter().filter(|path| path.request.len() == 2);
+    let numbers = |path: Path| {
+        (number_of(&asked, path.request[0].key), number_of(&passed_on, path.request[1].key), path.request[1].confidence)
+    };
+    forwarded.map(numbers).collect()
+}
+
+#[test]
+fn what_waits_when_the_capture_ends_came_last() {
+    for under_way in [2, 30, 100] {
+        let found = queued(under_way, |_| true);
+        assert_eq!(found.len(), 401 - under_way, "{under_way} under way");
+        assert!(found.iter().all(|(front, back, _)| front == back), "{under_way} under way: {found:?}");
+    }
+}
+
+#[test]
+fn where_every_other_one_goes_elsewhere_nothing_is_sure() {
+    for under_way in [2, 30] {
+        for (front, back, confidence) in queued(under_way, |number| number % 2 == 0) {
+            assert!(front == back || confidence < 0.9, "{under_way} under way: {front} as {back}, {confidence}");
+        }
+    }
+}
