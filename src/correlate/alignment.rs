@@ -9,6 +9,9 @@
 const BEAM: usize = 24;
 const REACH: usize = 8;
 
+/// An alignment that costs so much more than another one up to the same effect is followed no further.
+const HOPELESS: f64 = 40.0;
+
 /// What it costs to join two messages, or to leave one alone.
 pub(super) trait Costs {
     /// A cause and an effect; `None` if that cannot be.
@@ -68,6 +71,8 @@ pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Op
             }
             same
         });
+        let hopeless = reached.iter().fold(f64::INFINITY, |least, state| state.all.min(least)) + HOPELESS;
+        reached.retain(|state| state.all <= hopeless);
         if reached.len() > BEAM {
             reached.sort_by(|a, b| a.all.total_cmp(&b.all));
             reached.truncate(BEAM);
@@ -119,6 +124,9 @@ fn steps(causes: usize, effect: usize, first: usize, costs: &impl Costs, mut go:
             go(Step { next: cause + 1, is_paired: true, cost: passed_over + cost });
         }
         passed_over += costs.skip_cause(cause, effect);
+        if passed_over > HOPELESS {
+            break;
+        }
     }
     // After many that have no effect, from the latest on.
     let latest = costs.causes_before(effect).min(causes);

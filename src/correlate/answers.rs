@@ -63,23 +63,17 @@ pub(super) fn answers(
     replies: &[Letter<'_>],
     one_at_a_time: bool,
 ) -> Vec<Answer> {
-    let ranks = |letters: &[Letter<'_>]| letters.iter().map(|letter| letter.rank).collect::<Vec<_>>();
     let likely = likely(requests, replies);
-    let envelopes = requests.iter().chain(replies).map(|letter| (letter.rank, letter.envelope)).collect();
-    let counted = |before, rank| missing_between(scene, before, rank);
     let sequences = Sequences {
-        scene,
-        causes: slots(&ranks(requests), counted),
-        effects: slots(&ranks(replies), counted),
-        envelopes,
-        likely: &likely,
+        causes: places(scene, requests, &FxHashMap::default()),
+        effects: places(scene, replies, &likely),
         one_at_a_time,
     };
     let mut answers = Vec::new();
     let found = align(sequences.causes.len(), sequences.effects.len(), &sequences);
     for (effect, found) in sequences.effects.iter().zip(found) {
         let Some(found) = found else { continue };
-        if let (Some(request), Some(reply)) = (sequences.causes[found.cause].known(), effect.known()) {
+        if let (Some(request), Some(reply)) = (sequences.causes[found.cause].slot.known(), effect.slot.known()) {
             let is_alike = likely.get(&reply) == Some(&request);
             answers.push(Answer { request, reply, likelihood: found.likelihood, is_alike });
         }
@@ -106,54 +100,69 @@ fn likely(requests: &[Letter<'_>], replies: &[Letter<'_>]) -> FxHashMap<Rank, Ra
     if found.len() * 2 > replies.len() { found } else { FxHashMap::default() }
 }
 
-struct Sequences<'a> {
-    scene: &'a Scene<'a>,
-    causes: Vec<Slot>,
-    effects: Vec<Slot>,
-    envelopes: FxHashMap<Rank, u64>,
-    likely: &'a FxHashMap<Rank, Rank>,
+/// A place in one of the sequences, and what is known of the message there; nothing of one that is missing.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    slot: Slot,
+    envelope: u64,
+    at: Timestamp,
+    follows_a_gap: bool,
+    /// The request of which this reply repeats something.
+    likely: Option<Rank>,
+}
+
+/// The messages of one direction, and those that are missing and were counted.
+fn places(scene: &Scene<'_>, letters: &[Letter<'_>], likely: &FxHashMap<Rank, Rank>) -> Vec<Place> {
+    let ranks: Vec<Rank> = letters.iter().map(|letter| letter.rank).collect();
+    let mut letters = letters.iter();
+    let place = |slot: Slot| {
+        let known = slot.known().and_then(|_| letters.next());
+        let record = known.map(|letter| scene.window.record(letter.rank));
+        Place {
+            slot,
+            envelope: known.map_or(0, |letter| letter.envelope),
+            at: record.map_or(Timestamp::default(), |record| record.available),
+            follows_a_gap: record.is_none_or(|record| record.after_gap),
+            likely: known.and_then(|letter| likely.get(&letter.rank).copied()),
+        }
+    };
+    slots(&ranks, |before, rank| missing_between(scene, before, rank)).into_iter().map(place).collect()
+}
+
+struct Sequences {
+    causes: Vec<Place>,
+    effects: Vec<Place>,
     one_at_a_time: bool,
 }
 
-impl Sequences<'_> {
-    fn at(&self, rank: Rank) -> Timestamp {
-        self.scene.window.record(rank).available
-    }
-
-    fn is_gap_at(&self, slots: &[Slot], index: usize) -> bool {
-        let is_after_gap = |slot: &Slot| slot.known().is_none_or(|rank| self.scene.window.record(rank).after_gap);
-        slots.get(index).is_some_and(is_after_gap)
-    }
-}
-
-impl Costs for Sequences<'_> {
+impl Costs for Sequences {
     fn causes_before(&self, effect: usize) -> usize {
-        self.causes.partition_point(|cause| cause.after < self.effects[effect].before)
+        self.causes.partition_point(|cause| cause.slot.after < self.effects[effect].slot.before)
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
-        let (Some(request), Some(reply)) = (self.causes[cause].known(), self.effects[effect].known()) else {
-            let (cause, effect) = (self.causes[cause], self.effects[effect]);
-            return (cause.after < effect.before).then_some(COUNTED);
+        let (asked, answered) = (&self.causes[cause], &self.effects[effect]);
+        let (Some(request), Some(reply)) = (asked.slot.known(), answered.slot.known()) else {
+            return (asked.slot.after < answered.slot.before).then_some(COUNTED);
         };
-        if request > reply || self.envelopes.get(&request) != self.envelopes.get(&reply) {
+        if request > reply || asked.envelope != answered.envelope {
             return None;
         }
         // It is served when the one before it is done.
-        let free = effect.checked_sub(1).and_then(|last| self.effects[last].known()).map(|last| self.at(last));
-        let begun = free.map_or(self.at(request), |free| free.max(self.at(request)));
-        let delay = DELAY * ((self.at(reply) - begun).0.max(0) as f64 / SHORTEST_DELAY_NS).ln_1p();
-        let asked_again = self.one_at_a_time && self.causes.get(cause + 1).is_some_and(|next| next.before < reply);
-        let is_unlike = self.likely.get(&reply).is_some_and(|&likely| likely != request);
+        let last = effect.checked_sub(1).map(|last| &self.effects[last]).filter(|last| last.slot.known().is_some());
+        let begun = last.map_or(asked.at, |last| last.at.max(asked.at));
+        let delay = DELAY * ((answered.at - begun).0.max(0) as f64 / SHORTEST_DELAY_NS).ln_1p();
+        let asked_again = self.one_at_a_time && self.causes.get(cause + 1).is_some_and(|next| next.slot.before < reply);
+        let is_unlike = answered.likely.is_some_and(|likely| likely != request);
         Some(delay + f64::from(asked_again) * OUT_OF_TURN + f64::from(is_unlike) * UNLIKE)
     }
 
     fn skip_cause(&self, cause: usize, before: usize) -> f64 {
         if before == self.effects.len() {
             AT_THE_END
-        } else if self.causes[cause].known().is_none() {
+        } else if self.causes[cause].slot.known().is_none() {
             COUNTED_ALONE
-        } else if self.is_gap_at(&self.effects, before) {
+        } else if self.effects.get(before).is_some_and(|place| place.follows_a_gap) {
             IN_A_GAP
         } else {
             NOT_IN_A_GAP
@@ -161,9 +170,9 @@ impl Costs for Sequences<'_> {
     }
 
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {
-        if self.effects[effect].known().is_none() {
+        if self.effects[effect].slot.known().is_none() {
             COUNTED_ALONE
-        } else if self.is_gap_at(&self.causes, before) || before == self.causes.len() {
+        } else if self.causes.get(before).is_some_and(|place| place.follows_a_gap) || before == self.causes.len() {
             IN_A_GAP
         } else {
             NOT_IN_A_GAP

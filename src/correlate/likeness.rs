@@ -1,16 +1,19 @@
 //! Which request does a reply repeat something of? For workers that answer in any order.
 //!
-//! Applications commonly put a number or name of the request into the reply. Every run of eight octets of the requests is
-//! looked up by its hash; a run that only one request has speaks for that one, and one that few have for the first of them.
-//! Nothing is known of what bodies mean.
+//! Applications commonly put a number or name of the request into the reply. Every run of eight octets of the replies is
+//! looked up in those of the requests; a run that only one request has speaks for that one, and one that few have for the first
+//! of them. Nothing is known of what bodies mean.
 
 use super::window::Rank;
-use crate::base::hash::hash;
+use foldhash::fast::RandomState;
 use rustc_hash::FxHashMap;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 /// Octets that a reply must repeat in a row: fewer are alike by chance.
 const RUN: usize = 8;
+
+/// The octets of a run, as a number.
+type Run = u64;
 
 /// A run that so many requests have, and no more than one of so many, speaks for the first if they have most of it in common:
 /// the others go on about the same matter, as a client does that asks for more of a stream.
@@ -26,9 +29,14 @@ pub(super) const REQUESTS: usize = 1024;
 /// Requests of one envelope, by the runs of octets in them.
 #[derive(Debug, Default)]
 pub(super) struct Likeness {
-    runs: FxHashMap<u64, Holders>,
-    requests: VecDeque<(Rank, Vec<u64>)>,
+    /// Peers choose what they say, so it must not be known which runs meet in a table.
+    runs: HashMap<Run, Holders, RandomState>,
+    requests: VecDeque<(Rank, Vec<Run>)>,
     votes: FxHashMap<Rank, usize>,
+    /// Those that have the runs of the reply at hand.
+    holders: Vec<Holders>,
+    /// Number of the message at hand.
+    message: u32,
 }
 
 /// The requests that have a run.
@@ -41,6 +49,8 @@ struct Holders {
     first: Option<Rank>,
     /// A reply had it before any request: it is not the requests' own.
     is_older: bool,
+    /// The latest message with it, so that none counts twice.
+    latest: u32,
 }
 
 impl Holders {
@@ -86,27 +96,36 @@ impl Likeness {
                 }
             }
         }
-        let runs = runs(head);
-        for &run in &runs {
-            self.runs.entry(run).or_default().add(rank);
+        self.message += 1;
+        let mut own = Vec::new();
+        for run in runs(head) {
+            let holders = self.runs.entry(run).or_default();
+            if holders.latest != self.message {
+                holders.latest = self.message;
+                holders.add(rank);
+                own.push(run);
+            }
         }
-        self.requests.push_back((rank, runs));
+        self.requests.push_back((rank, own));
     }
 
     /// The request before a reply that it repeats most of, of those without an answer if it repeats anything of one of them: a
     /// reply may quote others, such as the history of all that was asked. `None` if it repeats nothing special.
     pub(super) fn find(&mut self, reply: Rank, head: &[u8], is_answered: impl Fn(Rank) -> bool) -> Option<Likeliest> {
-        let runs = runs(head);
-        for run in &runs {
-            if let Some(holders) = self.runs.get_mut(run) {
+        self.message += 1;
+        self.holders.clear();
+        for run in runs(head) {
+            if let Some(holders) = self.runs.get_mut(&run).filter(|holders| holders.latest != self.message) {
+                holders.latest = self.message;
                 holders.is_older |= holders.first.is_some_and(|first| first >= reply);
+                self.holders.push(*holders);
             }
         }
-        self.count_votes(&runs, |holders| holders.count == 1);
+        self.count_votes(|holders| holders.count == 1);
         let is_own = !self.votes.is_empty();
         if !is_own {
             let requests = self.requests.len();
-            self.count_votes(&runs, |holders| holders.count > 1 && holders.are_few(requests));
+            self.count_votes(|holders| holders.count > 1 && holders.are_few(requests));
             let votes = std::mem::take(&mut self.votes);
             self.votes = votes.into_iter().filter(|(rank, _)| self.is_gone_on_about(*rank)).collect();
         }
@@ -120,9 +139,9 @@ impl Likeness {
         Some(Likeliest { request, is_clear })
     }
 
-    fn count_votes(&mut self, runs: &[u64], counts: impl Fn(&Holders) -> bool) {
+    fn count_votes(&mut self, counts: impl Fn(&Holders) -> bool) {
         self.votes.clear();
-        for holders in runs.iter().filter_map(|run| self.runs.get(run)) {
+        for holders in &self.holders {
             if let Some(first) = holders.first.filter(|_| !holders.is_older && counts(holders)) {
                 *self.votes.entry(first).or_default() += 1;
             }
@@ -140,13 +159,22 @@ impl Likeness {
     }
 }
 
-/// Hashes of all different runs of octets.
-fn runs(head: &[u8]) -> Vec<u64> {
-    let is_padding = |run: &&[u8]| run.iter().all(|octet| [run[0], run[RUN - 1]].contains(octet));
-    let mut runs: Vec<u64> = head.windows(RUN).filter(|run| !is_padding(run)).map(hash).collect();
-    runs.sort_unstable();
-    runs.dedup();
-    runs
+/// The runs of octets that may be special, some more than once: not those of no more octets than two, which are padding.
+fn runs(head: &[u8]) -> impl Iterator<Item = Run> {
+    let number = |run: &[u8]| Run::from_le_bytes(run.try_into().expect("a window has as many octets"));
+    head.windows(RUN).map(number).filter(|&run| !is_padding(run))
+}
+
+/// Whether every octet is the first or the last one.
+fn is_padding(run: Run) -> bool {
+    const ONES: Run = Run::MAX / 0xFF;
+    const LOW: Run = 0x7F * ONES;
+    // The highest bit of each octet that is not like this one.
+    let unlike = |octet: Run| {
+        let differing = run ^ (octet & 0xFF) * ONES;
+        ((differing & LOW) + LOW) | differing
+    };
+    unlike(run) & unlike(run >> 56) & !LOW == 0
 }
 
 #[cfg(test)]
@@ -165,6 +193,21 @@ mod tests {
         likeness.add(2, b"more, answer to 77ab31c0de42");
         let likeliest = find(&mut likeness, "done, answer to 5e1f00aa9c13");
         assert_eq!(likeliest.map(|likeliest| likeliest.request), Some(0), "what comes later was not asked yet");
+    }
+
+    #[test]
+    fn two_different_octets_are_padding() {
+        for (run, expected) in [
+            (*b"aaaaaaaa", true),
+            (*b"aabbabab", true),
+            (*b"\0\0\0\0\0\0\0\x01", true),
+            (*b"\xff\x7f\xff\x7f\xff\xff\xff\x7f", true),
+            (*b"aaaacaab", false),
+            (*b"abababac", false),
+            (*b"\x80\0\x01\0\0\0\0\0", false),
+        ] {
+            assert_eq!(is_padding(Run::from_le_bytes(run)), expected, "{run:?}");
+        }
     }
 
     #[test]
