@@ -5,6 +5,8 @@
 //! few at a time, and weighed from both ends (the forward-backward algorithm), so a pair is as sure as those alignments that
 //! have it are likelier than those that have not.
 
+use std::ops::Range;
+
 /// Alignments followed at once, and causes tried for each effect.
 const BEAM: usize = 24;
 const REACH: usize = 8;
@@ -57,8 +59,9 @@ pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Op
     let mut stages = vec![vec![State { next: 0, least: 0.0, from: 0, is_paired: false, all: 0.0 }]];
     for effect in 0..effects {
         let mut reached: Vec<State> = Vec::new();
+        let latest = costs.causes_before(effect).min(causes);
         for (from, state) in stages[effect].iter().enumerate() {
-            steps(causes, effect, state.next, costs, |step| {
+            steps(effect, state.next..causes, latest, costs, |step| {
                 let Step { next, is_paired, cost } = step;
                 reached.push(State { next, is_paired, from, least: state.least + cost, all: state.all + cost });
             });
@@ -96,8 +99,9 @@ pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Op
         let mut likelihood = 0.0;
         let mut onwards_before = vec![f64::INFINITY; before.len()];
         let chosen = stage[at];
+        let latest = costs.causes_before(effect).min(causes);
         for (from, state) in before.iter().enumerate() {
-            steps(causes, effect, state.next, costs, |step| {
+            steps(effect, state.next..causes, latest, costs, |step| {
                 let Ok(to) = stage.binary_search_by_key(&step.next, |state| state.next) else { return };
                 let rest = step.cost + onwards[to];
                 onwards_before[from] = either(onwards_before[from], rest);
@@ -115,11 +119,13 @@ pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Op
     found
 }
 
-/// The ways to go on with an effect while the causes before `first` are used up or left behind.
-fn steps(causes: usize, effect: usize, first: usize, costs: &impl Costs, mut go: impl FnMut(Step)) {
+/// The ways to go on with an effect while these causes are neither used up nor left behind; those before `latest` are before it
+/// in time.
+fn steps(effect: usize, free: Range<usize>, latest: usize, costs: &impl Costs, mut go: impl FnMut(Step)) {
+    let first = free.start;
     go(Step { next: first, is_paired: false, cost: costs.skip_effect(effect, first) });
     let mut passed_over = 0.0;
-    for cause in first..causes.min(first + REACH) {
+    for cause in first..free.end.min(first + REACH) {
         if let Some(cost) = costs.pair(cause, effect) {
             go(Step { next: cause + 1, is_paired: true, cost: passed_over + cost });
         }
@@ -129,7 +135,6 @@ fn steps(causes: usize, effect: usize, first: usize, costs: &impl Costs, mut go:
         }
     }
     // After many that have no effect, from the latest on.
-    let latest = costs.causes_before(effect).min(causes);
     if let Some(cost) = (latest > first + REACH).then(|| costs.pair(latest - 1, effect)).flatten() {
         go(Step { next: latest, is_paired: true, cost: passed_over + cost });
     }
