@@ -47,7 +47,9 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// for the other.
 const DISPATCHES: usize = 16;
 
-/// Batches of a file after which what there is to be shown is, be it little: some milliseconds.
+/// A batch of so many octets is one of a file: more follows at once, and what there is to be shown need not be before a few of
+/// them, which is some milliseconds. After smaller ones nobody knows when the next comes.
+const LARGE: usize = 256 << 10;
 const SHOWN_AFTER: usize = 32;
 
 /// How an analysis is to be run.
@@ -305,7 +307,7 @@ impl Course<'_> {
             while let Some(read) = reads.next() {
                 self.dissect(read, &mut dissection, &mut span);
                 not_shown += 1;
-                if self.live || not_shown >= SHOWN_AFTER {
+                if read.batch.octets() < LARGE || not_shown >= SHOWN_AFTER {
                     not_shown = 0;
                     dissection.outlet().hand_on();
                     if told.send(Tidings::Pause(read.pause)).is_err() {

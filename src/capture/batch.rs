@@ -68,6 +68,11 @@ impl Batch {
         self.packets.is_empty()
     }
 
+    /// Octets from its first packet to its last.
+    pub fn octets(&self) -> usize {
+        self.packets.last().map_or(0, |last| last.range.end - self.packets[0].range.start)
+    }
+
     /// Octets of memory that it takes, whether they are in use or wait for it.
     pub fn memory(&self) -> usize {
         self.octets.capacity() + self.packets.capacity() * size_of::<Entry>()

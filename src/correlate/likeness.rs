@@ -171,7 +171,7 @@ fn is_padding(run: Run) -> bool {
     const LOW: Run = 0x7F * ONES;
     // The highest bit of each octet that is not like this one.
     let unlike = |octet: Run| {
-        let differing = run ^ (octet & 0xFF) * ONES;
+        let differing = run ^ ((octet & 0xFF) * ONES);
         ((differing & LOW) + LOW) | differing
     };
     unlike(run) & unlike(run >> 56) & !LOW == 0
