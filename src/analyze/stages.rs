@@ -3,11 +3,12 @@
 //! ```text
 //!  one job      read ─► dissect ─► correlate and show      all on the thread that called, a batch at a time
 //!  two          read ─► dissect ═► correlate and show      ═► goes to another thread: hands over what was filled,
-//!  more, live   read ═► dissect ═► correlate and show         gets back what was used
+//!  more         read ═► dissect ═► correlate and show         gets back what was used
 //!  frames       read ═► dissect ─► show
 //! ```
 //!
-//! With two, what was read is still in the cache of the processor that dissects it. Live it must not wait for that.
+//! With two, what was read is still in the cache of the processor that dissects it. But a source that is slow
+//! ([`PacketSource::is_slow`]: live, compressed) is read on a thread of its own all the same.
 //!
 //! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
 //! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
@@ -101,13 +102,13 @@ pub fn run<O: Observer>(
 ) -> Outcome<O> {
     let Plan { options, jobs, live, count, stop } = plan;
     let results = Results::new(&options.limits, observer);
-    let reader = Reader { source, left: count, packets: 0, stopped: false };
     let course = Course { stop, enough: AtomicBool::new(false), live, ahead: AtomicUsize::new(0) };
-    let frames = results.interest().frames;
+    let (frames, is_slow) = (results.interest().frames, source.is_slow());
+    let reader = Reader { source, left: count, packets: 0, stopped: false };
     let (ended, results, span) = thread::scope(|scope| match jobs {
         0 | 1 => course.here(Direct::new(&course, reader), Dissection::new(options, results), on),
         _ if frames => course.here(Ahead::start(scope, &course, reader), Dissection::new(options, results), on),
-        2 if !live => course.apart(scope, Direct::new(&course, reader), options, results, on),
+        2 if !is_slow => course.apart(scope, Direct::new(&course, reader), options, results, on),
         _ => course.apart(scope, Ahead::start(scope, &course, reader), options, results, on),
     });
     let (results, conclusion) = results;

@@ -174,6 +174,10 @@ mod present {
             Ok(Filled::More)
         }
 
+        fn is_slow(&self) -> bool {
+            true
+        }
+
         fn stats(&self) -> SourceStats {
             SourceStats {
                 inputs: vec![InputStats {

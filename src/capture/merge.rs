@@ -95,6 +95,11 @@ impl PacketSource for MergedSource {
         self.files[head.file].next_packet()
     }
 
+    /// Each packet is copied.
+    fn is_slow(&self) -> bool {
+        true
+    }
+
     fn stats(&self) -> SourceStats {
         let mut all = SourceStats { total_bytes: Some(0), ..SourceStats::default() };
         for file in &self.files {

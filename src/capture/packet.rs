@@ -117,6 +117,11 @@ pub trait PacketSource: Send {
         Ok(Filled::More)
     }
 
+    /// Whether its packets may come more slowly than they can be dissected: then it is worth a thread of its own.
+    fn is_slow(&self) -> bool {
+        false
+    }
+
     /// What is known about the source so far.
     fn stats(&self) -> SourceStats;
 }

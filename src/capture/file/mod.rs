@@ -269,6 +269,11 @@ impl PacketSource for FileSource {
         Ok(filled)
     }
 
+    /// What is decompressed, or is no regular file.
+    fn is_slow(&self) -> bool {
+        self.size.is_none() || self.buffer.compression().is_some()
+    }
+
     fn stats(&self) -> SourceStats {
         let (format, dropped, warning) = match &self.format {
             Format::Pcap(pcap) => (pcap.name(), None, None),
