@@ -21,22 +21,30 @@ pub struct Hex<'a>(pub &'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut buffer = [0; 128];
-        for chunk in self.0.chunks(buffer.len() / 2) {
-            for (pair, byte) in buffer.chunks_exact_mut(2).zip(chunk) {
-                pair[0] = DIGITS[usize::from(byte >> 4)];
-                pair[1] = DIGITS[usize::from(byte & 15)];
-            }
-            f.write_str(std::str::from_utf8(&buffer[..chunk.len() * 2]).map_err(|_| fmt::Error)?)?;
-        }
-        Ok(())
+        self.0.chunks(PIECE).try_for_each(|piece| f.write_str(digits(piece, &mut [0; 2 * PIECE])))
     }
+}
+
+/// Octets written at once as hexadecimal: as many as are shown of a body, unless more are asked for.
+const PIECE: usize = 64;
+
+/// The digits of no more than [`PIECE`] octets.
+fn digits<'a>(octets: &[u8], buffer: &'a mut [u8; 2 * PIECE]) -> &'a str {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (pair, octet) in buffer.chunks_exact_mut(2).zip(octets) {
+        pair[0] = DIGITS[usize::from(octet >> 4)];
+        pair[1] = DIGITS[usize::from(octet & 15)];
+    }
+    std::str::from_utf8(&buffer[..2 * octets.len()]).expect("digits are text")
 }
 
 impl Serialize for Hex<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.0.len() {
+            // Without the machinery of formatting: most are.
+            0..=PIECE => serializer.serialize_str(digits(self.0, &mut [0; 2 * PIECE])),
+            _ => serializer.collect_str(self),
+        }
     }
 }
 
