@@ -4,10 +4,10 @@
 usage: benches/capture.py OUT.pcap [--mtu 65536|1500] [--megabytes 250] [--bulk push|pub] [--clients 16] [--small] [--seed N]
 
 About half of the bytes are PUSH/PULL (or PUB/SUB) bulk of 20 B to 64 kB messages, half are requests of REQ and DEALER clients
-(as many of each; these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers; with --clients 0 all is bulk. With --small no bulk message is longer
-than 500 B and no request than 256 B, so that what is done for each frame counts. tcpdump counts what the kernel dropped; if it
-dropped any, the run is repeated at half the speed. With an MTU below loopback's 65536 it runs in a network namespace of its own whose
-`lo` has that MTU and no segmentation offload. Needs root, tcpdump, iproute2, pyzmq.
+(as many of each; these with a window of requests) of 32 B to 16 kB through a proxy to 4 workers; with --clients 0 all is bulk. With
+--small no bulk message is longer than 500 B and no request than 256 B, so that what is done for each frame counts. tcpdump counts what
+the kernel dropped; if it dropped any, the run is repeated at half the speed. With an MTU below loopback's 65536 it runs in a network
+namespace of its own whose `lo` has that MTU and no segmentation offload. Needs root, tcpdump, iproute2, pyzmq.
 """
 import argparse
 import os

@@ -229,7 +229,7 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
             parts.extend_from_slice(message.parts);
             heads.extend_from_slice(message.heads);
         } else {
-            // Of what flows one way the correlator looks at no more than whether it may be a subscription.
+            // All that the correlator looks at, as `Correlator::message` says.
             for part in message.parts {
                 let start = heads.len() - first_octet;
                 heads.extend(message.head(part).first());

@@ -107,7 +107,9 @@ impl Correlator {
         }
     }
 
-    /// A message is complete.
+    /// A message is complete. Where the types of its sockets say that it is no request or reply
+    /// ([`SocketType::asks_or_answers`](crate::zmtp::wire::socket_type::SocketType::asks_or_answers)), of its parts no more than
+    /// the first octet is looked at.
     pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
         let taken = self.forwarding.message(&self.sockets, conn, key, message);
         if taken.is_full {

@@ -281,7 +281,8 @@ fn receives(socket_type: S) -> bool {
     matches!(socket_type, S::SUB | S::XSUB | S::PULL | S::DISH | S::GATHER)
 }
 
-/// Whether a message may be a subscription of ZMTP 2.0 or 3.0, which goes against the way of what is published.
+/// Whether a message may be a subscription of ZMTP 2.0 or 3.0, which goes against the way of what is published. Its first octet is
+/// all there is of it here (`Correlator::message`).
 fn is_subscription(message: &Message<'_>) -> bool {
     match message.parts {
         [part] => part.length <= LONGEST_TOPIC && matches!(message.head(part).first(), Some(0 | 1)),
