@@ -175,6 +175,7 @@ impl Reassembler {
             self.stats.out_of_order += 1;
         }
         self.drain(on);
+        self.lose_patience(position, limits, on);
         while self.pending.bytes() > limits.pending_bytes || self.pending.len() > limits.pending_segments {
             self.stats.limit_gaps += 1;
             self.skip_to_pending(position, on);
@@ -204,11 +205,17 @@ impl Reassembler {
             self.evidence = None;
             return;
         }
-        let evidence = self.evidence.get_or_insert(Evidence {
+        self.evidence.get_or_insert(Evidence {
             acknowledged: self.acknowledged,
             packets_left: limits.gap_patience_packets,
             since: position.at,
         });
+        self.lose_patience(position, limits, on);
+    }
+
+    /// One more packet of the connection, of either direction, in which what is known to be missing did not come.
+    fn lose_patience(&mut self, position: Position, limits: &Limits, on: &mut impl FnMut(Chunk<'_>)) {
+        let Some(evidence) = &mut self.evidence else { return };
         evidence.packets_left = evidence.packets_left.saturating_sub(1);
         if evidence.packets_left > 0 && position.at - evidence.since < limits.gap_patience {
             return;

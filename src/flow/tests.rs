@@ -167,6 +167,21 @@ fn a_hole_becomes_a_gap_when_the_peer_has_it_and_patience_is_used_up() {
 }
 
 #[test]
+fn what_is_sent_after_a_hole_uses_up_patience_too() {
+    let mut hand = Hand { limits: Limits { gap_patience_packets: 3, ..Limits::default() }, ..Hand::default() };
+    hand.send(0, b"ab");
+    hand.send(4, b"ef");
+    hand.send(6, b"gh");
+    hand.send(8, b"ij");
+    assert_eq!(hand.text(), "ab", "nobody says that the peer has it");
+    hand.acknowledge(6);
+    hand.send(10, b"kl");
+    assert_eq!(hand.text(), "ab");
+    hand.send(12, b"mn");
+    assert_eq!(hand.text(), "ab__efghijklmn");
+}
+
+#[test]
 fn patience_is_a_time_too() {
     let mut hand = Hand { limits: Limits::default(), ..Hand::default() };
     hand.send(0, b"ab");
