@@ -4,39 +4,43 @@
 //! be in a gap, and unlikely elsewhere. On the connection of a client every message goes under the client's name, so those
 //! missing there are counted, and have their place among the others.
 
-use super::alignment::{Costs, align};
+use super::alignment::{Likelihoods, align};
 use super::losses::{Holes, Slot, missing_between, slots};
 use super::nodes::Backend;
-use super::pairing::{Alike, Pair, delay_cost};
+use super::pairing::{Alike, Pair, relative_delay};
 use super::scene::Scene;
 use super::sending::Sending;
 use super::sockets::SocketId;
 use super::window::Rank;
 use crate::base::direction::Direction;
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 /// A message of which the counterpart may be missing, or may not.
-const IN_A_GAP: f64 = 3.0;
-const NOT_IN_A_GAP: f64 = 8.0;
+const IN_A_GAP: f64 = 0.05;
+const NOT_IN_A_GAP: f64 = 3.4e-4;
 
 /// A counted one of which the counterpart may be missing, or may not; counting may err.
-const BOTH_IN_GAPS: f64 = 1.5;
-const COUNTED_WRONG: f64 = 5.0;
+const BOTH_IN_GAPS: f64 = 0.22;
+const COUNTED_WRONG: f64 = 0.0067;
 
 /// A counted one and its counterpart: as a common delay.
-const COUNTED: f64 = 4.0;
+const COUNTED: f64 = 0.018;
 
 /// A missing effect whose place in the order of sending is known, with its cause; one that is of another name; and a cause
 /// whose effect has no place there.
-const PLACED: f64 = 1.0;
-const OF_ANOTHER_NAME: f64 = 0.7;
-const NOT_PLACED: f64 = 6.0;
+const PLACED: f64 = 0.37;
+const OF_ANOTHER_NAME: f64 = 0.5;
+const NOT_PLACED: f64 = 0.0025;
+
+/// Many causes without an effect at once.
+const FAR: f64 = 4e-11;
 
 /// The last ones may have been passed on after the capture, or after this window.
-const AT_THE_END: f64 = 2.0;
+const AT_THE_END: f64 = 0.14;
 
 /// Who asks one at a time had an answer before, or asked again before this.
-const OUT_OF_TURN: f64 = 6.0;
+const OUT_OF_TURN: f64 = 0.0025;
 
 /// As sure as order alone makes it where messages are missing.
 const MOST: f64 = 0.98;
@@ -146,25 +150,29 @@ struct AcrossGaps<'a> {
 }
 
 impl AcrossGaps<'_> {
-    fn out_of_turn(&self, cause: Rank, effect: Rank) -> f64 {
+    fn in_turn(&self, cause: Rank, effect: Rank) -> f64 {
         let is_early = |until: &Rank| *until < effect;
         let is_late = |since: &Rank| *since > cause;
         let wrong = self.missing.in_turn.get(&cause).is_some_and(is_early)
             || self.missing.in_turn.get(&effect).is_some_and(is_late);
-        if wrong { OUT_OF_TURN } else { 0.0 }
+        if wrong { OUT_OF_TURN } else { 1.0 }
     }
 }
 
-impl Costs for AcrossGaps<'_> {
-    fn causes_before(&self, effect: usize) -> usize {
-        self.causes.partition_point(|cause| cause.after < self.effects[effect].before)
+impl Likelihoods for AcrossGaps<'_> {
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64)) {
+        let before = self.effects[effect].before;
+        let count = self.causes[causes.clone()].partition_point(|cause| cause.after < before);
+        if count > 0 {
+            go(causes.start + count - 1, FAR);
+        }
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
         let (cause, effect) = (self.causes[cause], self.effects[effect]);
         match (cause.known(), effect.known()) {
             (Some(cause), Some(effect)) if cause < effect => {
-                Some(delay_cost(self.scene, cause, effect) + self.out_of_turn(cause, effect))
+                Some(self.in_turn(cause, effect) / (1.0 + relative_delay(self.scene, cause, effect)))
             }
             (Some(_), Some(_)) => None,
             (_, None) if self.missing.sending.is_some() => (cause.after < effect.before).then_some(PLACED),
@@ -179,7 +187,7 @@ impl Costs for AcrossGaps<'_> {
             return NOT_PLACED;
         }
         let in_gap = self.missing.effects.are_between(slot.after, next.before);
-        cost_of_skipping(slot, in_gap)
+        skipped(slot, in_gap)
     }
 
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {
@@ -190,11 +198,11 @@ impl Costs for AcrossGaps<'_> {
         let after = before.checked_sub(1).map_or(0, |last| self.causes[last].after);
         let until = self.causes.get(before).map_or(slot.before, |next| next.before.min(slot.before));
         let in_gap = self.missing.causes.are_between(after, until.max(after + 1));
-        cost_of_skipping(slot, in_gap)
+        skipped(slot, in_gap)
     }
 }
 
-fn cost_of_skipping(slot: Slot, in_gap: bool) -> f64 {
+fn skipped(slot: Slot, in_gap: bool) -> f64 {
     match (slot.known().is_some(), in_gap) {
         (true, true) => IN_A_GAP,
         (true, false) => NOT_IN_A_GAP,

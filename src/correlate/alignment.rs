@@ -1,9 +1,9 @@
 //! Two sequences of messages of which some are missing, joined in order: which alignment is likeliest, and how likely each
 //! of its pairs is among all alignments.
 //!
-//! Costs are negative logarithms of likelihoods. Alignments are followed from the first effect to the last, the likeliest
-//! few at a time, and weighed from both ends (the forward-backward algorithm), so a pair is as sure as those alignments that
-//! have it are likelier than those that have not.
+//! Alignments are followed from the first effect to the last, the likeliest few at a time, and weighed from both ends (the
+//! forward-backward algorithm), so a pair is as sure as those alignments that have it are likelier than those that have not.
+//! Likelihoods are relative: only their ratios count.
 
 use std::ops::Range;
 
@@ -11,15 +11,16 @@ use std::ops::Range;
 const BEAM: usize = 24;
 const REACH: usize = 8;
 
-/// An alignment that costs so much more than another one up to the same effect is followed no further.
-const HOPELESS: f64 = 40.0;
+/// An alignment that is so much less likely than another one up to the same effect is followed no further.
+const HOPELESS: f64 = 1e-14;
 
-/// What it costs to join two messages, or to leave one alone.
-pub(super) trait Costs {
+/// How likely it is that two messages belong together, or that one has no counterpart.
+pub(super) trait Likelihoods {
     /// A cause and an effect; `None` if that cannot be.
     fn pair(&self, cause: usize, effect: usize) -> Option<f64>;
-    /// How many causes are before this effect in time.
-    fn causes_before(&self, effect: usize) -> usize;
+    /// Of these causes, which are far from the first that is free, those that an effect may have all the same; each with
+    /// the likelihood that all that are free before it have no effect.
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64));
     /// A cause without an effect, which would have been before this effect.
     fn skip_cause(&self, cause: usize, before: usize) -> f64;
     /// An effect without a cause, which would have been before this cause.
@@ -34,116 +35,208 @@ pub(super) struct Found {
     pub(super) likelihood: f64,
 }
 
+/// For each effect, its cause in the likeliest alignment.
+pub(super) fn align(causes: usize, effects: usize, likelihoods: &impl Likelihoods) -> Vec<Option<Found>> {
+    let mut trellis = Trellis::new(effects);
+    for effect in 0..effects {
+        trellis.follow(|next, go| steps(effect, next..causes, likelihoods, go));
+    }
+    trellis.likeliest(|causes| causes.map(|cause| likelihoods.skip_cause(cause, effects)).product())
+}
+
+/// The alignments that are followed, from effect to effect.
+struct Trellis {
+    /// For each number of effects, those that are reached with so many, by the cause that is next.
+    states: Vec<State>,
+    /// For each effect, the steps that lead to these.
+    ways: Vec<Way>,
+    /// Where the states of each number of effects begin, and the ways that lead to them.
+    stages: Vec<Stage>,
+    /// What is reached with the effect at hand, and what of it leaves the same cause next.
+    reached: Vec<Reached>,
+    merged: Vec<Merged>,
+}
+
 /// All alignments of the first effects that leave the same causes.
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// The first cause that is still free.
-    next: usize,
-    /// Of the cheapest of them: its cost, and where it came from.
-    least: f64,
-    from: usize,
+    next: u32,
+    /// The last step of the likeliest of them.
+    by: u32,
+    /// The likelihood of that one, in proportion to the likeliest of all states of as many effects.
+    best: f64,
+    /// The likelihood of all of them together, in proportion to the likeliest such state.
+    all: f64,
+}
+
+/// A step from one state to another. Small, as there are many.
+#[derive(Clone, Copy, Debug)]
+struct Way {
+    likelihood: f32,
+    /// Number of the state among those of its number of effects.
+    from: u8,
+    to: u8,
     is_paired: bool,
-    /// Cost of all of them together.
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stage {
+    states: usize,
+    ways: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Reached {
+    step: Step,
+    from: u8,
+    best: f64,
+    all: f64,
+}
+
+/// A state to be: which of what was reached it is, and the likelihood of all together.
+#[derive(Clone, Copy, Debug)]
+struct Merged {
+    first: usize,
+    count: usize,
     all: f64,
 }
 
 /// One way to go on with the next effect.
+#[derive(Clone, Copy, Debug)]
 struct Step {
     next: usize,
     is_paired: bool,
-    cost: f64,
+    likelihood: f64,
 }
 
-/// For each effect, its cause in the likeliest alignment.
-pub(super) fn align(causes: usize, effects: usize, costs: &impl Costs) -> Vec<Option<Found>> {
-    let mut stages = vec![vec![State { next: 0, least: 0.0, from: 0, is_paired: false, all: 0.0 }]];
-    for effect in 0..effects {
-        let mut reached: Vec<State> = Vec::new();
-        let latest = costs.causes_before(effect).min(causes);
-        for (from, state) in stages[effect].iter().enumerate() {
-            steps(effect, state.next..causes, latest, costs, |step| {
-                let Step { next, is_paired, cost } = step;
-                reached.push(State { next, is_paired, from, least: state.least + cost, all: state.all + cost });
-            });
+impl Trellis {
+    /// No effect yet, every cause is free.
+    fn new(effects: usize) -> Self {
+        let mut stages = Vec::with_capacity(effects + 2);
+        stages.extend([Stage { states: 0, ways: 0 }, Stage { states: 1, ways: 0 }]);
+        Self {
+            states: vec![State { next: 0, by: 0, best: 1.0, all: 1.0 }],
+            ways: Vec::new(),
+            stages,
+            reached: Vec::new(),
+            merged: Vec::new(),
         }
-        reached.sort_by(|a, b| a.next.cmp(&b.next).then(a.least.total_cmp(&b.least)));
-        reached.dedup_by(|other, first| {
-            let same = other.next == first.next;
-            if same {
-                first.all = either(first.all, other.all);
-            }
-            same
-        });
-        let hopeless = reached.iter().fold(f64::INFINITY, |least, state| state.all.min(least)) + HOPELESS;
-        reached.retain(|state| state.all <= hopeless);
-        if reached.len() > BEAM {
-            reached.sort_by(|a, b| a.all.total_cmp(&b.all));
-            reached.truncate(BEAM);
-            reached.sort_by_key(|state| state.next);
-        }
-        stages.push(reached);
     }
-    // What is left over at the end.
-    let mut rest = vec![0.0; causes + 1];
-    for cause in (0..causes).rev() {
-        rest[cause] = rest[cause + 1] + costs.skip_cause(cause, effects);
-    }
-    let last = &stages[effects];
-    let mut onwards: Vec<f64> = last.iter().map(|state| rest[state.next]).collect();
-    let total = last.iter().zip(&onwards).map(|(state, rest)| state.all + rest).fold(f64::INFINITY, either);
-    let cost = |at: &usize| last[*at].least + onwards[*at];
-    let mut at = (0..last.len()).min_by(|a, b| cost(a).total_cmp(&cost(b))).unwrap_or(0);
-    let mut found = vec![None; effects];
-    for effect in (0..effects).rev() {
-        let (stage, before) = (&stages[effect + 1], &stages[effect]);
-        let mut likelihood = 0.0;
-        let mut onwards_before = vec![f64::INFINITY; before.len()];
-        let chosen = stage[at];
-        let latest = costs.causes_before(effect).min(causes);
-        for (from, state) in before.iter().enumerate() {
-            steps(effect, state.next..causes, latest, costs, |step| {
-                let Ok(to) = stage.binary_search_by_key(&step.next, |state| state.next) else { return };
-                let rest = step.cost + onwards[to];
-                onwards_before[from] = either(onwards_before[from], rest);
-                if step.is_paired && chosen.is_paired && step.next == chosen.next {
-                    likelihood += (total - state.all - rest).exp();
+
+    /// Goes on with the next effect; `steps` tells the ways on from where this cause is next.
+    fn follow(&mut self, steps: impl Fn(usize, &mut dyn FnMut(Step))) {
+        let Self { states, ways, stages, reached, merged } = self;
+        let begin = stages[stages.len() - 2].states;
+        reached.clear();
+        let mut least = 0.0;
+        for (from, state) in states[begin..].iter().enumerate() {
+            steps(state.next as usize, &mut |step| {
+                let all = state.all * step.likelihood;
+                if all >= least {
+                    least = f64::max(all * HOPELESS, least);
+                    reached.push(Reached { step, from: from as u8, best: state.best * step.likelihood, all });
                 }
             });
         }
-        if chosen.is_paired {
-            found[effect] = Some(Found { cause: chosen.next - 1, likelihood: likelihood.min(1.0) });
+        let order = |a: &Reached, b: &Reached| {
+            a.step.next.cmp(&b.step.next).then(b.best.total_cmp(&a.best)).then(a.from.cmp(&b.from))
+        };
+        reached.sort_unstable_by(order);
+        merged.clear();
+        let mut first = 0;
+        for same in reached.chunk_by(|a, b| a.step.next == b.step.next) {
+            merged.push(Merged { first, count: same.len(), all: same.iter().map(|reached| reached.all).sum() });
+            first += same.len();
         }
-        at = chosen.from;
-        onwards = onwards_before;
+        let most = merged.iter().map(|state| state.all).fold(0.0, f64::max);
+        merged.retain(|state| state.all >= most * HOPELESS);
+        if merged.len() > BEAM {
+            merged.sort_unstable_by(|a, b| b.all.total_cmp(&a.all).then(a.first.cmp(&b.first)));
+            merged.truncate(BEAM);
+            merged.sort_unstable_by_key(|state| state.first);
+        }
+        let likeliest = merged.iter().map(|state| reached[state.first].best).fold(0.0, f64::max);
+        for (to, state) in merged.iter().enumerate() {
+            let same = &reached[state.first..][..state.count];
+            let Reached { step, best, .. } = same[0];
+            let by = ways.len() as u32;
+            states.push(State { next: step.next as u32, by, best: best / likeliest, all: state.all / most });
+            ways.extend(same.iter().map(|Reached { step, from, .. }| Way {
+                likelihood: step.likelihood as f32,
+                from: *from,
+                to: to as u8,
+                is_paired: step.is_paired,
+            }));
+        }
+        stages.push(Stage { states: states.len(), ways: ways.len() });
     }
-    found
+
+    /// The likeliest alignment, with how likely each pair of it is; `left_over` tells how likely it is that these causes have no
+    /// effect.
+    fn likeliest(&self, left_over: impl Fn(Range<usize>) -> f64) -> Vec<Option<Found>> {
+        let effects = self.stages.len() - 2;
+        let states = |stage: usize| &self.states[self.stages[stage].states..self.stages[stage + 1].states];
+        let last = states(effects);
+        let most_used = last.last().map_or(0, |state| state.next as usize);
+        // For each state of a stage: the likelihood of all ways together to go on from there to the end.
+        let mut onwards: Vec<f64> = last.iter().map(|state| left_over(state.next as usize..most_used)).collect();
+        let mut onwards_before = Vec::new();
+        let best = |at: &usize| last[*at].best * onwards[*at];
+        let mut at = (0..last.len()).min_by(|a, b| best(b).total_cmp(&best(a))).unwrap_or(0);
+        let mut found = vec![None; effects];
+        for effect in (0..effects).rev() {
+            let (before, ways) = (states(effect), self.stages[effect + 1].ways..self.stages[effect + 2].ways);
+            onwards_before.clear();
+            onwards_before.resize(before.len(), 0.0);
+            let (mut of_all, mut of_chosen) = (0.0, 0.0);
+            for way in &self.ways[ways] {
+                let onwards = f64::from(way.likelihood) * onwards[usize::from(way.to)];
+                let from = usize::from(way.from);
+                onwards_before[from] += onwards;
+                let likelihood = before[from].all * onwards;
+                of_all += likelihood;
+                if way.is_paired && usize::from(way.to) == at {
+                    of_chosen += likelihood;
+                }
+            }
+            let chosen = states(effect + 1)[at];
+            let by = self.ways[chosen.by as usize];
+            if by.is_paired {
+                found[effect] = Some(Found { cause: chosen.next as usize - 1, likelihood: of_chosen / of_all });
+            }
+            at = usize::from(by.from);
+            let most = onwards_before.iter().copied().fold(0.0, f64::max);
+            for onwards in &mut onwards_before {
+                *onwards /= most;
+            }
+            std::mem::swap(&mut onwards, &mut onwards_before);
+        }
+        found
+    }
 }
 
-/// The ways to go on with an effect while these causes are neither used up nor left behind; those before `latest` are before it
-/// in time.
-fn steps(effect: usize, free: Range<usize>, latest: usize, costs: &impl Costs, mut go: impl FnMut(Step)) {
+/// The ways to go on with an effect while these causes are neither used up nor left behind.
+fn steps(effect: usize, free: Range<usize>, likelihoods: &impl Likelihoods, go: &mut dyn FnMut(Step)) {
     let first = free.start;
-    go(Step { next: first, is_paired: false, cost: costs.skip_effect(effect, first) });
-    let mut passed_over = 0.0;
-    for cause in first..free.end.min(first + REACH) {
-        if let Some(cost) = costs.pair(cause, effect) {
-            go(Step { next: cause + 1, is_paired: true, cost: passed_over + cost });
+    go(Step { next: first, is_paired: false, likelihood: likelihoods.skip_effect(effect, first) });
+    let near = first..free.end.min(first + REACH);
+    let mut pair = |cause: usize, passed_over: f64| {
+        if let Some(likelihood) = likelihoods.pair(cause, effect) {
+            go(Step { next: cause + 1, is_paired: true, likelihood: passed_over * likelihood });
         }
-        passed_over += costs.skip_cause(cause, effect);
-        if passed_over > HOPELESS {
+    };
+    let mut passed_over = 1.0;
+    for cause in near.clone() {
+        pair(cause, passed_over);
+        passed_over *= likelihoods.skip_cause(cause, effect);
+        if passed_over < HOPELESS {
             break;
         }
     }
-    // After many that have no effect, from the latest on.
-    if let Some(cost) = (latest > first + REACH).then(|| costs.pair(latest - 1, effect)).flatten() {
-        go(Step { next: latest, is_paired: true, cost: passed_over + cost });
+    if near.end < free.end {
+        likelihoods.far(near.end..free.end, effect, &mut pair);
     }
-}
-
-/// The cost of either of two alternatives.
-fn either(a: f64, b: f64) -> f64 {
-    let (less, more) = if a < b { (a, b) } else { (b, a) };
-    if more.is_infinite() { less } else { less - (less - more).exp().ln_1p() }
 }
 
 #[cfg(test)]
@@ -153,18 +246,18 @@ mod tests {
     /// Letters that match their like.
     struct Letters<'a>(&'a [u8], &'a [u8]);
 
-    impl Costs for Letters<'_> {
-        fn causes_before(&self, _: usize) -> usize {
-            self.0.len()
+    impl Likelihoods for Letters<'_> {
+        fn far(&self, causes: Range<usize>, _: usize, go: &mut dyn FnMut(usize, f64)) {
+            causes.take(20).for_each(|cause| go(cause, 1e-4));
         }
         fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
-            (self.0[cause] == self.1[effect]).then_some(0.0)
+            (self.0[cause] == self.1[effect]).then_some(1.0)
         }
         fn skip_cause(&self, _: usize, _: usize) -> f64 {
-            4.0
+            0.02
         }
         fn skip_effect(&self, _: usize, _: usize) -> f64 {
-            4.0
+            0.02
         }
     }
 
@@ -178,6 +271,21 @@ mod tests {
         assert_eq!(causes(b"abcde", b"acxde"), [Some(0), Some(2), None, Some(3), Some(4)]);
         assert_eq!(causes(b"", b"ab"), [None, None]);
         assert_eq!(causes(b"ab", b""), []);
+    }
+
+    #[test]
+    fn many_may_be_missing_at_once() {
+        assert_eq!(causes(b"abcdefghijklmnopqrstuvwxyz", b"aabxyz")[3..], [Some(23), Some(24), Some(25)]);
+    }
+
+    #[test]
+    fn long_sequences_stay_in_step() {
+        let letters: Vec<u8> = (0..5000).map(|number| (number % 64) as u8).collect();
+        let found = align(letters.len(), letters.len(), &Letters(&letters, &letters));
+        for (number, found) in found.into_iter().enumerate() {
+            let found = found.expect("none is missing");
+            assert!(found.cause == number && found.likelihood > 0.999, "{number}: {found:?}");
+        }
     }
 
     #[test]

@@ -4,35 +4,47 @@
 //! (RFC 28). So all requests and replies of a connection are two sequences that run in parallel, and the envelopes, which a
 //! reply repeats, are letters in them. What is missing is counted by its octets and keeps its place.
 
-use super::alignment::{Costs, align};
+use super::alignment::{Found, Likelihoods, align};
 use super::likeness::{Likeness, REQUESTS};
 use super::losses::{Slot, missing_between, slots};
 use super::scene::Scene;
 use super::window::Rank;
 use crate::base::time::Timestamp;
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 /// A message that is missing, counted, with its counterpart.
-const COUNTED: f64 = 0.5;
+const COUNTED: f64 = 0.61;
 
 /// A message left alone: right where others are missing beyond those counted, and elsewhere.
-const IN_A_GAP: f64 = 4.0;
-const NOT_IN_A_GAP: f64 = 12.0;
+const IN_A_GAP: f64 = 0.018;
+const NOT_IN_A_GAP: f64 = 6e-6;
 
 /// One that is missing and counted, without its counterpart.
-const COUNTED_ALONE: f64 = 3.0;
+const COUNTED_ALONE: f64 = 0.05;
+
+/// Many requests without a reply at once, so many messages after a gap at most; and how many of those with the envelope of the
+/// next reply are tried.
+const FAR: f64 = 4e-11;
+const NEAR_A_GAP: usize = 8;
+const MOST_ALIKE: usize = 4;
 
 /// The last requests are answered after the capture, or after this window.
-const AT_THE_END: f64 = 4.0;
+const AT_THE_END: f64 = 0.018;
 
 /// Who asks one at a time had asked again before this reply.
-const OUT_OF_TURN: f64 = 8.0;
+const OUT_OF_TURN: f64 = 3.4e-4;
 
 /// The reply repeats something of another request.
-const UNLIKE: f64 = 8.0;
+const UNLIKE: f64 = 3.4e-4;
 
-/// What a delay weighs, by its logarithm: a worker takes about as long for each request.
-const DELAY: f64 = 0.5;
+/// So likely is a pair that needs no look at what the messages say.
+const CLEAR: f64 = 0.999;
+
+/// Replies that are asked what they repeat to learn whether replies do so at all, if there are so many.
+const ASKED_FOR_ALL: usize = 64;
+
+/// Delays that are not much longer are about as likely.
 const SHORTEST_DELAY_NS: f64 = 20e3;
 
 /// A request, its reply, and how sure that is.
@@ -63,41 +75,55 @@ pub(super) fn answers(
     replies: &[Letter<'_>],
     one_at_a_time: bool,
 ) -> Vec<Answer> {
-    let likely = likely(requests, replies);
-    let sequences = Sequences {
-        causes: places(scene, requests, &FxHashMap::default()),
-        effects: places(scene, replies, &likely),
-        one_at_a_time,
+    let mut sequences = Sequences::new(places(scene, requests), places(scene, replies), one_at_a_time);
+    let found = sequences.align();
+    let is_in_doubt = |reply: &Letter<'_>| {
+        let answer = found.binary_search_by_key(&reply.rank, |answer| answer.reply).ok().map(|at| found[at]);
+        answer.is_none_or(|it| it.likelihood < CLEAR || scene.may_lack_request(it.request, it.reply))
     };
-    let mut answers = Vec::new();
-    let found = align(sequences.causes.len(), sequences.effects.len(), &sequences);
-    for (effect, found) in sequences.effects.iter().zip(found) {
-        let Some(found) = found else { continue };
-        if let (Some(request), Some(reply)) = (sequences.causes[found.cause].slot.known(), effect.slot.known()) {
-            let is_alike = likely.get(&reply) == Some(&request);
-            answers.push(Answer { request, reply, likelihood: found.likelihood, is_alike });
-        }
+    let likely = likely(requests, replies, is_in_doubt);
+    if likely.is_empty() {
+        return found;
     }
-    answers
+    for effect in &mut sequences.effects {
+        effect.likely = effect.slot.known().and_then(|reply| likely.get(&reply).copied());
+    }
+    sequences.align()
 }
 
-/// For each reply that repeats something of just one request: that one. Empty where most repeat nothing.
-fn likely(requests: &[Letter<'_>], replies: &[Letter<'_>]) -> FxHashMap<Rank, Rank> {
-    let mut likeness = Likeness::default();
+/// For the replies in doubt that repeat something of just one request: that one. Empty where most replies repeat nothing.
+fn likely(
+    requests: &[Letter<'_>],
+    replies: &[Letter<'_>],
+    is_in_doubt: impl Fn(&Letter<'_>) -> bool,
+) -> FxHashMap<Rank, Rank> {
     let mut found = FxHashMap::default();
-    let mut known = 0;
-    for reply in replies {
-        let wanted = requests.partition_point(|request| request.rank < reply.rank) + REQUESTS / 2;
-        for request in &requests[known..requests.len().min(wanted)] {
+    let is_in_doubt: Vec<bool> = replies.iter().map(is_in_doubt).collect();
+    if !is_in_doubt.contains(&true) {
+        return found;
+    }
+    // What most replies do is told by some of all of them.
+    let every = replies.len().div_ceil(ASKED_FOR_ALL);
+    let is_asked = |number: usize| is_in_doubt[number] || number.is_multiple_of(every);
+    let asked = || replies.iter().enumerate().filter(|(number, _)| is_asked(*number));
+    let mut likeness = Likeness::about(asked().map(|(_, reply)| reply.body));
+    let (mut told, mut known) = (0, 0);
+    for (number, reply) in asked() {
+        let before = requests.partition_point(|request| request.rank < reply.rank);
+        known = known.max(before.saturating_sub(REQUESTS / 2));
+        for request in requests.iter().take(before + REQUESTS / 2).skip(known) {
             likeness.add(request.rank, request.body);
             known += 1;
         }
-        if let Some(likeliest) = likeness.find(reply.rank, reply.body, |_| false).filter(|likeliest| likeliest.is_clear)
-        {
-            found.insert(reply.rank, likeliest.request);
+        if let Some(request) = likeness.find_clear(reply.rank, reply.body) {
+            told += usize::from(number % every == 0);
+            found.insert(reply.rank, request);
         }
     }
-    if found.len() * 2 > replies.len() { found } else { FxHashMap::default() }
+    if told * 2 <= replies.len().div_ceil(every) {
+        found.clear();
+    }
+    found
 }
 
 /// A place in one of the sequences, and what is known of the message there; nothing of one that is missing.
@@ -106,24 +132,28 @@ struct Place {
     slot: Slot,
     envelope: u64,
     at: Timestamp,
-    follows_a_gap: bool,
-    /// The request of which this reply repeats something.
+    /// How many messages are between it and the last gap before it.
+    since_gap: usize,
+    /// The request of which this reply repeats something, if that was asked.
     likely: Option<Rank>,
 }
 
 /// The messages of one direction, and those that are missing and were counted.
-fn places(scene: &Scene<'_>, letters: &[Letter<'_>], likely: &FxHashMap<Rank, Rank>) -> Vec<Place> {
+fn places(scene: &Scene<'_>, letters: &[Letter<'_>]) -> Vec<Place> {
     let ranks: Vec<Rank> = letters.iter().map(|letter| letter.rank).collect();
     let mut letters = letters.iter();
+    let mut since_gap = usize::MAX;
     let place = |slot: Slot| {
         let known = slot.known().and_then(|_| letters.next());
         let record = known.map(|letter| scene.window.record(letter.rank));
+        let follows_a_gap = record.is_none_or(|record| record.after_gap);
+        since_gap = if follows_a_gap { 0 } else { since_gap.saturating_add(1) };
         Place {
             slot,
             envelope: known.map_or(0, |letter| letter.envelope),
             at: record.map_or(Timestamp::default(), |record| record.available),
-            follows_a_gap: record.is_none_or(|record| record.after_gap),
-            likely: known.and_then(|letter| likely.get(&letter.rank).copied()),
+            since_gap,
+            likely: None,
         }
     };
     slots(&ranks, |before, rank| missing_between(scene, before, rank)).into_iter().map(place).collect()
@@ -132,12 +162,43 @@ fn places(scene: &Scene<'_>, letters: &[Letter<'_>], likely: &FxHashMap<Rank, Ra
 struct Sequences {
     causes: Vec<Place>,
     effects: Vec<Place>,
+    /// The causes that are known, sorted by their envelopes.
+    by_envelope: Vec<(u64, usize)>,
     one_at_a_time: bool,
 }
 
-impl Costs for Sequences {
-    fn causes_before(&self, effect: usize) -> usize {
-        self.causes.partition_point(|cause| cause.slot.after < self.effects[effect].slot.before)
+impl Sequences {
+    fn new(causes: Vec<Place>, effects: Vec<Place>, one_at_a_time: bool) -> Self {
+        let known = causes.iter().enumerate().filter(|(_, place)| place.slot.known().is_some());
+        let mut by_envelope: Vec<(u64, usize)> = known.map(|(cause, place)| (place.envelope, cause)).collect();
+        by_envelope.sort_unstable();
+        Self { causes, effects, by_envelope, one_at_a_time }
+    }
+
+    /// The likeliest pairs, by the order of the replies.
+    fn align(&self) -> Vec<Answer> {
+        let found = align(self.causes.len(), self.effects.len(), self);
+        let answer = |(effect, found): (&Place, Option<Found>)| {
+            let Found { cause, likelihood } = found?;
+            let (request, reply) = (self.causes[cause].slot.known()?, effect.slot.known()?);
+            Some(Answer { request, reply, likelihood, is_alike: effect.likely == Some(request) })
+        };
+        self.effects.iter().zip(found).filter_map(answer).collect()
+    }
+}
+
+impl Likelihoods for Sequences {
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64)) {
+        let answered = &self.effects[effect];
+        if answered.since_gap > NEAR_A_GAP {
+            return;
+        }
+        let alike = |cause: usize| (answered.envelope, cause);
+        let first = self.by_envelope.partition_point(|entry| *entry < alike(causes.start));
+        let is_alike = |entry: &&(u64, usize)| **entry < alike(causes.end);
+        for &(_, cause) in self.by_envelope[first..].iter().take_while(is_alike).take(MOST_ALIKE) {
+            go(cause, FAR);
+        }
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
@@ -151,10 +212,13 @@ impl Costs for Sequences {
         // It is served when the one before it is done.
         let last = effect.checked_sub(1).map(|last| &self.effects[last]).filter(|last| last.slot.known().is_some());
         let begun = last.map_or(asked.at, |last| last.at.max(asked.at));
-        let delay = DELAY * ((answered.at - begun).0.max(0) as f64 / SHORTEST_DELAY_NS).ln_1p();
+        let delay = (answered.at - begun).0.max(0) as f64 / SHORTEST_DELAY_NS;
         let asked_again = self.one_at_a_time && self.causes.get(cause + 1).is_some_and(|next| next.slot.before < reply);
         let is_unlike = answered.likely.is_some_and(|likely| likely != request);
-        Some(delay + f64::from(asked_again) * OUT_OF_TURN + f64::from(is_unlike) * UNLIKE)
+        let in_turn = if asked_again { OUT_OF_TURN } else { 1.0 };
+        let alike = if is_unlike { UNLIKE } else { 1.0 };
+        // A worker takes about as long for each request, but some take much longer.
+        Some(in_turn * alike / (1.0 + delay).sqrt())
     }
 
     fn skip_cause(&self, cause: usize, before: usize) -> f64 {
@@ -162,7 +226,7 @@ impl Costs for Sequences {
             AT_THE_END
         } else if self.causes[cause].slot.known().is_none() {
             COUNTED_ALONE
-        } else if self.effects.get(before).is_some_and(|place| place.follows_a_gap) {
+        } else if self.effects.get(before).is_some_and(|place| place.since_gap == 0) {
             IN_A_GAP
         } else {
             NOT_IN_A_GAP
@@ -172,7 +236,7 @@ impl Costs for Sequences {
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {
         if self.effects[effect].slot.known().is_none() {
             COUNTED_ALONE
-        } else if self.causes.get(before).is_some_and(|place| place.follows_a_gap) || before == self.causes.len() {
+        } else if self.causes.get(before).is_some_and(|place| place.since_gap == 0) || before == self.causes.len() {
             IN_A_GAP
         } else {
             NOT_IN_A_GAP

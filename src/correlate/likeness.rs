@@ -29,6 +29,8 @@ pub(super) const REQUESTS: usize = 1024;
 /// Requests of one envelope, by the runs of octets in them.
 #[derive(Debug, Default)]
 pub(super) struct Likeness {
+    /// The only runs that are looked at; without, all are.
+    asked: Option<Asked>,
     /// Peers choose what they say, so it must not be known which runs meet in a table.
     runs: HashMap<Run, Holders, RandomState>,
     requests: VecDeque<(Rank, Vec<Run>)>,
@@ -82,6 +84,11 @@ pub(super) struct Likeliest {
 }
 
 impl Likeness {
+    /// To be asked about replies with these first octets only, by [`Likeness::find_clear`].
+    pub(super) fn about<'a>(replies: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        Self { asked: Some(Asked::new(replies)), ..Self::default() }
+    }
+
     /// A request with the first octets of its parts.
     pub(super) fn add(&mut self, rank: Rank, head: &[u8]) {
         if self.requests.len() >= REQUESTS
@@ -98,7 +105,8 @@ impl Likeness {
         }
         self.message += 1;
         let mut own = Vec::new();
-        for run in runs(head) {
+        let is_asked = |run: &Run| self.asked.as_ref().is_none_or(|asked| asked.may_have(*run));
+        for run in runs(head).filter(is_asked) {
             let holders = self.runs.entry(run).or_default();
             if holders.latest != self.message {
                 holders.latest = self.message;
@@ -112,15 +120,7 @@ impl Likeness {
     /// The request before a reply that it repeats most of, of those without an answer if it repeats anything of one of them: a
     /// reply may quote others, such as the history of all that was asked. `None` if it repeats nothing special.
     pub(super) fn find(&mut self, reply: Rank, head: &[u8], is_answered: impl Fn(Rank) -> bool) -> Option<Likeliest> {
-        self.message += 1;
-        self.holders.clear();
-        for run in runs(head) {
-            if let Some(holders) = self.runs.get_mut(&run).filter(|holders| holders.latest != self.message) {
-                holders.latest = self.message;
-                holders.is_older |= holders.first.is_some_and(|first| first >= reply);
-                self.holders.push(*holders);
-            }
-        }
+        self.look_up(reply, head);
         self.count_votes(|holders| holders.count == 1);
         let is_own = !self.votes.is_empty();
         if !is_own {
@@ -135,8 +135,30 @@ impl Likeness {
             self.votes.iter().max_by_key(|&(&rank, &count)| (is_waiting(rank, count), count, rank))?;
         let mut others = self.votes.iter().filter(|&(&rank, _)| rank != request);
         let is_new = !is_answered(request);
-        let is_clear = is_own && others.all(|(&rank, &next)| most >= 3 * next && (is_new || is_answered(rank)));
+        let is_clear = is_own && others.all(|(&rank, &next)| !comes_near(next, most) && (is_new || is_answered(rank)));
         Some(Likeliest { request, is_clear })
+    }
+
+    /// The request before a reply of which it repeats what no other has, if it repeats much less of any other.
+    pub(super) fn find_clear(&mut self, reply: Rank, head: &[u8]) -> Option<Rank> {
+        self.look_up(reply, head);
+        self.count_votes(|holders| holders.count == 1);
+        let (&request, &most) = self.votes.iter().max_by_key(|&(&rank, &count)| (count, rank))?;
+        let mut others = self.votes.iter().filter(|&(&rank, _)| rank != request);
+        others.all(|(_, &next)| !comes_near(next, most)).then_some(request)
+    }
+
+    /// Who has the runs of a reply.
+    fn look_up(&mut self, reply: Rank, head: &[u8]) {
+        self.message += 1;
+        self.holders.clear();
+        for run in runs(head) {
+            if let Some(holders) = self.runs.get_mut(&run).filter(|holders| holders.latest != self.message) {
+                holders.latest = self.message;
+                holders.is_older |= holders.first.is_some_and(|first| first >= reply);
+                self.holders.push(*holders);
+            }
+        }
     }
 
     fn count_votes(&mut self, counts: impl Fn(&Holders) -> bool) {
@@ -156,6 +178,44 @@ impl Likeness {
         let requests = self.requests.len();
         let shared = holders().filter(|holders| holders.count > 1 && holders.are_few(requests)).count();
         2 * shared >= own
+    }
+}
+
+/// Whether a request has so many votes, too, that it may as well be meant.
+fn comes_near(votes: usize, most: usize) -> bool {
+    3 * votes > most
+}
+
+/// Runs that are asked about, and some others that have a bit in common with one of them.
+#[derive(Debug)]
+struct Asked {
+    bits: Vec<u64>,
+    /// All but the bits of a number that count.
+    shift: u32,
+}
+
+impl Asked {
+    fn new<'a>(replies: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let count: usize = replies.clone().map(<[u8]>::len).sum();
+        // Most of them are unset.
+        let bits = (count * 16).next_power_of_two().max(64);
+        let mut asked = Self { bits: vec![0; bits / 64], shift: 64 - bits.ilog2() };
+        for run in replies.flat_map(runs) {
+            let (word, bit) = asked.place(run);
+            asked.bits[word] |= bit;
+        }
+        asked
+    }
+
+    fn may_have(&self, run: Run) -> bool {
+        let (word, bit) = self.place(run);
+        self.bits[word] & bit != 0
+    }
+
+    fn place(&self, run: Run) -> (usize, u64) {
+        // Fibonacci hashing: the highest bits of the product depend on all of the run.
+        let number = run.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift;
+        ((number / 64) as usize, 1 << (number % 64))
     }
 }
 

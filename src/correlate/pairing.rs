@@ -345,8 +345,13 @@ fn aligned(scene: &Scene<'_>, alike: Alike<'_>, pairs: &mut Vec<Pair>) {
 }
 
 /// How likely a delay is: equal factors cost the same.
-pub(super) fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
-    (scene.delay(cause, effect).0.max(0) as f64 / 20e3).ln_1p()
+fn delay_cost(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+    relative_delay(scene, cause, effect).ln_1p()
+}
+
+/// A delay, in proportion to the shortest that matter.
+pub(super) fn relative_delay(scene: &Scene<'_>, cause: Rank, effect: Rank) -> f64 {
+    scene.delay(cause, effect).0.max(0) as f64 / 20e3
 }
 
 /// How much dearer it would be to give an effect another cause that is free, or a cause another effect.

@@ -243,6 +243,12 @@ impl<'a> Scene<'a> {
         self.lines[self.line[rank as usize] as usize].is_incomplete
     }
 
+    /// Whether another request may be missing that a reply may answer instead of this one.
+    pub fn may_lack_request(&self, request: Rank, reply: Rank) -> bool {
+        let (asked, answered) = (self.gaps[request as usize], self.gaps[reply as usize]);
+        asked.requests != answered.requests || answered.ahead
+    }
+
     /// The socket at that end of a message's connection which asks.
     pub fn asking(&self, rank: Rank) -> SocketId {
         self.lines[self.line[rank as usize] as usize].asking

@@ -140,8 +140,8 @@ impl Connection {
             number: line,
             conn,
             shape: nodes.backend(scene.asking_on(line)).map(|backend| backend.shape),
-            asks_here: !is_frontend || asks_one_at_a_time(scene, conn),
-            answers_in_order: answers_in_order(scene, conn),
+            asks_here: !is_frontend || connection.asks_one_at_a_time(),
+            answers_in_order: connection.answers_in_order(),
             has_gaps: connection.has_gaps(),
             most: if is_frontend { AT_A_NODE } else { CERTAIN },
         }
@@ -223,9 +223,7 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut 
     let conn = scene.window.record(messages[0]).conn;
     let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
     turns.extend(found.into_iter().map(|answer| {
-        let (asked, answered) = (scene.gaps[answer.request as usize], scene.gaps[answer.reply as usize]);
-        // A request that is missing between the two may be the one that was answered.
-        let is_doubtful = !answer.is_alike && (asked.requests != answered.requests || answered.ahead);
+        let is_doubtful = !answer.is_alike && scene.may_lack_request(answer.request, answer.reply);
         Turn {
             request: answer.request,
             reply: answer.reply,
@@ -247,7 +245,7 @@ fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
 /// What was sent both ways under one envelope on one connection.
 fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bool, turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
-    let ordered = answers_in_order(scene, conn);
+    let ordered = scene.sockets.connection(conn).answers_in_order();
     let most = most(scene, nodes, messages);
     let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
         messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
@@ -330,10 +328,9 @@ impl Queue {
         }
         self.waiting.pop_front();
         self.is_in_doubt |= self.disordered;
-        let requests_missing = gaps(request).requests != gaps(reply).requests || gaps(reply).ahead;
         let confidence = if self.disordered {
             ANY_ORDER / (1.0 + (self.waiting.len() + 1) as f64 / ANY_ORDER_HALVES)
-        } else if requests_missing {
+        } else if scene.may_lack_request(request, reply) {
             ACROSS_A_GAP
         } else {
             most
@@ -428,22 +425,10 @@ fn keeps_order(scene: &Scene<'_>, line: &Connection, by_envelope: &[(u64, Rank)]
     is_kept && told >= ENOUGH_TOLD
 }
 
-/// A REP answers one request at a time, a REQ asks one at a time (RFC 28).
-fn answers_in_order(scene: &Scene<'_>, conn: u32) -> bool {
-    let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REP | SocketType::REQ));
-    scene.sockets.connection(conn).peers.iter().any(|(_, peer)| strict(peer.socket_type))
-}
-
 /// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
 fn takes_part_as_req(scene: &Scene<'_>, conn: u32) -> bool {
     let peers = &scene.sockets.connection(conn).peers;
     peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REQ))
-}
-
-/// Whether the requests of a connection are those of a REQ.
-fn asks_one_at_a_time(scene: &Scene<'_>, conn: u32) -> bool {
-    let connection = scene.sockets.connection(conn);
-    connection.requests.is_some_and(|asking| connection.peers[asking].socket_type == Some(SocketType::REQ))
 }
 
 /// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that
