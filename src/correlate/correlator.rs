@@ -5,6 +5,7 @@ use super::closed;
 use super::forwarding::Forwarding;
 use super::hops::Links;
 use super::nodes::Nodes;
+use super::overtaken::Overtaken;
 use super::path::{Path, Status};
 use super::scene::Scene;
 use super::sockets::Sockets;
@@ -40,6 +41,7 @@ pub struct Correlator {
     /// The window is looked through when it holds so many messages.
     look_at: usize,
     answer_time: Duration,
+    gap_patience: Duration,
     paths: u64,
     /// The path of which alternatives are told.
     explained: Option<u64>,
@@ -68,6 +70,7 @@ impl Correlator {
             limit: limits.window_messages.max(16),
             look_at: limits.window_messages.max(16) / LOOKS,
             answer_time: limits.answer_time,
+            gap_patience: limits.gap_patience,
             paths: 0,
             explained: None,
             given_up: 0,
@@ -215,12 +218,16 @@ impl Correlator {
         let passages = self.nodes.learn(&scene);
         let links = Links::find(&scene, &self.nodes, &passages);
         let mut keep = vec![false; self.window.len()];
-        for component in components(&scene, &self.nodes, &links) {
+        let components = components(&scene, &self.nodes, &links);
+        let complete = components.iter().filter(|component| component.status == Status::Complete);
+        let overtaken = Overtaken::new(&scene, &links, complete.map(|component| component.ranks.as_slice()));
+        for component in components {
             let last = assemble::last_time(&scene, &component);
+            let is_over = || overtaken.contains(&scene, &self.nodes, &component.ranks, self.gap_patience);
             let reported = match report {
                 Report::Everything => true,
                 Report::Before(time) if component.status == Status::Complete => last < time,
-                Report::Before(time) => time - last > self.answer_time,
+                Report::Before(time) => time - last > self.answer_time || (last < time && is_over()),
             };
             if !reported {
                 component.ranks.iter().for_each(|&rank| keep[rank as usize] = true);

@@ -41,6 +41,7 @@ pub mod names;
 pub mod nodes;
 mod numbering;
 mod opaque;
+mod overtaken;
 mod pairing;
 pub mod path;
 pub mod scene;

@@ -1,6 +1,7 @@
 //! The correlator on traffic written down by hand: what `RFC 28` sockets would send.
 
 mod connections;
+mod lossy;
 mod pipelined;
 mod wrong_times;
 
@@ -581,28 +582,6 @@ fn a_server_answers_its_clients_where_they_asked() {
     for (number, path) in paths.iter().enumerate() {
         assert_eq!(route(path), (vec![clients[number % 2]], vec![clients[number % 2]]));
         assert!(path.confidence >= 0.9);
-    }
-}
-
-#[test]
-fn a_reply_that_was_lost_shifts_no_other() {
-    let mut stage = Stage::new(&Limits::default());
-    let conn = stage.connect(5555, S::REQ, S::REP, b"");
-    for number in 0..6 {
-        stage.send(conn, C2s, &[b"", b"same"]);
-        if number == 2 {
-            stage.correlator.incomplete(conn, S2c);
-        } else {
-            stage.send(conn, S2c, &[b"", b"same"]);
-        }
-    }
-    let paths = stage.finish();
-    let statuses: Vec<Status> = paths.iter().map(|path| path.status).collect();
-    let mut expected = [Status::Complete; 6];
-    expected[2] = Status::Unanswered;
-    assert_eq!(statuses, expected);
-    for path in paths.iter().filter(|path| path.status == Status::Complete) {
-        assert_eq!(path.latency, Some(Duration::from_micros(10)));
     }
 }
 

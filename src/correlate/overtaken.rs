@@ -1,0 +1,75 @@
+//! Paths that nothing will continue: what should have followed is missing in the capture, and those who came later were served.
+//!
+//! Else they would wait for an answer as long as any may take, and be looked through again and again. And once what lies between
+//! is reported and gone, what is left over of two requests looks like one.
+
+use super::hops::Links;
+use super::nodes::Nodes;
+use super::scene::Scene;
+use super::window::Rank;
+use crate::base::time::Duration;
+
+/// As sure as a path must be for others to be judged by it.
+const SURE: f64 = 0.9;
+
+/// A node passes on at once what it does not hold back for a reason: then so many that came later on the same connection need
+/// not have been.
+const MANY: usize = 64;
+
+/// The messages of complete paths, for each connection of a window.
+#[derive(Debug)]
+pub(super) struct Overtaken {
+    /// Replies, and requests, in order.
+    served: Vec<[Vec<Rank>; 2]>,
+}
+
+impl Overtaken {
+    /// By these complete paths.
+    pub(super) fn new<'a>(scene: &Scene<'_>, links: &Links, complete: impl Iterator<Item = &'a [Rank]>) -> Self {
+        let mut served = vec![[const { Vec::new() }; 2]; scene.lines()];
+        if scene.losses.is_empty() {
+            return Self { served };
+        }
+        let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
+        for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
+            served[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])].push(rank);
+        }
+        served.iter_mut().flatten().for_each(|ranks| ranks.sort_unstable());
+        Self { served }
+    }
+
+    /// Whether a path lacks a message that will not come any more, but must be among those that are missing; `patience` is how
+    /// long after others a message may be told of.
+    pub(super) fn contains(&self, scene: &Scene<'_>, nodes: &Nodes, ranks: &[Rank], patience: Duration) -> bool {
+        let (Some(&root), Some(&last)) = (ranks.first(), ranks.last()) else { return false };
+        if scene.losses.is_empty() {
+            return false;
+        }
+        let is_request = |rank: Rank| scene.is_request[rank as usize];
+        let is_passed_on = if is_request(last) {
+            nodes.is_frontend(scene.asked(last))
+        } else {
+            nodes.backend(scene.asking(last)).is_some()
+        };
+        if is_request(last) && !is_passed_on && scene.connection(last).answers_in_order() && self.later(scene, last) > 0
+        {
+            // The replies of one connection are told of in order.
+            return true;
+        }
+        let newest = scene.window.len() as Rank - 1;
+        if scene.delay(last, newest) <= patience {
+            return false;
+        }
+        let has_asked_again = is_request(root) && scene.connection(root).asks_one_at_a_time();
+        (is_passed_on && self.later(scene, last) >= MANY)
+            || (has_asked_again && self.later(scene, root) > 0)
+            // What it lacks came before it.
+            || !(is_request(root) || is_passed_on)
+    }
+
+    /// How many of its kind were served later on the connection of a message.
+    fn later(&self, scene: &Scene<'_>, rank: Rank) -> usize {
+        let served = &self.served[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])];
+        served.len() - served.partition_point(|&other| other <= rank)
+    }
+}
