@@ -81,34 +81,31 @@ pub(super) fn answers(
         let answer = found.binary_search_by_key(&reply.rank, |answer| answer.reply).ok().map(|at| found[at]);
         answer.is_none_or(|it| it.likelihood < CLEAR || scene.may_lack_request(it.request, it.reply))
     };
-    let likely = likely(requests, replies, is_in_doubt);
-    if likely.is_empty() {
+    if !replies.iter().any(is_in_doubt) {
         return found;
     }
+    let Some(likely) = repeated(requests, replies, is_in_doubt) else { return found };
     for effect in &mut sequences.effects {
         effect.likely = effect.slot.known().and_then(|reply| likely.get(&reply).copied());
     }
     sequences.align()
 }
 
-/// For the replies in doubt that repeat something of just one request: that one. Empty where most replies repeat nothing.
-fn likely(
+/// For the replies in doubt, and some others, that repeat something of just one request: that one. `None` if most replies repeat
+/// nothing.
+pub(super) fn repeated(
     requests: &[Letter<'_>],
     replies: &[Letter<'_>],
     is_in_doubt: impl Fn(&Letter<'_>) -> bool,
-) -> FxHashMap<Rank, Rank> {
-    let mut found = FxHashMap::default();
-    let is_in_doubt: Vec<bool> = replies.iter().map(is_in_doubt).collect();
-    if !is_in_doubt.contains(&true) {
-        return found;
-    }
+) -> Option<FxHashMap<Rank, Rank>> {
     // What most replies do is told by some of all of them.
-    let every = replies.len().div_ceil(ASKED_FOR_ALL);
-    let is_asked = |number: usize| is_in_doubt[number] || number.is_multiple_of(every);
-    let asked = || replies.iter().enumerate().filter(|(number, _)| is_asked(*number));
-    let mut likeness = Likeness::about(asked().map(|(_, reply)| reply.body));
+    let every = replies.len().div_ceil(ASKED_FOR_ALL).max(1);
+    let is_asked = |(number, reply): &(usize, &Letter<'_>)| number.is_multiple_of(every) || is_in_doubt(reply);
+    let asked: Vec<(usize, &Letter<'_>)> = replies.iter().enumerate().filter(is_asked).collect();
+    let mut likeness = Likeness::about(asked.iter().map(|(_, reply)| reply.body));
+    let mut found = FxHashMap::default();
     let (mut told, mut known) = (0, 0);
-    for (number, reply) in asked() {
+    for (number, reply) in asked {
         let before = requests.partition_point(|request| request.rank < reply.rank);
         known = known.max(before.saturating_sub(REQUESTS / 2));
         for request in requests.iter().take(before + REQUESTS / 2).skip(known) {
@@ -116,14 +113,11 @@ fn likely(
             known += 1;
         }
         if let Some(request) = likeness.find_clear(reply.rank, reply.body) {
-            told += usize::from(number % every == 0);
+            told += usize::from(number.is_multiple_of(every));
             found.insert(reply.rank, request);
         }
     }
-    if told * 2 <= replies.len().div_ceil(every) {
-        found.clear();
-    }
-    found
+    (told * 2 > replies.len().div_ceil(every)).then_some(found)
 }
 
 /// A place in one of the sequences, and what is known of the message there; nothing of one that is missing.

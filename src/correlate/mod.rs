@@ -35,6 +35,7 @@ pub mod handshakes;
 pub mod hops;
 pub mod identities;
 pub mod index;
+mod kept_order;
 mod likeness;
 pub mod losses;
 pub mod names;

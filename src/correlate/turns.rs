@@ -5,6 +5,7 @@
 //! are under way, only what a reply repeats of a request tells which one it answers.
 
 use super::answers::{Letter, answers};
+use super::kept_order;
 use super::likeness::{Likeness, REQUESTS};
 use super::nodes::Nodes;
 use super::opaque::Opaque;
@@ -30,7 +31,7 @@ const REPEATED: f64 = 0.995;
 const LIKELY: f64 = 0.8;
 
 /// Requests may be missing between the two.
-const ACROSS_A_GAP: f64 = 0.7;
+pub(super) const ACROSS_A_GAP: f64 = 0.7;
 
 /// Who passes other requests on, or asks in its own name, answered this one: it may have asked somebody all the same.
 const AT_A_NODE: f64 = 0.8;
@@ -40,10 +41,6 @@ const ASKED_MEANWHILE: f64 = 0.05;
 
 /// Captured in the wrong order, as it must be where replies come in the order of the requests.
 const REORDERED: f64 = 0.99;
-
-/// Nothing says that this worker answers in order but that it did so whenever it showed, and how often that is enough.
-const KEPT_ORDER: f64 = 0.95;
-const ENOUGH_TOLD: usize = 10;
 
 /// The one that has waited longest of several outstanding requests of a worker that may answer in any order: of few, and by how
 /// many more it halves.
@@ -104,13 +101,15 @@ pub(super) fn turns(
             continue;
         }
         turns.truncate(first);
+        if !line.answers_in_order && !line.has_gaps && kept_order::turns(scene, nodes, &line, &messages, &mut turns) {
+            continue;
+        }
         // Sorted and not hashed: peers choose envelopes.
         messages.sort_unstable();
-        let keeps_order = keeps_order(scene, &line, &messages);
         for same in messages.chunk_by(|a, b| a.0 == b.0) {
             ranks.clear();
             ranks.extend(same.iter().map(|(_, rank)| *rank));
-            exchange(scene, nodes, &ranks, keeps_order, &mut turns);
+            exchange(scene, nodes, &ranks, &mut turns);
         }
     }
     doubt_at_brokers(scene, opaque, &mut turns);
@@ -118,9 +117,9 @@ pub(super) fn turns(
 }
 
 /// What is known of a connection of the window, for all its messages.
-struct Connection {
+pub(super) struct Connection {
     number: u32,
-    conn: u32,
+    pub(super) conn: u32,
     /// What the broker makes of the messages, if the end that asks belongs to one.
     shape: Option<Shape>,
     /// Requests may be answered here: they are not passed on, or they are those of a REQ, of which none may be left out.
@@ -128,7 +127,7 @@ struct Connection {
     answers_in_order: bool,
     has_gaps: bool,
     /// How sure a turn can be here.
-    most: f64,
+    pub(super) most: f64,
 }
 
 impl Connection {
@@ -213,13 +212,7 @@ fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
 /// What was sent both ways on one connection of a socket that answers in order, where some of it is missing.
 fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
     let most = most(scene, nodes, messages).min(REPEATED);
-    let letter = |&rank: &Rank| Letter {
-        rank,
-        envelope: envelope(scene, nodes, rank),
-        body: scene.window.head(rank, envelope_parts(scene, nodes, rank).end),
-    };
-    let (requests, replies): (Vec<Letter<'_>>, Vec<Letter<'_>>) =
-        messages.iter().map(letter).partition(|letter| scene.is_request[letter.rank as usize]);
+    let (requests, replies) = letters(scene, nodes, messages.iter().copied());
     let conn = scene.window.record(messages[0]).conn;
     let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
     turns.extend(found.into_iter().map(|answer| {
@@ -233,6 +226,20 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut 
     }));
 }
 
+/// The requests and the replies of a connection.
+pub(super) fn letters<'a>(
+    scene: &Scene<'a>,
+    nodes: &Nodes,
+    messages: impl Iterator<Item = Rank>,
+) -> (Vec<Letter<'a>>, Vec<Letter<'a>>) {
+    let letter = |rank: Rank| Letter {
+        rank,
+        envelope: envelope(scene, nodes, rank),
+        body: scene.window.head(rank, envelope_parts(scene, nodes, rank).end),
+    };
+    messages.map(letter).partition(|letter| scene.is_request[letter.rank as usize])
+}
+
 /// How sure a turn can be where these messages were answered.
 fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
     let at_node = messages
@@ -243,7 +250,7 @@ fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
 }
 
 /// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bool, turns: &mut Vec<Turn>) {
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
     let conn = scene.window.record(messages[0]).conn;
     let ordered = scene.sockets.connection(conn).answers_in_order();
     let most = most(scene, nodes, messages);
@@ -273,7 +280,7 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], keeps_order: bo
     }
     if queue.is_in_doubt {
         turns.truncate(first);
-        by_likeness(scene, nodes, messages, keeps_order, most, turns);
+        by_likeness(scene, nodes, messages, most, turns);
     }
 }
 
@@ -341,14 +348,7 @@ impl Queue {
 }
 
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
-fn by_likeness(
-    scene: &Scene<'_>,
-    nodes: &Nodes,
-    messages: &[Rank],
-    keeps_order: bool,
-    most: f64,
-    turns: &mut Vec<Turn>,
-) {
+fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
     // All have the envelope in common.
     let body = |rank: Rank| scene.window.head(rank, envelope_parts(scene, nodes, rank).end);
     let mut likeness = Likeness::default();
@@ -377,7 +377,6 @@ fn by_likeness(
         answered.clear();
         found.clear();
     }
-    let in_order = keeps_order && answered.is_empty();
     let mut queue = Queue::default();
     for &rank in messages {
         if scene.is_request[rank as usize] {
@@ -388,41 +387,10 @@ fn by_likeness(
             let confidence = if likeliest.is_clear { REPEATED } else { LIKELY };
             let confidence = confidence.min(most);
             turns.push(Turn { request: likeliest.request, reply: rank, evidence: Evidence::Content, confidence });
-        } else if let Some(turn) = queue.answer(scene, rank, in_order, most) {
-            turns.push(Turn { confidence: turn.confidence.min(if in_order { KEPT_ORDER } else { LIKELY }), ..turn });
+        } else if let Some(turn) = queue.answer(scene, rank, false, most) {
+            turns.push(Turn { confidence: turn.confidence.min(LIKELY), ..turn });
         }
     }
-}
-
-/// Whether replies of a connection kept the order of the requests of several requesters, though others waited, all along: by
-/// chance half of them would not have. So does a REP that is not known for one (ZMTP 1.0 does not tell). Messages with their
-/// envelopes, sorted by these.
-fn keeps_order(scene: &Scene<'_>, line: &Connection, by_envelope: &[(u64, Rank)]) -> bool {
-    let (Some((one, _)), Some((other, _))) = (by_envelope.first(), by_envelope.last()) else { return false };
-    if one == other || line.answers_in_order || line.has_gaps {
-        return false;
-    }
-    let begins_in_gap = scene.sockets.connection(line.conn).is_incomplete();
-    let numbered = by_envelope.chunk_by(|a, b| a.0 == b.0).zip(0_usize..);
-    let mut messages: Vec<(Rank, usize)> =
-        numbered.flat_map(|(same, number)| same.iter().map(move |&(_, rank)| (rank, number))).collect();
-    messages.sort_unstable();
-    let mut waiting: VecDeque<usize> = VecDeque::new();
-    let mut of_one: FxHashMap<usize, usize> = FxHashMap::default();
-    let mut told = 0;
-    let is_kept = messages.iter().all(|&(rank, number)| {
-        if scene.is_request[rank as usize] {
-            waiting.push_back(number);
-            *of_one.entry(number).or_default() += 1;
-            return true;
-        }
-        let Some(first) = waiting.pop_front() else { return begins_in_gap };
-        let count = of_one.entry(first).or_default();
-        told += usize::from(*count <= waiting.len());
-        *count -= 1;
-        first == number
-    });
-    is_kept && told >= ENOUGH_TOLD
 }
 
 /// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
