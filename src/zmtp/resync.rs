@@ -71,15 +71,12 @@ pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) ->
     let reading = Reading::new(framing, excerpt);
     let proofs = reading.proofs(false);
     let mut pending = None;
-    let mut at = 0;
-    while at < excerpt.len() {
-        let enough = |bits: &Option<u32>| bits.is_some_and(|bits| bits >= proof.bits());
-        let Some(next) = proofs[at..excerpt.len()].iter().position(enough) else { break };
-        at += next;
-        let Some((_, bits)) = reading.believed(&proofs, at, proof) else {
-            at += 1;
+    let mut from = 0;
+    for at in proofs.possible() {
+        if at < from {
             continue;
-        };
+        }
+        let Some(bits) = reading.believed(&proofs, at, proof) else { continue };
         if let Some(begin) = first_message(&reading, at, shape) {
             return Some(Boundary { at: begin, bits, begins_message: true });
         }
@@ -87,7 +84,7 @@ pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) ->
         let open = last.end > excerpt.end().unwrap_or(0);
         pending = open.then_some(Boundary { at: last.at, bits, begins_message: false });
         // What lies between two frames of the chain is in bodies, so the next chain begins after the last frame.
-        at = excerpt.index(last.end).unwrap_or_else(|| excerpt.next_run(last.at, last.end)).max(last.at + 1);
+        from = excerpt.index(last.end).unwrap_or_else(|| excerpt.next_run(last.at, last.end)).max(last.at + 1);
     }
     pending
 }

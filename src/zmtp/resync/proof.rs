@@ -6,6 +6,7 @@ use crate::zmtp::probe::Framing;
 use crate::zmtp::wire::command::{NAME_OCTETS, is_known_name};
 use crate::zmtp::wire::frame::FrameHeader;
 use crate::zmtp::wire::legacy;
+use std::cell::OnceCell;
 
 /// A short frame's flags have 6 values of 256.
 const FLAGS: u32 = 5;
@@ -33,65 +34,94 @@ const FREE: u32 = 20;
 pub(super) struct Reading<'a> {
     pub(super) framing: Framing,
     pub(super) excerpt: &'a Excerpt,
-    /// Bits of each octet, by how many there are of it.
-    rarity: [u8; 256],
+    /// Bits of each octet, by how many there are of it: counted when they are first asked for.
+    rarity: OnceCell<[u8; 256]>,
+}
+
+/// At which indices frames can begin, and the bits of proof that they do.
+pub(super) struct Proofs {
+    /// One more than the bits of each index; 0 where none can begin, as most are: that memory is not even written.
+    bits: Vec<u32>,
+    /// Where they can begin, the last index first.
+    possible: Vec<usize>,
+}
+
+impl Proofs {
+    /// Of one index.
+    pub(super) fn at(&self, index: usize) -> Option<u32> {
+        self.bits[index].checked_sub(1)
+    }
+
+    /// All indices at which frames can begin, in order.
+    pub(super) fn possible(&self) -> impl Iterator<Item = usize> + '_ {
+        self.possible.iter().rev().copied()
+    }
+
+    fn set(&mut self, index: usize, bits: u32) {
+        self.bits[index] = bits.saturating_add(1);
+        self.possible.push(index);
+    }
 }
 
 impl<'a> Reading<'a> {
     pub(super) fn new(framing: Framing, excerpt: &'a Excerpt) -> Self {
-        let mut counts = [1_usize; 256];
-        excerpt.octets().iter().for_each(|&octet| counts[usize::from(octet)] += 1);
-        let rarity = counts.map(|count| ((excerpt.len() + 256) / count).ilog2() as u8);
-        Self { framing, excerpt, rarity }
+        Self { framing, excerpt, rarity: OnceCell::new() }
     }
 
-    /// For each index: bits of proof that frames begin there, `None` if they cannot. Each builds on the one of the next
-    /// frame, so they are found from the end. `empties`: a message may be an empty frame.
-    pub(super) fn proofs(&self, empties: bool) -> Vec<Option<u32>> {
-        let Self { framing, excerpt, .. } = *self;
-        let mut proofs: Vec<Option<u32>> = vec![Some(0); excerpt.len() + 1];
-        for (start, run, offset) in excerpt.runs().rev() {
-            for within in (0..run.len()).rev() {
-                let rest = &run[within..];
-                let at = start + within;
-                if !can_begin(framing, rest[0]) {
-                    proofs[at] = None;
-                    continue;
+    /// For each index at which frames can begin: bits of proof that they do. Each builds on the one of the next frame, so they
+    /// are found from the end. `empties`: a message may be an empty frame.
+    pub(super) fn proofs(&self, empties: bool) -> Proofs {
+        let mut proofs = Proofs { bits: vec![0; self.excerpt.len()], possible: Vec::new() };
+        for (start, run, offset) in self.excerpt.runs().rev() {
+            let mut within = run.len();
+            while let Some(before) = last_possible(self.framing, &run[..within]) {
+                within = before;
+                if let Some(bits) = self.proof(&proofs, (start, run, offset), within, empties) {
+                    proofs.set(start + within, bits);
                 }
-                proofs[at] = match framing.header(rest) {
-                    Ok((body, header)) => self.of_header(rest, body, header).and_then(|bits| {
-                        let body_at = within + rest.len() - body.len();
-                        let next_offset = (offset + body_at as u64).saturating_add(header.length);
-                        let next = match usize::try_from(header.length).ok().filter(|&length| length < body.len()) {
-                            Some(length) => Some(start + body_at + length),
-                            None => excerpt.index(next_offset),
-                        };
-                        if let Some(next) = next.filter(|_| !empties && !header.flags.more())
-                            && is_empty_end(framing, excerpt.run(next))
-                        {
-                            return None;
-                        }
-                        let whole = !header.flags.more() && header.length > 0;
-                        let end = if whole && excerpt.is_packet_end(next_offset) { ENDS_WITH_PACKET } else { 0 };
-                        let rest = next.map_or(Some(0), |next| proofs[next])?;
-                        Some(bits.saturating_add(end).saturating_add(rest))
-                    }),
-                    Err(error) => error.is_incomplete().then_some(0),
-                };
             }
         }
         proofs
     }
 
-    /// The index and the proof, if frames can be believed to begin there.
-    pub(super) fn believed(&self, proofs: &[Option<u32>], at: usize, proof: Proof) -> Option<(usize, u32)> {
-        // Most octets have no proof at all, so whether a packet begins there is asked last.
-        let bits = proofs[at].filter(|&bits| bits >= proof.bits())?;
-        let needed = proof.bits() + if self.excerpt.is_packet(at) { 0 } else { NO_HINT };
-        if bits < needed || is_empty_end(self.framing, self.excerpt.run(at)) {
+    /// Bits of proof that frames begin at this octet of a run, which is told with its index and offset; `None` if they cannot.
+    fn proof(
+        &self,
+        proofs: &Proofs,
+        (start, run, offset): (usize, &[u8], u64),
+        within: usize,
+        empties: bool,
+    ) -> Option<u32> {
+        let Self { framing, excerpt, .. } = self;
+        let rest = &run[within..];
+        let (body, header) = match framing.header(rest) {
+            Ok(found) => found,
+            Err(error) => return error.is_incomplete().then_some(0),
+        };
+        let bits = self.of_header(rest, body, header)?;
+        let body_at = within + rest.len() - body.len();
+        let next_offset = (offset + body_at as u64).saturating_add(header.length);
+        let next = match usize::try_from(header.length).ok().filter(|&length| length < body.len()) {
+            Some(length) => Some(start + body_at + length),
+            None => excerpt.index(next_offset),
+        };
+        if let Some(next) = next.filter(|_| !empties && !header.flags.more())
+            && is_empty_end(*framing, excerpt.run(next))
+        {
             return None;
         }
-        Some((at, bits))
+        let whole = !header.flags.more() && header.length > 0;
+        let end = if whole && excerpt.is_packet_end(next_offset) { ENDS_WITH_PACKET } else { 0 };
+        let rest = next.map_or(Some(0), |next| proofs.at(next))?;
+        Some(bits.saturating_add(end).saturating_add(rest))
+    }
+
+    /// The proof, if frames can be believed to begin at an index.
+    pub(super) fn believed(&self, proofs: &Proofs, at: usize, proof: Proof) -> Option<u32> {
+        // Most octets have no proof at all, so whether a packet begins there is asked last.
+        let bits = proofs.at(at).filter(|&bits| bits >= proof.bits())?;
+        let needed = proof.bits() + if self.excerpt.is_packet(at) { 0 } else { NO_HINT };
+        (bits >= needed && !is_empty_end(self.framing, self.excerpt.run(at))).then_some(bits)
     }
 
     /// The frames that follow each other from this index on.
@@ -136,7 +166,8 @@ impl<'a> Reading<'a> {
         Some(match (flags.long(), length) {
             // Among zeros and small numbers it may be anything.
             (true, _) => {
-                let bits: u32 = octets.iter().map(|&octet| u32::from(self.rarity[usize::from(octet)])).sum();
+                let rarity = self.rarity.get_or_init(|| rarity(self.excerpt.octets()));
+                let bits: u32 = octets.iter().map(|&octet| u32::from(rarity[usize::from(octet)])).sum();
                 bits.saturating_sub(FREE).min(STRUCTURE)
             }
             // Runs of zeros look like this.
@@ -158,11 +189,31 @@ pub(super) struct Found {
     pub(super) end: u64,
 }
 
-/// Whether a frame can begin with this octet: a quick look that most octets fail.
-fn can_begin(framing: Framing, octet: u8) -> bool {
+/// Bits of each octet, by how many there are of it.
+fn rarity(octets: &[u8]) -> [u8; 256] {
+    let mut counts = [1_usize; 256];
+    octets.iter().for_each(|&octet| counts[usize::from(octet)] += 1);
+    counts.map(|count| ((octets.len() + 256) / count).ilog2() as u8)
+}
+
+/// The last of these octets with which a frame can begin: a quick look that most fail.
+fn last_possible(framing: Framing, octets: &[u8]) -> Option<usize> {
     match framing {
-        Framing::V1 => octet != 0,
-        Framing::V2 | Framing::V3 => octet < 8,
+        Framing::V1 => octets.iter().rposition(|&octet| octet != 0),
+        Framing::V2 | Framing::V3 => {
+            // Eight at once, where none has flags that are not reserved.
+            const ONES: u64 = u64::MAX / 0xFF;
+            let mut rest = octets;
+            while let Some((before, word)) = rest.split_last_chunk() {
+                let reserved = u64::from_le_bytes(*word) & (0xF8 * ONES);
+                let has_none = reserved.wrapping_sub(ONES) & !reserved & (0x80 * ONES) == 0;
+                if !has_none {
+                    break;
+                }
+                rest = before;
+            }
+            rest.iter().rposition(|&octet| octet < 8)
+        }
     }
 }
 

@@ -99,9 +99,8 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
 fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     let reading = Reading::new(framing, excerpt);
     let proofs = reading.proofs(true);
-    let first = (0..excerpt.len()).find_map(|at| reading.believed(&proofs, at, Proof::Usual));
-    let Some((start, _)) = first else {
-        let possible = |offset| excerpt.index(offset).is_none_or(|index| proofs[index].is_some());
+    let Some(start) = proofs.possible().find(|&at| reading.believed(&proofs, at, Proof::Usual).is_some()) else {
+        let possible = |offset| excerpt.index(offset).is_none_or(|index| proofs.at(index).is_some());
         return Evidence { bits: -INSIDE * inside(excerpt, possible), ..Evidence::default() };
     };
     // The first frame of the chain may be there by chance, and only lead to those that are real.
