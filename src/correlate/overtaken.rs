@@ -6,36 +6,41 @@
 use super::hops::Links;
 use super::nodes::Nodes;
 use super::scene::Scene;
+use super::sockets::SocketId;
 use super::window::Rank;
 use crate::base::time::Duration;
+use rustc_hash::FxHashMap;
 
 /// As sure as a path must be for others to be judged by it.
 const SURE: f64 = 0.9;
 
-/// A node passes on at once what it does not hold back for a reason: then so many that came later on the same connection need
-/// not have been.
-const MANY: usize = 64;
+/// A node passes on at once what it does not hold back for a reason: so many that came to it later were not.
+const MANY: usize = 512;
 
-/// The messages of complete paths, for each connection of a window.
+/// The messages of complete paths.
 #[derive(Debug)]
 pub(super) struct Overtaken {
-    /// Replies, and requests, in order.
-    served: Vec<[Vec<Rank>; 2]>,
+    /// For each connection of a window: replies, and requests, in order.
+    on_line: Vec<[Vec<Rank>; 2]>,
+    /// For each socket: the same that came to it.
+    at_socket: FxHashMap<(SocketId, bool), Vec<Rank>>,
 }
 
 impl Overtaken {
     /// By these complete paths.
     pub(super) fn new<'a>(scene: &Scene<'_>, links: &Links, complete: impl Iterator<Item = &'a [Rank]>) -> Self {
-        let mut served = vec![[const { Vec::new() }; 2]; scene.lines()];
+        let mut on_line = vec![[const { Vec::new() }; 2]; scene.lines()];
+        let mut at_socket: FxHashMap<_, Vec<Rank>> = FxHashMap::default();
         if scene.losses.is_empty() {
-            return Self { served };
+            return Self { on_line, at_socket };
         }
         let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
         for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
-            served[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])].push(rank);
+            on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])].push(rank);
+            at_socket.entry(receiver(scene, rank)).or_default().push(rank);
         }
-        served.iter_mut().flatten().for_each(|ranks| ranks.sort_unstable());
-        Self { served }
+        on_line.iter_mut().flatten().chain(at_socket.values_mut()).for_each(|ranks| ranks.sort_unstable());
+        Self { on_line, at_socket }
     }
 
     /// Whether a path lacks a message that will not come any more, but must be among those that are missing; `patience` is how
@@ -51,7 +56,10 @@ impl Overtaken {
         } else {
             nodes.backend(scene.asking(last)).is_some()
         };
-        if is_request(last) && !is_passed_on && scene.connection(last).answers_in_order() && self.later(scene, last) > 0
+        if is_request(last)
+            && !is_passed_on
+            && scene.connection(last).answers_in_order()
+            && self.later_on_line(scene, last) > 0
         {
             // The replies of one connection are told of in order.
             return true;
@@ -61,15 +69,29 @@ impl Overtaken {
             return false;
         }
         let has_asked_again = is_request(root) && scene.connection(root).asks_one_at_a_time();
-        (is_passed_on && self.later(scene, last) >= MANY)
-            || (has_asked_again && self.later(scene, root) > 0)
+        (is_passed_on && self.later_at_socket(scene, last) >= MANY)
+            || (has_asked_again && self.later_on_line(scene, root) > 0)
             // What it lacks came before it.
             || !(is_request(root) || is_passed_on)
     }
 
-    /// How many of its kind were served later on the connection of a message.
-    fn later(&self, scene: &Scene<'_>, rank: Rank) -> usize {
-        let served = &self.served[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])];
-        served.len() - served.partition_point(|&other| other <= rank)
+    /// How many of its kind were served that came later on the connection of a message.
+    fn later_on_line(&self, scene: &Scene<'_>, rank: Rank) -> usize {
+        later(&self.on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])], rank)
     }
+
+    /// How many of its kind were served that came later to the same socket.
+    fn later_at_socket(&self, scene: &Scene<'_>, rank: Rank) -> usize {
+        self.at_socket.get(&receiver(scene, rank)).map_or(0, |ranks| later(ranks, rank))
+    }
+}
+
+/// The socket that a message came to, and whether it is a request.
+fn receiver(scene: &Scene<'_>, rank: Rank) -> (SocketId, bool) {
+    let is_request = scene.is_request[rank as usize];
+    (if is_request { scene.asked(rank) } else { scene.asking(rank) }, is_request)
+}
+
+fn later(served: &[Rank], rank: Rank) -> usize {
+    served.len() - served.partition_point(|&other| other <= rank)
 }
