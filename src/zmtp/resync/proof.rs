@@ -192,7 +192,9 @@ pub(super) struct Found {
 /// Bits of each octet, by how many there are of it.
 fn rarity(octets: &[u8]) -> [u8; 256] {
     let mut counts = [1_usize; 256];
-    octets.iter().for_each(|&octet| counts[usize::from(octet)] += 1);
+    for &octet in octets {
+        counts[usize::from(octet)] += 1;
+    }
     counts.map(|count| ((octets.len() + 256) / count).ilog2() as u8)
 }
 
