@@ -155,10 +155,10 @@ impl Reader<'_> {
         if let Ok(Filled::Idle(now)) = filled {
             read.idle = Some(now);
         }
-        read.pause =
-            Pause { packets: self.packets, read_bytes: self.source.stats().read_bytes, idle: read.idle.is_some() };
+        let idle = matches!(filled, Ok(Filled::Idle(_) | Filled::Drained));
+        read.pause = Pause { packets: self.packets, read_bytes: self.source.stats().read_bytes, idle };
         match filled {
-            Ok(Filled::More | Filled::Idle(_)) => ControlFlow::Continue(()),
+            Ok(Filled::More | Filled::Drained | Filled::Idle(_)) => ControlFlow::Continue(()),
             Ok(Filled::End) => ControlFlow::Break(None),
             Err(error) => ControlFlow::Break(Some(error)),
         }

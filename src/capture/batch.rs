@@ -40,6 +40,8 @@ pub(super) struct Entry {
 pub enum Filled {
     /// The batch is full.
     More,
+    /// All that was there is in it; more may take a while (pipes only).
+    Drained,
     /// Nothing arrived for a while (live only). The time is the wall clock, for time-outs.
     Idle(Timestamp),
     /// No more packets.

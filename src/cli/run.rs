@@ -50,7 +50,8 @@ pub(crate) fn run(input: Input, options: Options, view: AnyView, control: Contro
         if view.is_done() {
             return ControlFlow::Break(());
         }
-        if !control.live {
+        // What comes through a pipe may come as slowly as what is captured.
+        if !control.live && !pause.idle {
             return ControlFlow::Continue(());
         }
         let now = Instant::now();

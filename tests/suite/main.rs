@@ -3,6 +3,7 @@
 //! * [`architecture`]: what the source may and may not say;
 //! * [`truth`]: the fixtures against what the applications logged and an independent reader found;
 //! * [`paths`]: what is said of each request, field by field, against the same truth;
+//! * [`piped`]: captures that come through a pipe while they are made;
 //! * [`explanations`]: what is said in words of one request;
 //! * [`curve`]: encrypted connections, opened with keys and not without;
 //! * [`closed`]: encrypted connections without keys, followed all the same;
@@ -48,6 +49,7 @@ mod numbering;
 mod one_direction;
 mod packets;
 mod paths;
+mod piped;
 mod program;
 mod recording;
 mod security;

@@ -20,6 +20,9 @@ pub(super) struct Buffer {
     start: usize,
     end: usize,
     consumed: u64,
+    /// Whether a fill may wait for the input, and how many bytes the latest read gave.
+    waits: bool,
+    latest_read: usize,
     /// Whether ranges of `bytes` were handed out that are to stay.
     kept: bool,
     /// What the next fill goes on with, if they are.
@@ -46,6 +49,8 @@ impl Buffer {
             start: 0,
             end: 0,
             consumed: 0,
+            waits: true,
+            latest_read: 0,
             kept: false,
             spare: Vec::new(),
             retired: None,
@@ -90,10 +95,29 @@ impl Buffer {
         self.consumed
     }
 
+    /// Whether a fill reads on from here on; if not, it fails with [`ErrorKind::WouldBlock`] where more is wanted than is there,
+    /// and nothing is changed.
+    pub(super) fn set_waits(&mut self, waits: bool) {
+        self.waits = waits;
+    }
+
+    /// Whether a fill reads on.
+    pub(super) fn waits(&self) -> bool {
+        self.waits
+    }
+
+    /// How many bytes the latest read gave.
+    pub(super) fn latest_read(&self) -> usize {
+        self.latest_read
+    }
+
     /// Makes the window at least `wanted` bytes long; `false` if the input ends before.
     pub(super) fn fill(&mut self, wanted: usize) -> io::Result<bool> {
         if self.end - self.start >= wanted {
             return Ok(true);
+        }
+        if !self.waits {
+            return Err(ErrorKind::WouldBlock.into());
         }
         self.move_on();
         if self.bytes.len() < wanted {
@@ -107,7 +131,7 @@ impl Buffer {
             };
             match read {
                 Ok(0) => return Ok(false),
-                Ok(count) => self.end += count,
+                Ok(count) => (self.end, self.latest_read) = (self.end + count, count),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -172,8 +196,9 @@ impl Buffer {
         &self.bytes[range]
     }
 
-    /// Consumes `count` bytes without keeping them; `false` if the input ends before.
+    /// Consumes `count` bytes without keeping them; `false` if the input ends before. Always reads on.
     pub(super) fn skip(&mut self, mut count: u64) -> io::Result<bool> {
+        self.waits = true;
         while count > 0 {
             if !self.fill(1)? {
                 return Ok(false);

@@ -29,13 +29,16 @@ use compressed::Compression;
 use pcap::Pcap;
 use pcapng::Pcapng;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::path::Path;
 
 /// The longest packet that is believed. The longest that a snapshot length of common tools allows is 256 KiB; beyond
 /// this, a length field is damage or malice.
 pub const MAX_CAPTURED: usize = 16 << 20;
+
+/// A pipe that gives less at once is empty then: on Linux it holds 64 KiB (`pipe(7)`).
+const SHORT_READ: usize = 32 << 10;
 
 /// One capture file, read from its start to its end.
 pub struct FileSource {
@@ -176,7 +179,7 @@ impl FileSource {
         Ok(self.pending.as_ref().map(|record| record.at))
     }
 
-    /// The next packet that the filter lets through.
+    /// The next packet that the filter lets through. `None` at the end, and where the buffer is not to wait for it.
     fn read(&mut self) -> Result<Option<Record>, CaptureError> {
         while !self.ended {
             let step = match &mut self.format {
@@ -208,6 +211,7 @@ impl FileSource {
                     self.damage = Some(how);
                 }
                 Ok(Step::End) => self.ended = true,
+                Err(source) if source.kind() == ErrorKind::WouldBlock && !self.buffer.waits() => return Ok(None),
                 Err(source) => {
                     self.ended = true;
                     return Err(CaptureError::Io { name: self.name.clone(), source });
@@ -240,14 +244,22 @@ impl PacketSource for FileSource {
         self.buffer.lend(std::mem::take(&mut batch.octets));
         let mut filled = Filled::More;
         while (batch.packets.len() as u64) < most {
+            // What comes through a pipe is handed on before the next packet is waited for.
+            self.buffer.set_waits(self.size.is_some() || batch.packets.is_empty());
             let record = match self.pending.take() {
                 Some(record) => Ok(Some(record)),
                 None => self.read(),
             };
             let record = match record {
                 Ok(Some(record)) => record,
-                Ok(None) => {
+                Ok(None) if self.ended => {
                     filled = Filled::End;
+                    break;
+                }
+                Ok(None) => {
+                    if self.buffer.latest_read() < SHORT_READ {
+                        filled = Filled::Drained;
+                    }
                     break;
                 }
                 Err(error) => {
@@ -265,6 +277,7 @@ impl PacketSource for FileSource {
             batch.packets.push(Entry { id, at, link, wire_length, range });
             self.buffer.keep();
         }
+        self.buffer.set_waits(true);
         batch.octets = self.buffer.retire();
         Ok(filled)
     }

@@ -213,3 +213,35 @@ fn without_libpcap_there_is_no_filter() {
     let filtered = source.with_filter("tcp");
     assert!(matches!(filtered, Err(CaptureError::WithoutLibpcap)));
 }
+
+/// A pipe with the other end in this test: each read gives one of the pieces.
+struct Pipe(std::collections::VecDeque<Vec<u8>>);
+
+impl Read for Pipe {
+    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        let piece = self.0.pop_front().expect("nobody waits for more than there is");
+        space[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+#[test]
+fn what_came_through_a_pipe_is_handed_on_before_more_is_waited_for() {
+    let packet = |seconds| LITTLE.record(seconds, 0, b"octets", 6);
+    let begin = [LITTLE.pcap(0xa1b2_c3d4, 1), packet(1), packet(2), packet(3)[..7].to_vec()].concat();
+    let simple = |octet: u8| LITTLE.block(3, &[&LITTLE.u32(4)[..], &[octet; 4]].concat());
+    let begin_ng =
+        [LITTLE.section(), LITTLE.interface(1, 0, &[]), simple(1), simple(2), simple(3)[..9].to_vec()].concat();
+    for (begin, rest) in [(begin, packet(3)[7..].to_vec()), (begin_ng, simple(3)[9..].to_vec())] {
+        let pipe = Pipe([begin, rest, Vec::new()].into());
+        let mut source = FileSource::from_reader("pipe", Box::new(pipe), None).unwrap();
+        let mut batch = Batch::default();
+        assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::Drained);
+        assert_eq!(batch.packets().map(|packet| packet.id.number).collect::<Vec<_>>(), [1, 2]);
+        batch.clear();
+        assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::Drained);
+        assert_eq!(batch.packets().map(|packet| packet.id.number).collect::<Vec<_>>(), [3]);
+        batch.clear();
+        assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::End);
+    }
+}
