@@ -256,6 +256,18 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_asked_about_is_kept() {
+        let reply = b"77ab31c0de42 done";
+        let mut likeness = Likeness::about(std::iter::once(&reply[..]));
+        for (rank, name) in ["5e1f00aa9c13", "77ab31c0de42", "0c9d1b7e44f2"].iter().enumerate() {
+            likeness.add(rank as Rank, format!("call {name} with all that it takes").as_bytes());
+        }
+        assert_eq!(likeness.find_clear(3, reply), Some(1));
+        assert!(likeness.runs.len() < 20, "{} of 90 runs: six are asked about, others by chance", likeness.runs.len());
+        assert_eq!(likeness.find_clear(3, b"call 5e1f00aa9c13"), None, "that was not asked about");
+    }
+
+    #[test]
     fn two_different_octets_are_padding() {
         for (run, expected) in [
             (*b"aaaaaaaa", true),

@@ -14,11 +14,11 @@ use rustc_hash::FxHashMap;
 /// As sure as a path must be for others to be judged by it.
 const SURE: f64 = 0.9;
 
-/// A node passes on at once what it does not hold back for a reason: so many that came to it later were not.
+/// A node passes on at once what it does not hold back for a reason: so many that came to it later were passed on.
 const MANY: usize = 512;
 
 /// The messages of complete paths.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Overtaken {
     /// For each connection of a window: replies, and requests, in order.
     on_line: Vec<[Vec<Rank>; 2]>,
@@ -29,11 +29,11 @@ pub(super) struct Overtaken {
 impl Overtaken {
     /// By these complete paths.
     pub(super) fn new<'a>(scene: &Scene<'_>, links: &Links, complete: impl Iterator<Item = &'a [Rank]>) -> Self {
+        if scene.losses.is_empty() {
+            return Self::default();
+        }
         let mut on_line = vec![[const { Vec::new() }; 2]; scene.lines()];
         let mut at_socket: FxHashMap<_, Vec<Rank>> = FxHashMap::default();
-        if scene.losses.is_empty() {
-            return Self { on_line, at_socket };
-        }
         let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
         for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
             on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])].push(rank);
