@@ -24,10 +24,11 @@ const NOT_IN_A_GAP: f64 = 6e-6;
 const COUNTED_ALONE: f64 = 0.05;
 
 /// Many requests without a reply at once, so many messages after a gap at most; and how many of those with the envelope of the
-/// next reply are tried.
+/// next reply are tried, if no more than one of so many has it.
 const FAR: f64 = 4e-11;
 const NEAR_A_GAP: usize = 8;
 const MOST_ALIKE: usize = 4;
+const RARE: usize = 16;
 
 /// The last requests are answered after the capture, or after this window.
 const AT_THE_END: f64 = 0.018;
@@ -187,12 +188,14 @@ impl Likelihoods for Sequences {
         if answered.since_gap > NEAR_A_GAP {
             return;
         }
-        let alike = |cause: usize| (answered.envelope, cause);
-        let first = self.by_envelope.partition_point(|entry| *entry < alike(causes.start));
-        let is_alike = |entry: &&(u64, usize)| **entry < alike(causes.end);
-        for &(_, cause) in self.by_envelope[first..].iter().take_while(is_alike).take(MOST_ALIKE) {
-            go(cause, FAR);
+        let of_envelope = self.by_envelope.partition_point(|entry| entry.0 < answered.envelope);
+        let alike = self.by_envelope[of_envelope..].partition_point(|entry| entry.0 == answered.envelope);
+        // One that many have may be met by chance.
+        if alike * RARE > self.by_envelope.len() {
+            return;
         }
+        let alike = self.by_envelope[of_envelope..][..alike].iter().map(|&(_, cause)| cause);
+        alike.filter(|cause| causes.contains(cause)).take(MOST_ALIKE).for_each(|cause| go(cause, FAR));
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
