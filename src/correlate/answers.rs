@@ -190,8 +190,10 @@ impl Likelihoods for Sequences {
         }
         let of_envelope = self.by_envelope.partition_point(|entry| entry.0 < answered.envelope);
         let alike = self.by_envelope[of_envelope..].partition_point(|entry| entry.0 == answered.envelope);
-        // One that many have may be met by chance.
         if alike * RARE > self.by_envelope.len() {
+            // One that many have may be met by chance, but for the latest request: few wait.
+            let before = self.causes[causes.clone()].partition_point(|cause| cause.slot.after < answered.slot.before);
+            before.checked_sub(1).into_iter().for_each(|latest| go(causes.start + latest, FAR));
             return;
         }
         let alike = self.by_envelope[of_envelope..][..alike].iter().map(|&(_, cause)| cause);
