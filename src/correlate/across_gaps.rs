@@ -5,7 +5,7 @@
 //! missing there are counted, and have their place among the others.
 
 use super::alignment::{Likelihoods, align};
-use super::losses::{Holes, Slot, missing_between, slots};
+use super::losses::{Holes, Slot, latest_before, missing_between, slots};
 use super::nodes::Backend;
 use super::pairing::{Alike, Pair, relative_delay};
 use super::scene::Scene;
@@ -32,9 +32,6 @@ const COUNTED: f64 = 0.018;
 const PLACED: f64 = 0.37;
 const OF_ANOTHER_NAME: f64 = 0.5;
 const NOT_PLACED: f64 = 0.0025;
-
-/// Many causes without an effect at once.
-const FAR: f64 = 4e-11;
 
 /// The last ones may have been passed on after the capture, or after this window.
 const AT_THE_END: f64 = 0.14;
@@ -160,12 +157,8 @@ impl AcrossGaps<'_> {
 }
 
 impl Likelihoods for AcrossGaps<'_> {
-    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64)) {
-        let before = self.effects[effect].before;
-        let count = self.causes[causes.clone()].partition_point(|cause| cause.after < before);
-        if count > 0 {
-            go(causes.start + count - 1, FAR);
-        }
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize)) {
+        latest_before(&self.causes, causes, |cause| *cause, self.effects[effect]).into_iter().for_each(go);
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {

@@ -14,13 +14,16 @@ const REACH: usize = 8;
 /// An alignment that is so much less likely than another one up to the same effect is followed no further.
 const HOPELESS: f64 = 1e-14;
 
+/// The likelihood that many causes at once have no effect.
+const FAR: f64 = 4e-11;
+
 /// How likely it is that two messages belong together, or that one has no counterpart.
 pub(super) trait Likelihoods {
     /// A cause and an effect; `None` if that cannot be.
     fn pair(&self, cause: usize, effect: usize) -> Option<f64>;
-    /// Of these causes, which are far from the first that is free, those that an effect may have all the same; each with
-    /// the likelihood that all that are free before it have no effect.
-    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64));
+    /// Of these causes, which are far from the first that is free, those that an effect may have all the same, though then none
+    /// that is free before has one.
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize));
     /// A cause without an effect, which would have been before this effect.
     fn skip_cause(&self, cause: usize, before: usize) -> f64;
     /// An effect without a cause, which would have been before this cause.
@@ -235,7 +238,7 @@ fn steps(effect: usize, free: Range<usize>, likelihoods: &impl Likelihoods, go: 
         }
     }
     if near.end < free.end {
-        likelihoods.far(near.end..free.end, effect, &mut pair);
+        likelihoods.far(near.end..free.end, effect, &mut |cause| pair(cause, FAR));
     }
 }
 
@@ -247,8 +250,8 @@ mod tests {
     struct Letters<'a>(&'a [u8], &'a [u8]);
 
     impl Likelihoods for Letters<'_> {
-        fn far(&self, causes: Range<usize>, _: usize, go: &mut dyn FnMut(usize, f64)) {
-            causes.take(20).for_each(|cause| go(cause, 1e-4));
+        fn far(&self, causes: Range<usize>, _: usize, go: &mut dyn FnMut(usize)) {
+            causes.take(20).for_each(go);
         }
         fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
             (self.0[cause] == self.1[effect]).then_some(1.0)

@@ -6,7 +6,7 @@
 
 use super::alignment::{Found, Likelihoods, align};
 use super::likeness::{Likeness, REQUESTS};
-use super::losses::{Slot, missing_between, slots};
+use super::losses::{Slot, latest_before, missing_between, slots};
 use super::scene::Scene;
 use super::window::Rank;
 use crate::base::time::Timestamp;
@@ -23,9 +23,8 @@ const NOT_IN_A_GAP: f64 = 6e-6;
 /// One that is missing and counted, without its counterpart.
 const COUNTED_ALONE: f64 = 0.05;
 
-/// Many requests without a reply at once, so many messages after a gap at most; and how many of those with the envelope of the
+/// Many requests at once have no reply so many messages after a gap at most; and how many of those with the envelope of the
 /// next reply are tried, if no more than one of so many has it.
-const FAR: f64 = 4e-11;
 const NEAR_A_GAP: usize = 8;
 const MOST_ALIKE: usize = 4;
 const RARE: usize = 16;
@@ -183,7 +182,7 @@ impl Sequences {
 }
 
 impl Likelihoods for Sequences {
-    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize, f64)) {
+    fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize)) {
         let answered = &self.effects[effect];
         if answered.since_gap > NEAR_A_GAP {
             return;
@@ -192,12 +191,11 @@ impl Likelihoods for Sequences {
         let alike = self.by_envelope[of_envelope..].partition_point(|entry| entry.0 == answered.envelope);
         if alike * RARE > self.by_envelope.len() {
             // One that many have may be met by chance, but for the latest request: few wait.
-            let before = self.causes[causes.clone()].partition_point(|cause| cause.slot.after < answered.slot.before);
-            before.checked_sub(1).into_iter().for_each(|latest| go(causes.start + latest, FAR));
+            latest_before(&self.causes, causes, |cause| cause.slot, answered.slot).into_iter().for_each(go);
             return;
         }
         let alike = self.by_envelope[of_envelope..][..alike].iter().map(|&(_, cause)| cause);
-        alike.filter(|cause| causes.contains(cause)).take(MOST_ALIKE).for_each(|cause| go(cause, FAR));
+        alike.filter(|cause| causes.contains(cause)).take(MOST_ALIKE).for_each(go);
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {

@@ -9,6 +9,7 @@ use super::window::{Rank, Window};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use rustc_hash::FxHashMap;
+use std::ops::Range;
 
 /// More in one gap are not counted one by one.
 const MOST_COUNTED: u64 = 64;
@@ -143,6 +144,12 @@ impl Slot {
     pub fn known(self) -> Option<Rank> {
         (self.after == self.before).then_some(self.after)
     }
+}
+
+/// The last of these places that is before another one.
+pub fn latest_before<T>(places: &[T], among: Range<usize>, slot: impl Fn(&T) -> Slot, other: Slot) -> Option<usize> {
+    let count = places[among.clone()].partition_point(|place| slot(place).after < other.before);
+    (count > 0).then(|| among.start + count - 1)
 }
 
 /// Messages with places for those that are missing between two.

@@ -20,9 +20,9 @@ const MANY: usize = 512;
 /// The messages of complete paths.
 #[derive(Debug, Default)]
 pub(super) struct Overtaken {
-    /// For each connection of a window: replies, and requests, in order.
-    on_line: Vec<[Vec<Rank>; 2]>,
-    /// For each socket: the same that came to it.
+    /// For each connection of a window: its requests, and its replies, in order.
+    on_line: FxHashMap<(u32, bool), Vec<Rank>>,
+    /// For each socket: those that came to it.
     at_socket: FxHashMap<(SocketId, bool), Vec<Rank>>,
 }
 
@@ -32,15 +32,15 @@ impl Overtaken {
         if scene.losses.is_empty() {
             return Self::default();
         }
-        let mut on_line = vec![[const { Vec::new() }; 2]; scene.lines()];
-        let mut at_socket: FxHashMap<_, Vec<Rank>> = FxHashMap::default();
+        let mut overtaken = Self::default();
         let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
         for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
-            on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])].push(rank);
-            at_socket.entry(receiver(scene, rank)).or_default().push(rank);
+            overtaken.on_line.entry(line(scene, rank)).or_default().push(rank);
+            overtaken.at_socket.entry(receiver(scene, rank)).or_default().push(rank);
         }
-        on_line.iter_mut().flatten().chain(at_socket.values_mut()).for_each(|ranks| ranks.sort_unstable());
-        Self { on_line, at_socket }
+        let Self { on_line, at_socket } = &mut overtaken;
+        on_line.values_mut().chain(at_socket.values_mut()).for_each(|ranks| ranks.sort_unstable());
+        overtaken
     }
 
     /// Whether a path lacks a message that will not come any more, but must be among those that are missing; `patience` is how
@@ -77,13 +77,18 @@ impl Overtaken {
 
     /// How many of its kind were served that came later on the connection of a message.
     fn later_on_line(&self, scene: &Scene<'_>, rank: Rank) -> usize {
-        later(&self.on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])], rank)
+        later(self.on_line.get(&line(scene, rank)), rank)
     }
 
     /// How many of its kind were served that came later to the same socket.
     fn later_at_socket(&self, scene: &Scene<'_>, rank: Rank) -> usize {
-        self.at_socket.get(&receiver(scene, rank)).map_or(0, |ranks| later(ranks, rank))
+        later(self.at_socket.get(&receiver(scene, rank)), rank)
     }
+}
+
+/// The connection of a message among those of the window, and whether it is a request.
+fn line(scene: &Scene<'_>, rank: Rank) -> (u32, bool) {
+    (scene.line(rank), scene.is_request[rank as usize])
 }
 
 /// The socket that a message came to, and whether it is a request.
@@ -92,6 +97,6 @@ fn receiver(scene: &Scene<'_>, rank: Rank) -> (SocketId, bool) {
     (if is_request { scene.asked(rank) } else { scene.asking(rank) }, is_request)
 }
 
-fn later(served: &[Rank], rank: Rank) -> usize {
-    served.len() - served.partition_point(|&other| other <= rank)
+fn later(served: Option<&Vec<Rank>>, rank: Rank) -> usize {
+    served.map_or(0, |served| served.len() - served.partition_point(|&other| other <= rank))
 }
