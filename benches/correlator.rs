@@ -138,6 +138,7 @@ impl Wire {
             part_count: self.parts.len() as u64,
             heads: &self.heads,
             encrypted: false,
+            is_compared: true,
         };
         *ordinal += 1;
         let counts = &mut self.counts;

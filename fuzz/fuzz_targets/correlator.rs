@@ -121,6 +121,7 @@ fuzz_target!(|operations: Vec<Operation>| {
                     parts: &described,
                     heads: &heads,
                     encrypted: false,
+                    is_compared: true,
                 };
                 *ordinal += 1;
                 sent.insert(number);

@@ -99,7 +99,7 @@ fn unfinished(connection: &ConnectionSummary) -> Option<Said> {
     let mechanism = connection.mechanism?;
     let refused = connection.handshake == HandshakeOutcome::Failed
         && !steps.iter().any(|(_, step)| *step == Step::Error)
-        && both(Some(mechanism))
+        && both(Some(&mechanism))
         && !is_timeout(connection);
     if !refused {
         return None;

@@ -22,6 +22,7 @@ use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
 use crate::base::transport::Transport;
 use crate::capture::packet::Packet;
+use crate::correlate::attention::{Attention, Way};
 use crate::correlate::findings::Finding;
 use crate::decap;
 use crate::decap::datagram::Carried;
@@ -115,9 +116,10 @@ impl<T: Outlet> Dissection<T> {
             fragments: Fragments::new(&options.limits),
             table: FlowTable::new(&options.limits),
             engine: Engine {
-                outlet,
                 gate: Gate::new(&options.limits),
                 datagrams: Datagrams::new(&options.limits),
+                attention: outlet.interest().paths.then(Attention::default),
+                outlet,
                 open: FxHashMap::default(),
                 left: FxHashMap::default(),
                 refused: Refused::default(),
@@ -245,6 +247,7 @@ struct OpenConnection {
     conn: u32,
     ends: Ends,
     session: Session,
+    way: Way,
     /// Hash of sender and receiver of each direction: the part of a message's key that is the same for all of them.
     endpoints_hash: PerDirection<u64>,
     /// How often each kind of anomaly was reported.
@@ -263,6 +266,8 @@ pub(super) struct Engine<T> {
     pub(super) outlet: T,
     pub(super) gate: Gate,
     pub(super) datagrams: Datagrams,
+    /// Where paths are wanted.
+    attention: Option<Attention>,
     /// By number of the TCP connection.
     open: FxHashMap<u64, Box<OpenConnection>>,
     /// Those that began before the capture and were not recognised by what could be held of them.
@@ -372,6 +377,7 @@ impl<T: Outlet> Engine<T> {
             conn,
             ends,
             session: Session::new(beginning, self.options.keys.as_ref()),
+            way: Way::default(),
             endpoints_hash: PerDirection::from_fn(|direction| endpoints_hash(flow, direction)),
             told: FxHashMap::default(),
             held: 0,
@@ -410,6 +416,7 @@ impl<T: Outlet> Engine<T> {
             told: &mut connection.told,
             outlet: &mut self.outlet,
             joins: self.datagrams.joins(),
+            attention: self.attention.as_mut().zip(Some(&mut connection.way)),
             health: &mut self.health,
             limits: &self.options.limits,
         };
@@ -451,6 +458,7 @@ impl<T: Outlet> Engine<T> {
             told: &mut connection.told,
             outlet: &mut self.outlet,
             joins: self.datagrams.joins(),
+            attention: self.attention.as_mut().zip(Some(&mut connection.way)),
             health: &mut self.health,
             limits: &self.options.limits,
         };

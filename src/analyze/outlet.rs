@@ -21,7 +21,7 @@ pub(super) trait Outlet {
     fn peer(&mut self, conn: u32, direction: Direction, peer: &Peer);
     /// A greeting or frame.
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>);
-    /// A message, and its key.
+    /// A message that is compared, and its key.
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64);
     /// Something to be said, or to be counted where too much was said.
     fn finding(&mut self, finding: Finding);

@@ -125,6 +125,7 @@ impl Dispatch {
                             part_count: kept.part_count,
                             heads: own_heads,
                             encrypted: kept.encrypted,
+                            is_compared: true,
                         };
                         outlet.message(&connection, &message, kept.key);
                     }

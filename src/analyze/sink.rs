@@ -8,6 +8,7 @@ use crate::base::direction::{Direction, PerDirection};
 use crate::base::hash::{hash, hash_with_seed};
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
+use crate::correlate::attention::{Attention, Way};
 use crate::correlate::findings::Finding;
 use crate::flow::table::FlowInfo;
 use crate::zmtp::anomaly::Anomaly;
@@ -58,6 +59,8 @@ pub(super) struct Sink<'a, O> {
     pub(super) told: &'a mut FxHashMap<&'static str, usize>,
     pub(super) outlet: &'a mut O,
     pub(super) joins: &'a mut Joins,
+    /// What the correlator looks at; `None` where it looks at nothing of this.
+    pub(super) attention: Option<(&'a mut Attention, &'a mut Way)>,
     pub(super) health: &'a mut Health,
     pub(super) limits: &'a Limits,
 }
@@ -73,12 +76,27 @@ impl<O: Outlet> EventSink for Sink<'_, O> {
         self.outlet.frame(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, frame);
     }
 
+    fn compares(&self) -> bool {
+        let matters = || self.attention.as_ref().is_some_and(|(attention, way)| attention.wants(**way));
+        self.outlet.interest().messages || matters()
+    }
+
     fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {
+        if !message.is_compared {
+            return;
+        }
+        if let Some((attention, way)) = &mut self.attention {
+            attention.message(**way);
+        }
         let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
         self.outlet.message(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, message, key);
     }
 
     fn peer(&mut self, direction: Direction, peer: &Peer) {
+        if let Some((attention, way)) = &mut self.attention {
+            let senders = PerDirection::from_fn(|direction| self.ends.sender(direction));
+            attention.introduced(way, direction, peer.socket_type, senders);
+        }
         self.outlet.peer(self.conn, direction, peer);
     }
 

@@ -22,6 +22,7 @@ mod alignment;
 mod alternatives;
 mod answers;
 pub mod assemble;
+pub mod attention;
 pub mod carried;
 pub mod clock;
 mod closed;

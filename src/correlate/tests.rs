@@ -144,6 +144,7 @@ impl Stage {
             parts: &described,
             heads: &heads,
             encrypted: false,
+            is_compared: true,
         };
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));

@@ -194,6 +194,7 @@ pub(crate) fn with_message(parts: &[&[u8]], with: impl FnOnce(&ConnectionRef<'_>
         part_count: parts.len() as u64,
         heads: &heads,
         encrypted: false,
+        is_compared: true,
     };
     with(&connection, &message);
 }

@@ -99,6 +99,8 @@ pub struct OpenMessage {
     pub offset: u64,
     /// Memory was short: of its parts only the first is described.
     shortened: bool,
+    /// Its parts have hashes.
+    pub is_compared: bool,
     /// The latest place of any of its octets, or of any before it in this direction: TCP hands nothing on sooner.
     pub available: Option<Position>,
 }
@@ -146,9 +148,16 @@ pub struct Assembler {
     /// Kept octets of the current command.
     command: Vec<u8>,
     message: OpenMessage,
+    /// Messages that begin have hashes of their parts.
+    compares: bool,
 }
 
 impl Assembler {
+    /// Whether messages that begin from here on are to have hashes of their parts.
+    pub fn compare(&mut self, compares: bool) {
+        self.compares = compares;
+    }
+
     /// A frame begins.
     pub fn begin(&mut self, header: FrameHeader, at: At) {
         let head_start = self.make_room(header, at);
@@ -164,6 +173,7 @@ impl Assembler {
         if self.message.part_count == 0 {
             self.message.start = at.position;
             self.message.offset = at.offset;
+            self.message.is_compared = self.compares;
         }
         self.message.reach(at.position);
         self.message.heads.len()
@@ -194,7 +204,9 @@ impl Assembler {
                 } else {
                     return;
                 };
-                frame.hash.add(bytes, frame.header.length);
+                if is_command || self.message.is_compared {
+                    frame.hash.add(bytes, frame.header.length);
+                }
                 // What follows a gap is not at its place, and so not part of the head.
                 if frame.missing == 0 {
                     let room = limit.saturating_sub(kept.len() - frame.head_start);
@@ -223,7 +235,9 @@ impl Assembler {
             self.command.extend_from_slice(&body[..body.len().min(limits.command_bytes)]);
         } else {
             if self.message.describes_next(limits) {
-                frame.hash = hash(body);
+                if self.message.is_compared {
+                    frame.hash = hash(body);
+                }
                 self.message.heads.extend_from_slice(&body[..body.len().min(limits.head_bytes)]);
             }
             self.message.add(&frame, head_start, limits);
@@ -263,7 +277,7 @@ impl Assembler {
 
     /// Gives up what is held, but for the first part of a message under way.
     pub fn release(&mut self) {
-        let Self { frame, command, message } = self;
+        let Self { frame, command, message, .. } = self;
         if frame.as_ref().is_none_or(|frame| !frame.header.flags.command()) {
             command.clear();
         }

@@ -102,7 +102,8 @@ pub struct Part {
     pub length: u64,
     /// How many of them are not in the capture.
     pub missing: u64,
-    /// Hash of all octets (XXH3, 64 bits); meaningless where some are missing.
+    /// Hash of all octets (XXH3, 64 bits); meaningless where some are missing, or nobody compares them
+    /// ([`Message::is_compared`]).
     pub hash: u64,
     /// Where its first octets are in [`Message::heads`].
     pub head: Range<usize>,
@@ -132,6 +133,8 @@ pub struct Message<'a> {
     pub heads: &'a [u8],
     /// The parts are MESSAGEs of CURVE or GSSAPI that were not opened.
     pub encrypted: bool,
+    /// Its parts have hashes ([`EventSink::compares`]).
+    pub is_compared: bool,
 }
 
 impl Message<'_> {
@@ -143,6 +146,10 @@ impl Message<'_> {
 
 /// Receives what a session finds. `peers` is what is known about both peers by then; `c2s` is the client.
 pub trait EventSink {
+    /// Whether messages that begin now are compared with others, so that hashes of their parts are wanted.
+    fn compares(&self) -> bool {
+        true
+    }
     /// A greeting or frame is complete.
     fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>);
     /// A message is complete.

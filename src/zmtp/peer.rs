@@ -39,10 +39,9 @@ impl Peer {
 
     /// The mechanism that it offers.
     #[inline]
-    pub fn mechanism(&self) -> Option<MechanismName> {
+    pub fn mechanism(&self) -> Option<&MechanismName> {
         let agreed = || self.subprotocol.as_ref().and_then(|subprotocol| subprotocol.mechanism.as_ref());
-        // Asked for each frame: nothing but the name is copied.
-        self.greeting.as_ref().and_then(|greeting| greeting.mechanism.as_ref()).or_else(agreed).copied()
+        self.greeting.as_ref().and_then(|greeting| greeting.mechanism.as_ref()).or_else(agreed)
     }
 
     /// Octets held beyond its own.

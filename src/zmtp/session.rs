@@ -88,6 +88,24 @@ struct State {
     in_place: PerDirection<bool>,
 }
 
+/// The mechanisms that seal messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sealing {
+    Curve,
+    Gssapi,
+}
+
+impl Sealing {
+    #[inline]
+    fn of(mechanism: &MechanismName) -> Option<Self> {
+        match *mechanism {
+            MechanismName::CURVE => Some(Self::Curve),
+            MechanismName::GSSAPI => Some(Self::Gssapi),
+            _ => None,
+        }
+    }
+}
+
 /// Why messages stay closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Closed {
@@ -134,6 +152,7 @@ impl Session {
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { carriers, state } = self;
+        state.sides[direction].assembler.compare(sink.compares());
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
@@ -239,7 +258,7 @@ impl Session {
     /// no greeting was seen. Whether both offer the same is an anomaly's matter.
     pub fn mechanism(&self) -> Option<MechanismName> {
         let offered = Direction::BOTH.into_iter().find_map(|direction| self.peer(direction).mechanism());
-        offered.or(self.state.inferred)
+        offered.copied().or(self.state.inferred)
     }
 }
 
@@ -383,7 +402,7 @@ impl State {
         }
         if ended.header.flags.command() {
             // RFC 37 asks for the COMMAND flag on a CURVE MESSAGE, which libzmq does not set: a message all the same.
-            let curve = opened.is_none() && self.mechanism(direction) == Some(MechanismName::CURVE);
+            let curve = opened.is_none() && self.mechanism(direction) == Some(&MechanismName::CURVE);
             let side = &mut self.sides[direction];
             if !curve || command::curve_message(side.assembler.command()).is_none() {
                 self.command(direction, ended, end, opened.is_some(), limits, sink);
@@ -417,24 +436,24 @@ impl State {
         sink: &mut impl EventSink,
     ) {
         let at = ended.at;
-        let mechanism = self.mechanism_of(direction, ended);
+        let sealing = self.sealing(direction, ended);
         let side = &mut self.sides[direction];
         let message = side.assembler.message();
         let described = message.parts.last().filter(|_| message.parts.len() as u64 == message.part_count);
         let head = described.map_or(&[][..], |part| &message.heads[part.head.clone()]);
-        let seal = match (opened, mechanism) {
+        let seal = match (opened, sealing) {
             (Some(nonce), _) => Seal::Opened { nonce },
-            (None, Some(MechanismName::CURVE)) => command::curve_message(head).map_or(Seal::Clear, |sealed| {
+            (None, Some(Sealing::Curve)) => command::curve_message(head).map_or(Seal::Clear, |sealed| {
                 let content = ended.header.length.saturating_sub(MESSAGE_OVERHEAD);
                 let likely = self.heartbeats.frame(direction, content);
                 Seal::Curve { nonce: sealed.nonce, content, likely }
             }),
-            (None, Some(MechanismName::GSSAPI)) => {
+            (None, Some(Sealing::Gssapi)) => {
                 command::gssapi_message(head, ended.header.length).map_or(Seal::Clear, Seal::Gssapi)
             }
-            (None, _) => Seal::Clear,
+            (None, None) => Seal::Clear,
         };
-        let closed = opened.is_none() && mechanism == Some(MechanismName::CURVE);
+        let closed = opened.is_none() && sealing == Some(Sealing::Curve);
         let is_sealed = (closed && described.is_some() && ended.missing == 0).then(|| seal.is_closed());
         let kind = FrameKind::Part { ordinal: side.traffic.messages, part: message.part_count - 1, seal };
         sink.frame(self.peers.as_ref(), &frame(direction, ended, end, head, kind));
@@ -455,6 +474,7 @@ impl State {
                     part_count: message.part_count,
                     heads: &message.heads,
                     encrypted: seal.is_closed(),
+                    is_compared: message.is_compared,
                 },
             );
             side.traffic.messages += 1;
@@ -462,10 +482,10 @@ impl State {
             side.traffic.body_bytes += message.body_bytes;
             side.assembler.clear_message();
         }
-        if let Some(remark) = lacks
-            && side.told.first(remark.code)
+        if let Some(text) = lacks
+            && side.told.first("delimiter-missing")
         {
-            tell(remark, direction, at, sink);
+            tell(Remark::new("delimiter-missing", Severity::Error, text).by("28/REQREP"), direction, at, sink);
         }
         self.message_in_place(direction, at, ended.header.length, is_sealed, sink);
         if closed || seal.is_closed() {
@@ -475,23 +495,23 @@ impl State {
 
     /// The mechanism under which frames of `direction` are sent, as far as is known.
     #[inline]
-    fn mechanism(&self, direction: Direction) -> Option<MechanismName> {
+    fn mechanism(&self, direction: Direction) -> Option<&MechanismName> {
         let offered = self.peers[direction].mechanism();
-        offered.or_else(|| self.peers[direction.reverse()].mechanism()).or(self.inferred)
+        offered.or_else(|| self.peers[direction.reverse()].mechanism()).or(self.inferred.as_ref())
     }
 
-    /// The same for a frame that is complete, which shows it where no greeting was seen.
+    /// How the messages are sealed of which a frame is complete. It shows that itself where no greeting was seen.
     #[inline]
-    fn mechanism_of(&mut self, direction: Direction, ended: &WholeFrame) -> Option<MechanismName> {
-        let known = self.mechanism(direction);
-        if known.is_some() || Direction::BOTH.iter().any(|&side| self.peers[side].version.is_some()) {
-            return known;
+    fn sealing(&mut self, direction: Direction, ended: &WholeFrame) -> Option<Sealing> {
+        match self.mechanism(direction) {
+            Some(mechanism) => Sealing::of(mechanism),
+            None if Direction::BOTH.iter().any(|&side| self.peers[side].version.is_some()) => None,
+            None => self.infer_mechanism(direction, ended),
         }
-        self.infer_mechanism(direction, ended)
     }
 
     #[cold]
-    fn infer_mechanism(&mut self, direction: Direction, ended: &WholeFrame) -> Option<MechanismName> {
+    fn infer_mechanism(&mut self, direction: Direction, ended: &WholeFrame) -> Option<Sealing> {
         let message = self.sides[direction].assembler.message();
         let length = ended.header.length;
         self.inferred = if ended.header.flags.more() {
@@ -503,7 +523,7 @@ impl State {
         } else {
             None
         };
-        self.inferred
+        self.inferred.as_ref().and_then(Sealing::of)
     }
 }
 

@@ -171,6 +171,7 @@ impl<O: Outlet> Parts<'_, O> {
             told,
             outlet: self.outlet,
             joins: self.joins,
+            attention: None,
             health: self.health,
             limits,
         });

@@ -3,19 +3,17 @@
 //! A device receives with one socket and sends with another on the same host. Most captures of one-way traffic have no such
 //! host, and for them that is all that is ever looked at: a look-up a message.
 
-use crate::base::direction::Direction;
+use super::hosts::{HostId, Hosts};
+use crate::base::direction::{Direction, PerDirection};
 use crate::correlate::path::Pattern;
 use crate::correlate::sockets::{SocketId, Sockets};
 use crate::zmtp::event::Message;
 use crate::zmtp::wire::socket_type::SocketType as S;
-use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
 
 /// Messages kept of connections to hosts where nothing is known to send yet. A streamer holds what came before its first
 /// worker, up to its high-water marks (1000 each, if nobody changed them) and what TCP buffers; and where handshakes were not
 /// captured, the first message that a device passes on is what shows that there is one.
-const EARLY: usize = 4096;
+pub(in crate::correlate) const EARLY: usize = 4096;
 
 /// A topic as a message of ZMTP 2.0 or 3.0 is no longer than this.
 const LONGEST_TOPIC: u64 = 256;
@@ -35,9 +33,6 @@ pub(super) struct Lane {
     pub(super) sender_host: HostId,
     pub(super) receiver_host: HostId,
 }
-
-/// Number of a host.
-pub(super) type HostId = u32;
 
 impl Lane {
     /// What its messages are part of; `None` if neither type is known.
@@ -92,47 +87,11 @@ pub(super) enum Watch {
 pub(super) struct Lanes {
     ways: Vec<Way>,
     known: Vec<Lane>,
-    hosts: Vec<Host>,
-    /// Ordered: a sender may choose its address.
-    host_numbers: BTreeMap<IpAddr, HostId>,
+    hosts: Hosts,
     early: usize,
     any_watched: bool,
     /// A lane came up on a host where something may pass messages on.
     news: bool,
-}
-
-#[derive(Debug, Default)]
-struct Host {
-    entering: Ends,
-    leaving: Ends,
-    /// One socket receives and another one sends here.
-    is_watched: bool,
-}
-
-/// Counts lanes by the sockets at their ends.
-#[derive(Debug, Default)]
-struct Ends {
-    all: u32,
-    of_sender: FxHashMap<SocketId, u32>,
-    of_receiver: FxHashMap<SocketId, u32>,
-    of_both: FxHashMap<(SocketId, SocketId), u32>,
-}
-
-impl Ends {
-    fn add(&mut self, lane: &Lane) {
-        self.all += 1;
-        *self.of_sender.entry(lane.sender).or_default() += 1;
-        *self.of_receiver.entry(lane.receiver).or_default() += 1;
-        *self.of_both.entry((lane.sender, lane.receiver)).or_default() += 1;
-    }
-
-    /// Whether there is a lane that has neither end in common with this one.
-    fn has_other_than(&self, lane: &Lane) -> bool {
-        let sender = self.of_sender.get(&lane.sender).copied().unwrap_or_default();
-        let receiver = self.of_receiver.get(&lane.receiver).copied().unwrap_or_default();
-        let both = self.of_both.get(&(lane.sender, lane.receiver)).copied().unwrap_or_default();
-        self.all + both > sender + receiver
-    }
 }
 
 impl Lanes {
@@ -160,7 +119,7 @@ impl Lanes {
             }
             return nothing;
         }
-        let [entered, left] = [lane.receiver_host, lane.sender_host].map(|host| self.hosts[host as usize].is_watched);
+        let [entered, left] = [lane.receiver_host, lane.sender_host].map(|host| self.hosts.is_watched(host));
         let is_early = !(entered || left)
             && self.early < EARLY
             && matches!(self.ways[conn as usize], Way::One { may_be_held: true, .. });
@@ -192,11 +151,7 @@ impl Lanes {
 
     fn decide_by_types(&mut self, sockets: &Sockets, conn: u32) {
         let peers = &sockets.connection(conn).peers;
-        let is_way = |direction: &Direction| {
-            peers[*direction].socket_type.is_some_and(sends)
-                || peers[direction.reverse()].socket_type.is_some_and(receives)
-        };
-        match Direction::BOTH.into_iter().find(is_way) {
+        match one_way(PerDirection::from_fn(|direction| peers[direction].socket_type)) {
             _ if matches!(self.ways.get(conn as usize), Some(Way::One { .. })) => {}
             Some(direction) => self.add(sockets, conn, direction, false),
             None => *self.way(conn) = Way::Both,
@@ -218,38 +173,23 @@ impl Lanes {
             Direction::ClientToServer => (connection.client, connection.server),
             Direction::ServerToClient => (connection.server, connection.client),
         };
+        let (sender_host, receiver_host) = self.hosts.add(from, to);
         let lane = Lane {
             direction,
             sender: connection.sockets[direction],
             sender_type: socket_type(direction),
             receiver: connection.sockets[direction.reverse()],
             receiver_type: socket_type(direction.reverse()),
-            sender_host: self.host(from.ip),
-            receiver_host: self.host(to.ip),
+            sender_host,
+            receiver_host,
         };
         let number = self.known.len() as u32;
-        let may_be_held = is_guessed || matches!(lane.receiver_type, Some(S::PULL | S::GATHER));
+        let may_be_held = is_guessed || may_be_held(lane.receiver_type);
         *self.way(conn) = Way::One { lane: number, is_certain: !is_guessed, may_be_held };
         self.known.push(lane);
-        let [receives_here, sends_here] = [lane.receiver_host, lane.sender_host].map(|host| host as usize);
-        self.hosts[receives_here].is_watched |= self.hosts[receives_here].leaving.has_other_than(&lane);
-        self.hosts[sends_here].is_watched |= self.hosts[sends_here].entering.has_other_than(&lane);
-        self.hosts[receives_here].entering.add(&lane);
-        self.hosts[sends_here].leaving.add(&lane);
-        let is_watched = self.hosts[receives_here].is_watched || self.hosts[sends_here].is_watched;
+        let is_watched = self.hosts.is_watched(sender_host) || self.hosts.is_watched(receiver_host);
         self.any_watched |= is_watched;
         self.news |= is_watched;
-    }
-
-    fn host(&mut self, ip: IpAddr) -> HostId {
-        // All loopback addresses are the same host.
-        let ip = if ip.is_loopback() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { ip };
-        let next = self.hosts.len() as HostId;
-        let number = *self.host_numbers.entry(ip).or_insert(next);
-        if number == next {
-            self.hosts.push(Host::default());
-        }
-        number
     }
 
     /// Whether there is a host on which messages may be passed on.
@@ -271,6 +211,20 @@ impl Lanes {
     pub(super) fn is_one_way(&self, conn: u32) -> bool {
         matches!(self.ways.get(conn as usize), Some(Way::One { .. }))
     }
+}
+
+/// Which way messages go between sockets of these types, those of who sends in each direction, as far as they are known;
+/// `None` if both ways.
+pub(in crate::correlate) fn one_way(types: PerDirection<Option<S>>) -> Option<Direction> {
+    let is_way = |direction: &Direction| {
+        types[*direction].is_some_and(sends) || types[direction.reverse()].is_some_and(receives)
+    };
+    Direction::BOTH.into_iter().find(is_way)
+}
+
+/// Whether a device that receives so may hold messages before anything shows that it is one.
+pub(in crate::correlate) fn may_be_held(receiver: Option<S>) -> bool {
+    matches!(receiver, Some(S::PULL | S::GATHER))
 }
 
 fn sends(socket_type: S) -> bool {

@@ -3,7 +3,7 @@
 //!
 //! Nothing in an envelope tells which message was passed on as which, so content, order and time do. For each window:
 //!
-//! 1. [`lanes`]: connections that carry messages one way, and hosts where one such ends and another begins;
+//! 1. [`lanes`]: connections that carry messages one way, and [`hosts`] where one such ends and another begins;
 //! 2. [`devices`]: which socket of a host sends what which other one received;
 //! 3. [`copies`]: what came in joined to what went out: of a publication a copy for each subscriber, of a task one;
 //! 4. [`delivery`]: messages joined into paths, each with all its ends.
@@ -14,7 +14,8 @@
 mod copies;
 mod delivery;
 mod devices;
-mod lanes;
+pub(super) mod hosts;
+pub(super) mod lanes;
 #[cfg(test)]
 mod tests;
 

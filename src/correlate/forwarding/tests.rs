@@ -89,6 +89,7 @@ impl Stage {
             parts: &parts,
             heads: octets,
             encrypted: false,
+            is_compared: true,
         };
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));

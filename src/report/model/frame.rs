@@ -124,7 +124,7 @@ fn may_hold_secret(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
     }
     let FrameKind::Command(command) = frame.kind else { return false };
     let mechanism = connection.peers[frame.direction].mechanism();
-    let plain = mechanism.is_none_or(|mechanism| mechanism == MechanismName::PLAIN);
+    let plain = mechanism.is_none_or(|mechanism| *mechanism == MechanismName::PLAIN);
     match command.map(|command| &command.body) {
         Some(Body::PlainHello(_)) => true,
         Some(Body::Unknown(_) | Body::Malformed(_)) | None => plain,

@@ -238,7 +238,7 @@ impl State {
         if self.in_place[direction] && is_sealed.is_none() {
             return;
         }
-        let Some(mechanism) = self.peers[direction].mechanism().filter(|_| !side.lost) else { return };
+        let Some(mechanism) = self.peers[direction].mechanism().copied().filter(|_| !side.lost) else { return };
         let early = match mechanism {
             MechanismName::NULL => !self.handshake.is_ready(direction),
             _ => is_specified(mechanism) && side.traffic.commands == 0,

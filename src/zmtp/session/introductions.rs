@@ -35,7 +35,7 @@ impl State {
         for remark in found {
             tell(remark, direction, at, sink);
         }
-        if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism())
+        if let (Some(this), Some(other)) = (parsed.mechanism, self.peers[direction.reverse()].mechanism().copied())
             && this != other
         {
             let [other, this] =
@@ -80,7 +80,7 @@ impl State {
         limits: &Limits,
         sink: &mut impl EventSink,
     ) {
-        let mechanism = self.mechanism(direction).unwrap_or(MechanismName::NULL);
+        let mechanism = self.mechanism(direction).copied().unwrap_or(MechanismName::NULL);
         let side = &mut self.sides[direction];
         side.traffic.commands += 1;
         let body = side.assembler.command();
@@ -112,7 +112,7 @@ impl State {
             let begins = matches!(parsed.name, b"READY" | b"INITIATE");
             side.start_lost &= opened || !begins;
             introduced = introduction(parsed, &self.peers[direction], end);
-            conduct::command(parsed, self.peers[direction].mechanism(), again, &mut found);
+            conduct::command(parsed, self.peers[direction].mechanism().copied(), again, &mut found);
             remarks(parsed, &mut found);
             found.extend(websocket::subscription_in_vain(&self.peers[direction], parsed));
         } else if whole {

@@ -253,14 +253,14 @@ impl State {
         if has_key || !self.any_closed {
             return None;
         }
-        let gssapi = self.mechanism(Direction::ClientToServer) == Some(MechanismName::GSSAPI);
+        let gssapi = self.mechanism(Direction::ClientToServer) == Some(&MechanismName::GSSAPI);
         let want = || self.opening.as_ref().map(|opening| opening.want(limits));
         Some(if gssapi { Closed::Gssapi } else { Closed::Curve(want()) })
     }
 
     /// Looks at the nonce of a CURVE command, opened or not, or at the number of a token of Kerberos.
     pub(super) fn nonce(&mut self, direction: Direction, nonce: u64, at: At, sink: &mut impl EventSink) {
-        let gssapi = self.mechanism(direction) == Some(MechanismName::GSSAPI);
+        let gssapi = self.mechanism(direction) == Some(&MechanismName::GSSAPI);
         let what = if gssapi { "sequence number" } else { "nonce" };
         let (code, severity, text) = match self.sides[direction].nonces.next(nonce) {
             None => return,

@@ -11,7 +11,7 @@ use crate::zmtp::wire::metadata::Metadata;
 use crate::zmtp::wire::socket_type::SocketType;
 
 /// What is to be said about a whole message to a REQ or REP that has no delimiter where it must have one (RFC 28).
-pub(super) fn lacks_delimiter(receiver: SocketType, message: &OpenMessage) -> Option<Remark> {
+pub(super) fn lacks_delimiter(receiver: SocketType, message: &OpenMessage) -> Option<&'static str> {
     let parts = &message.parts;
     let empty = |at: usize| parts.get(at).is_some_and(|part| part.length == 0);
     // An empty message is what ZMQ_PROBE_ROUTER sends.
@@ -32,7 +32,7 @@ pub(super) fn lacks_delimiter(receiver: SocketType, message: &OpenMessage) -> Op
         ),
         _ => return None,
     };
-    (!fits).then(|| Remark::new("delimiter-missing", Severity::Error, text).by("28/REQREP"))
+    (!fits).then_some(text)
 }
 
 /// The peer as a command introduces it: READY or INITIATE with its metadata.
