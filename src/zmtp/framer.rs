@@ -336,7 +336,8 @@ impl Framer {
                 State::Lost(hunt) => {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here.offset, here.position, bytes, limits.resync_bytes);
-                    if let Some(boundary) = hunt.look(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape))
+                    if let Some(boundary) = hunt
+                        .look(|excerpt, candidates, proof| find(self.framing, excerpt, candidates, proof, &self.shape))
                     {
                         self.resume(boundary, limits, on);
                     }
@@ -436,7 +437,8 @@ impl Framer {
         match &mut self.state {
             // Frames that are under way may end behind the gap.
             State::Lost(hunt) => {
-                let looked = hunt.look(|excerpt, proof| find(self.framing, excerpt, proof, &self.shape));
+                let looked =
+                    hunt.look(|excerpt, candidates, proof| find(self.framing, excerpt, candidates, proof, &self.shape));
                 if let Some(boundary) = looked {
                     self.resume(boundary, limits, on);
                     if !matches!(self.state, State::Lost(_)) {

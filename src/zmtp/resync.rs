@@ -6,6 +6,7 @@
 //! proof. The first frames may still be the end of a message that began earlier, so what is told begins with the first
 //! one of which it is known that a message begins there.
 
+mod candidates;
 mod excerpt;
 mod hunt;
 mod long_frames;
@@ -14,6 +15,7 @@ mod recognise;
 mod shape;
 mod weight;
 
+pub use candidates::Candidates;
 pub use excerpt::{Excerpt, Piece};
 pub use hunt::Hunt;
 pub use long_frames::LongFrames;
@@ -23,7 +25,7 @@ pub use shape::Shape;
 use shape::are_alike;
 
 use super::probe::Framing;
-use proof::{Found, Reading, STRUCTURE, is_sealed};
+use proof::{Found, Proofs, Reading, STRUCTURE, is_sealed};
 
 /// A place at which frames begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,17 +69,32 @@ const SHORTEST_CUT: u64 = 524;
 const ALIGNED: usize = 4;
 
 /// The first chain of frames in which a message begins. Takes time and memory in proportion to the octets.
-pub fn find(framing: Framing, excerpt: &Excerpt, proof: Proof, shape: &Shape) -> Option<Boundary> {
+/// `candidates` are what earlier looks at the same excerpt left, while it was shorter.
+pub fn find(
+    framing: Framing,
+    excerpt: &Excerpt,
+    candidates: &mut Candidates,
+    proof: Proof,
+    shape: &Shape,
+) -> Option<Boundary> {
     let reading = Reading::new(framing, excerpt);
-    let proofs = reading.proofs(false);
+    let mut proofs = reading.proofs(candidates, false);
+    let found = first_chain(&reading, &mut proofs, proof, shape);
+    proofs.end();
+    found
+}
+
+fn first_chain(
+    reading: &Reading<'_>,
+    proofs: &mut Proofs<'_, '_, '_>,
+    proof: Proof,
+    shape: &Shape,
+) -> Option<Boundary> {
+    let excerpt = reading.excerpt;
     let mut pending = None;
     let mut from = 0;
-    for at in proofs.possible() {
-        if at < from {
-            continue;
-        }
-        let Some(bits) = reading.believed(&proofs, at, proof) else { continue };
-        if let Some(begin) = first_message(&reading, at, shape) {
+    while let Some((at, bits)) = proofs.next_believed(from, proof) {
+        if let Some(begin) = first_message(reading, at, shape) {
             return Some(Boundary { at: begin, bits, begins_message: true });
         }
         let last = reading.frames(at).last()?;
@@ -183,7 +200,7 @@ mod tests {
     }
 
     fn find_like(framing: Framing, octets: &[u8], packets: &[usize], proof: Proof, shape: &Shape) -> Option<usize> {
-        let found = super::find(framing, &excerpt(octets, packets), proof, shape)?;
+        let found = super::find(framing, &excerpt(octets, packets), &mut Candidates::default(), proof, shape)?;
         found.begins_message.then_some(found.at - 1)
     }
 

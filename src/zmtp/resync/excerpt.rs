@@ -14,6 +14,8 @@ pub struct Excerpt {
     /// Ascending in both; never empty.
     runs: Vec<Mark<u64>>,
     packets: Vec<Mark<Position>>,
+    /// Octets that were dropped.
+    forgotten: usize,
 }
 
 /// From an index in the octets on: the stream's offset there, or the packet that begins there.
@@ -58,10 +60,11 @@ impl Excerpt {
         let kept = self.packets.partition_point(|mark| mark.start < before);
         let cut = self.packets.get(kept).map_or(self.octets.len(), |mark| mark.start);
         if cut == self.octets.len() {
-            *self = Self::default();
+            *self = Self { forgotten: self.forgotten + cut, ..Self::default() };
             return;
         }
         let offset = self.offset(cut);
+        self.forgotten += cut;
         self.octets.drain(..cut);
         self.packets.drain(..kept);
         self.runs.retain(|run| run.start > cut);
@@ -73,6 +76,11 @@ impl Excerpt {
     /// The octets, holes left out.
     pub fn octets(&self) -> &[u8] {
         &self.octets
+    }
+
+    /// How many octets were dropped, before the first that is kept.
+    pub fn forgotten(&self) -> usize {
+        self.forgotten
     }
 
     /// Octets of memory.
@@ -98,14 +106,20 @@ impl Excerpt {
 
     /// The octets from this index on, up to the next hole.
     pub fn run(&self, index: usize) -> &[u8] {
+        self.place(index).0
+    }
+
+    /// The same, and the offset of the first of them.
+    pub fn place(&self, index: usize) -> (&[u8], u64) {
         let next = self.runs.partition_point(|run| run.start <= index);
-        &self.octets[index..self.runs.get(next).map_or(self.octets.len(), |run| run.start)]
+        let run = &self.runs[next.saturating_sub(1)];
+        let end = self.runs.get(next).map_or(self.octets.len(), |run| run.start);
+        (&self.octets[index..end], run.value + (index - run.start) as u64)
     }
 
     /// The offset of the octet at this index.
     pub fn offset(&self, index: usize) -> u64 {
-        let run = &self.runs[self.runs.partition_point(|run| run.start <= index).saturating_sub(1)];
-        run.value + (index - run.start) as u64
+        self.place(index).1
     }
 
     /// The index of the octet at this offset, if it is known.

@@ -1,6 +1,6 @@
 //! The search for the next frame while octets come in.
 
-use super::{Excerpt, Proof};
+use super::{Candidates, Excerpt, Proof};
 use crate::base::chunk::Position;
 
 /// So many octets are looked at each time that there are more.
@@ -11,6 +11,7 @@ const OFTEN: usize = 4096;
 pub struct Hunt {
     proof: Proof,
     excerpt: Excerpt,
+    candidates: Candidates,
     /// So many octets have to come before the next look.
     patience: usize,
 }
@@ -18,7 +19,7 @@ pub struct Hunt {
 impl Hunt {
     /// With nothing yet to look at.
     pub fn new(proof: Proof) -> Self {
-        Self { proof, excerpt: Excerpt::default(), patience: 0 }
+        Self { proof, excerpt: Excerpt::default(), candidates: Candidates::default(), patience: 0 }
     }
 
     /// The same from its beginning.
@@ -29,7 +30,7 @@ impl Hunt {
 
     /// Octets of memory.
     pub fn held(&self) -> usize {
-        self.excerpt.held()
+        self.excerpt.held() + self.candidates.held()
     }
 
     /// What is kept.
@@ -49,12 +50,12 @@ impl Hunt {
     }
 
     /// Looks for a boundary: each time while there is little to look at, then each time that it has grown by a quarter.
-    pub fn look<T>(&mut self, find: impl FnOnce(&Excerpt, Proof) -> Option<T>) -> Option<T> {
+    pub fn look<T>(&mut self, find: impl FnOnce(&Excerpt, &mut Candidates, Proof) -> Option<T>) -> Option<T> {
         if self.patience > 0 {
             return None;
         }
         let length = self.excerpt.len();
         self.patience = if length > OFTEN { length / 4 } else { 0 };
-        find(&self.excerpt, self.proof)
+        find(&self.excerpt, &mut self.candidates, self.proof)
     }
 }

@@ -1,11 +1,13 @@
 //! How much one header, and the chain of frames that begins with it, proves.
 
 use super::Proof;
+use super::candidates::{Candidates, Look};
 use super::excerpt::Excerpt;
 use crate::zmtp::probe::Framing;
 use crate::zmtp::wire::command::{NAME_OCTETS, is_known_name};
 use crate::zmtp::wire::frame::FrameHeader;
 use crate::zmtp::wire::legacy;
+use rustc_hash::FxHashMap;
 use std::cell::OnceCell;
 
 /// A short frame's flags have 6 values of 256.
@@ -38,28 +40,77 @@ pub(super) struct Reading<'a> {
     rarity: OnceCell<[u8; 256]>,
 }
 
-/// At which indices frames can begin, and the bits of proof that they do.
-pub(super) struct Proofs {
-    /// One more than the bits of each index; 0 where none can begin, as most are: that memory is not even written.
-    bits: Vec<u32>,
-    /// Where they can begin, the last index first.
-    possible: Vec<usize>,
+/// At which indices frames can begin, and the bits of proof that they do, found as they are asked for.
+pub(super) struct Proofs<'r, 'a, 'c> {
+    reading: &'r Reading<'a>,
+    /// A message may be an empty frame.
+    empties: bool,
+    /// Of each index whose header another one has to follow.
+    known: FxHashMap<usize, Option<u32>>,
+    /// The frames of the chain that is being followed, each with its own bits.
+    chain: Vec<(usize, u32)>,
+    look: Look<'c>,
 }
 
-impl Proofs {
-    /// Of one index.
-    pub(super) fn at(&self, index: usize) -> Option<u32> {
-        self.bits[index].checked_sub(1)
+/// What the header at one index says.
+enum Step {
+    /// It is none.
+    Refused,
+    /// It proves so much, and nothing is known of what follows it.
+    Last(u32),
+    /// It proves so much, and the next one has to begin there.
+    Next(u32, usize),
+}
+
+impl Proofs<'_, '_, '_> {
+    /// Of one index: bits of proof that frames begin there, those of the frames that follow included; `None` if they cannot.
+    pub(super) fn at(&mut self, index: usize) -> Option<u32> {
+        let mut at = index;
+        let mut bits = loop {
+            if let Some(&known) = self.known.get(&at) {
+                break known;
+            }
+            match self.reading.step(at, self.empties) {
+                Step::Refused => break None,
+                Step::Last(bits) => break Some(bits),
+                Step::Next(bits, next) => {
+                    self.chain.push((at, bits));
+                    at = next;
+                }
+            }
+        };
+        for (at, own) in self.chain.drain(..).rev() {
+            bits = bits.map(|bits| bits.saturating_add(own));
+            self.known.insert(at, bits);
+        }
+        bits
     }
 
-    /// All indices at which frames can begin, in order.
-    pub(super) fn possible(&self) -> impl Iterator<Item = usize> + '_ {
-        self.possible.iter().rev().copied()
+    /// The first index from this one on at which frames can be believed to begin, and the proof.
+    pub(super) fn next_believed(&mut self, from: usize, proof: Proof) -> Option<(usize, u32)> {
+        let Reading { framing, excerpt, .. } = *self.reading;
+        let mut from = from;
+        while let Some(at) = self.look.next(from, |from| first_possible(framing, excerpt.octets(), from)) {
+            let bits = self.at(at);
+            self.look.judge(from, at, bits.is_some());
+            // Most octets have no proof at all, so whether a packet begins there is asked last.
+            if let Some(bits) = bits.filter(|&bits| bits >= proof.bits())
+                && (bits >= proof.bits() + NO_HINT || excerpt.is_packet(at))
+                && !is_empty_end(framing, excerpt.run(at))
+            {
+                return Some((at, bits));
+            }
+            from = at + 1;
+        }
+        if excerpt.len() > from {
+            self.look.judge(from, excerpt.len() - 1, false);
+        }
+        None
     }
 
-    fn set(&mut self, index: usize, bits: u32) {
-        self.bits[index] = bits.saturating_add(1);
-        self.possible.push(index);
+    /// No more is asked for at this look.
+    pub(super) fn end(self) {
+        self.look.end();
     }
 }
 
@@ -68,60 +119,39 @@ impl<'a> Reading<'a> {
         Self { framing, excerpt, rarity: OnceCell::new() }
     }
 
-    /// For each index at which frames can begin: bits of proof that they do. Each builds on the one of the next frame, so they
-    /// are found from the end. `empties`: a message may be an empty frame.
-    pub(super) fn proofs(&self, empties: bool) -> Proofs {
-        let mut proofs = Proofs { bits: vec![0; self.excerpt.len()], possible: Vec::new() };
-        for (start, run, offset) in self.excerpt.runs().rev() {
-            let mut within = run.len();
-            while let Some(before) = last_possible(self.framing, &run[..within]) {
-                within = before;
-                if let Some(bits) = self.proof(&proofs, (start, run, offset), within, empties) {
-                    proofs.set(start + within, bits);
-                }
-            }
-        }
-        proofs
+    /// `candidates` are what earlier looks at the excerpt left; `empties`: a message may be an empty frame.
+    pub(super) fn proofs<'c>(&self, candidates: &'c mut Candidates, empties: bool) -> Proofs<'_, 'a, 'c> {
+        let look = candidates.look(self.excerpt);
+        Proofs { reading: self, empties, known: FxHashMap::default(), chain: Vec::new(), look }
     }
 
-    /// Bits of proof that frames begin at this octet of a run, which is told with its index and offset; `None` if they cannot.
-    fn proof(
-        &self,
-        proofs: &Proofs,
-        (start, run, offset): (usize, &[u8], u64),
-        within: usize,
-        empties: bool,
-    ) -> Option<u32> {
+    fn step(&self, at: usize, empties: bool) -> Step {
         let Self { framing, excerpt, .. } = self;
-        let rest = &run[within..];
-        let (body, header) = match framing.header(rest) {
+        let (run, offset) = excerpt.place(at);
+        if first_possible(*framing, &run[..1], 0).is_none() {
+            return Step::Refused;
+        }
+        let (body, header) = match framing.header(run) {
             Ok(found) => found,
-            Err(error) => return error.is_incomplete().then_some(0),
+            Err(error) if error.is_incomplete() => return Step::Last(0),
+            Err(_) => return Step::Refused,
         };
-        let bits = self.of_header(rest, body, header)?;
-        let body_at = within + rest.len() - body.len();
-        let next_offset = (offset + body_at as u64).saturating_add(header.length);
+        let Some(bits) = self.of_header(run, body, header) else { return Step::Refused };
+        let header_length = run.len() - body.len();
+        let next_offset = (offset + header_length as u64).saturating_add(header.length);
         let next = match usize::try_from(header.length).ok().filter(|&length| length < body.len()) {
-            Some(length) => Some(start + body_at + length),
+            Some(length) => Some(at + header_length + length),
             None => excerpt.index(next_offset),
         };
         if let Some(next) = next.filter(|_| !empties && !header.flags.more())
             && is_empty_end(*framing, excerpt.run(next))
         {
-            return None;
+            return Step::Refused;
         }
         let whole = !header.flags.more() && header.length > 0;
         let end = if whole && excerpt.is_packet_end(next_offset) { ENDS_WITH_PACKET } else { 0 };
-        let rest = next.map_or(Some(0), |next| proofs.at(next))?;
-        Some(bits.saturating_add(end).saturating_add(rest))
-    }
-
-    /// The proof, if frames can be believed to begin at an index.
-    pub(super) fn believed(&self, proofs: &Proofs, at: usize, proof: Proof) -> Option<u32> {
-        // Most octets have no proof at all, so whether a packet begins there is asked last.
-        let bits = proofs.at(at).filter(|&bits| bits >= proof.bits())?;
-        let needed = proof.bits() + if self.excerpt.is_packet(at) { 0 } else { NO_HINT };
-        (bits >= needed && !is_empty_end(self.framing, self.excerpt.run(at))).then_some(bits)
+        let bits = bits.saturating_add(end);
+        next.map_or(Step::Last(bits), |next| Step::Next(bits, next))
     }
 
     /// The frames that follow each other from this index on.
@@ -198,25 +228,27 @@ fn rarity(octets: &[u8]) -> [u8; 256] {
     counts.map(|count| ((octets.len() + 256) / count).ilog2() as u8)
 }
 
-/// The last of these octets with which a frame can begin: a quick look that most fail.
-fn last_possible(framing: Framing, octets: &[u8]) -> Option<usize> {
-    match framing {
-        Framing::V1 => octets.iter().rposition(|&octet| octet != 0),
+/// The index of the first of these octets, from one on, with which a frame can begin: a quick look that most fail.
+fn first_possible(framing: Framing, octets: &[u8], from: usize) -> Option<usize> {
+    let octets_from = octets.get(from..)?;
+    let first = match framing {
+        Framing::V1 => octets_from.iter().position(|&octet| octet != 0),
         Framing::V2 | Framing::V3 => {
             // Eight at once, where none has flags that are not reserved.
             const ONES: u64 = u64::MAX / 0xFF;
-            let mut rest = octets;
-            while let Some((before, word)) = rest.split_last_chunk() {
+            let mut rest = octets_from;
+            while let Some((word, after)) = rest.split_first_chunk() {
                 let reserved = u64::from_le_bytes(*word) & (0xF8 * ONES);
                 let has_none = reserved.wrapping_sub(ONES) & !reserved & (0x80 * ONES) == 0;
                 if !has_none {
                     break;
                 }
-                rest = before;
+                rest = after;
             }
-            rest.iter().rposition(|&octet| octet < 8)
+            rest.iter().position(|&octet| octet < 8).map(|at| octets_from.len() - rest.len() + at)
         }
-    }
+    };
+    first.map(|first| from + first)
 }
 
 /// Whether a header can be one in the middle of a stream. `flags_octet` is the flags as they were sent.

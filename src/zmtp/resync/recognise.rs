@@ -9,6 +9,7 @@
 //! behind a type. If there is an empty one before each that is not, they are lengths of 32 or 64 bits. Where both sides send nothing but the former, what they say decides: text is believed, other content is
 //! not (DNS over TCP, ISO 8583, RTP as RFC 4571 has it).
 
+use super::candidates::Candidates;
 use super::excerpt::Excerpt;
 use super::proof::{Reading, STRUCTURE};
 use super::weight::Weight;
@@ -98,8 +99,9 @@ pub fn recognise(middle: Middle<'_>) -> Option<Framing> {
 /// What the first chain of frames says.
 fn weigh(framing: Framing, excerpt: &Excerpt) -> Evidence {
     let reading = Reading::new(framing, excerpt);
-    let proofs = reading.proofs(true);
-    let Some(start) = proofs.possible().find(|&at| reading.believed(&proofs, at, Proof::Usual).is_some()) else {
+    let mut candidates = Candidates::default();
+    let mut proofs = reading.proofs(&mut candidates, true);
+    let Some((start, _)) = proofs.next_believed(0, Proof::Usual) else {
         let possible = |offset| excerpt.index(offset).is_none_or(|index| proofs.at(index).is_some());
         return Evidence { bits: -INSIDE * inside(excerpt, possible), ..Evidence::default() };
     };

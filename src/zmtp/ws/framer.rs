@@ -249,7 +249,7 @@ impl WsFramer {
                     on(here, Item::Skipped(bytes.len() as u64));
                     hunt.keep(here.offset, here.position, bytes, limits.resync_bytes);
                     let masks = self.sender == Sender::Client;
-                    if let Some(at) = hunt.look(|excerpt, proof| find(excerpt, masks, proof)) {
+                    if let Some(at) = hunt.look(|excerpt, _, proof| find(excerpt, masks, proof)) {
                         self.resume(at, limits, on);
                     }
                     return;
