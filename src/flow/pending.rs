@@ -3,7 +3,7 @@
 //! Invariant: the pieces do not overlap; of two copies of a byte the first that arrived is kept.
 
 use crate::base::chunk::{Data, Position};
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
 /// Bytes of memory that a piece takes beyond its own: its place in the order, its position, an allocation.
 pub const OVERHEAD: usize = 96;
@@ -30,8 +30,22 @@ impl Piece {
 /// The out-of-order store of one direction.
 #[derive(Debug, Default)]
 pub struct Pending {
-    pieces: BTreeMap<u64, (Position, Piece)>,
+    /// In the order of the stream, which is nearly always that in which they come: few of them are ever moved.
+    pieces: VecDeque<Kept>,
     bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    offset: u64,
+    position: Position,
+    piece: Piece,
+}
+
+impl Kept {
+    fn end(&self) -> u64 {
+        self.offset + self.piece.data().length()
+    }
 }
 
 impl Pending {
@@ -39,52 +53,48 @@ impl Pending {
     /// differ.
     pub fn insert(&mut self, position: Position, mut offset: u64, mut data: Data<'_>) -> bool {
         let mut conflict = false;
+        // The first piece that ends after `offset`.
+        let is_after = self.pieces.back().is_none_or(|last| last.end() <= offset);
+        let mut number =
+            if is_after { self.pieces.len() } else { self.pieces.partition_point(|kept| kept.end() <= offset) };
         while data.length() > 0 {
-            let end = offset + data.length();
-            // The piece that covers `offset`, or else the first one after it.
-            let covering = self
-                .pieces
-                .range(..=offset)
-                .next_back()
-                .filter(|(at, (_, piece))| **at + piece.data().length() > offset);
-            let Some((&at, (_, piece))) = covering.or_else(|| self.pieces.range(offset..end).next()) else {
-                self.keep(position, offset, data);
-                return conflict;
-            };
-            let piece_end = at + piece.data().length();
-            if at > offset {
-                let (before, rest) = split(data, at - offset);
-                self.keep(position, offset, before);
-                (offset, data) = (at, rest);
-                continue;
+            let next = self.pieces.get(number);
+            let before = next.map_or(u64::MAX, |next| next.offset).saturating_sub(offset).min(data.length());
+            if before > 0 {
+                let (fresh, rest) = split(data, before);
+                self.keep(number, position, offset, fresh);
+                (offset, data) = (offset + before, rest);
+            } else if let Some(next) = next {
+                let shared = (next.end() - offset).min(data.length());
+                let (overlap, rest) = split(data, shared);
+                if let (Data::Bytes(new), Piece::Bytes(kept)) = (overlap, &next.piece) {
+                    let from = (offset - next.offset) as usize;
+                    conflict |= kept[from..from + new.len()] != *new;
+                }
+                (offset, data) = (offset + shared, rest);
             }
-            let shared = piece_end.min(end) - offset;
-            let (overlap, rest) = split(data, shared);
-            if let (Data::Bytes(new), Piece::Bytes(kept)) = (overlap, piece) {
-                let from = (offset - at) as usize;
-                conflict |= kept[from..from + new.len()] != *new;
-            }
-            (offset, data) = (offset + shared, rest);
+            number += 1;
         }
         conflict
     }
 
     /// Takes the first piece if it begins at or before `offset`.
     pub fn take_through(&mut self, offset: u64) -> Option<(u64, Position, Piece)> {
-        let first = self.pieces.first_entry()?;
-        if *first.key() > offset {
-            return None;
-        }
-        let (at, (position, piece)) = first.remove_entry();
+        self.pieces.front().filter(|first| first.offset <= offset)?;
+        let Kept { offset, position, piece } = self.pieces.pop_front()?;
         if let Piece::Bytes(bytes) = &piece {
             self.bytes -= bytes.len();
         }
-        Some((at, position, piece))
+        // There are many connections, and few of them lack anything at a time.
+        if self.pieces.is_empty() {
+            self.pieces = VecDeque::new();
+        }
+        Some((offset, position, piece))
     }
 
     /// Offset of the first piece.
     pub fn first(&self) -> Option<u64> {
-        self.pieces.first_key_value().map(|(at, _)| *at)
+        self.pieces.front().map(|first| first.offset)
     }
 
     /// Whether nothing is kept.
@@ -102,7 +112,7 @@ impl Pending {
         self.pieces.len()
     }
 
-    fn keep(&mut self, position: Position, offset: u64, data: Data<'_>) {
+    fn keep(&mut self, number: usize, position: Position, offset: u64, data: Data<'_>) {
         let piece = match data {
             Data::Bytes(bytes) => {
                 self.bytes += bytes.len();
@@ -110,7 +120,7 @@ impl Pending {
             }
             Data::Gap(length) => Piece::Gap(length),
         };
-        self.pieces.insert(offset, (position, piece));
+        self.pieces.insert(number, Kept { offset, position, piece });
     }
 }
 
