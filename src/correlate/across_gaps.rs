@@ -131,7 +131,7 @@ pub(super) fn pair_across_gaps(scene: &Scene<'_>, alike: Alike<'_>, missing: &Mi
         None => slots(alike.effects, counted),
     };
     let across = AcrossGaps { scene, causes: slots(alike.causes, counted), effects, missing };
-    for (effect, found) in align(across.causes.len(), across.effects.len(), &across).into_iter().enumerate() {
+    for (effect, found) in align(0..across.causes.len(), 0..across.effects.len(), &across).into_iter().enumerate() {
         let Some(found) = found else { continue };
         if let (Some(cause), Some(effect)) = (across.causes[found.cause].known(), across.effects[effect].known()) {
             pairs.push(Pair { cause, effect, confidence: found.likelihood.min(MOST) });

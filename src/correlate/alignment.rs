@@ -38,13 +38,13 @@ pub(super) struct Found {
     pub(super) likelihood: f64,
 }
 
-/// For each effect, its cause in the likeliest alignment.
-pub(super) fn align(causes: usize, effects: usize, likelihoods: &impl Likelihoods) -> Vec<Option<Found>> {
-    let mut trellis = Trellis::new(effects);
-    for effect in 0..effects {
-        trellis.follow(|next, go| steps(effect, next..causes, likelihoods, go));
+/// For each of these effects, its cause in the likeliest alignment with these causes.
+pub(super) fn align(causes: Range<usize>, effects: Range<usize>, likelihoods: &impl Likelihoods) -> Vec<Option<Found>> {
+    let mut trellis = Trellis::new(causes.start, effects.len());
+    for effect in effects.clone() {
+        trellis.follow(|next, go| steps(effect, next..causes.end, likelihoods, go));
     }
-    trellis.likeliest(|causes| causes.map(|cause| likelihoods.skip_cause(cause, effects)).product())
+    trellis.likeliest(|left_over| left_over.map(|cause| likelihoods.skip_cause(cause, effects.end)).product())
 }
 
 /// The alignments that are followed, from effect to effect.
@@ -114,12 +114,12 @@ struct Step {
 }
 
 impl Trellis {
-    /// No effect yet, every cause is free.
-    fn new(effects: usize) -> Self {
+    /// No effect yet, every cause from this one on is free.
+    fn new(first_cause: usize, effects: usize) -> Self {
         let mut stages = Vec::with_capacity(effects + 2);
         stages.extend([Stage { states: 0, ways: 0 }, Stage { states: 1, ways: 0 }]);
         Self {
-            states: vec![State { next: 0, by: 0, best: 1.0, all: 1.0 }],
+            states: vec![State { next: first_cause as u32, by: 0, best: 1.0, all: 1.0 }],
             ways: Vec::new(),
             stages,
             reached: Vec::new(),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     fn causes(causes: &[u8], effects: &[u8]) -> Vec<Option<usize>> {
-        let found = align(causes.len(), effects.len(), &Letters(causes, effects));
+        let found = align(0..causes.len(), 0..effects.len(), &Letters(causes, effects));
         found.iter().map(|found| found.map(|found| found.cause)).collect()
     }
 
@@ -284,7 +284,7 @@ mod tests {
     #[test]
     fn long_sequences_stay_in_step() {
         let letters: Vec<u8> = (0..5000).map(|number| (number % 64) as u8).collect();
-        let found = align(letters.len(), letters.len(), &Letters(&letters, &letters));
+        let found = align(0..letters.len(), 0..letters.len(), &Letters(&letters, &letters));
         for (number, found) in found.into_iter().enumerate() {
             let found = found.expect("none is missing");
             assert!(found.cause == number && found.likelihood > 0.999, "{number}: {found:?}");
@@ -293,9 +293,9 @@ mod tests {
 
     #[test]
     fn of_equal_ones_each_is_as_likely() {
-        let found = align(2, 1, &Letters(b"aa", b"a"))[0].expect("one of them");
+        let found = align(0..2, 0..1, &Letters(b"aa", b"a"))[0].expect("one of them");
         assert!((found.likelihood - 0.5).abs() < 0.01, "{found:?}");
-        let found = align(3, 3, &Letters(b"aba", b"aba"));
+        let found = align(0..3, 0..3, &Letters(b"aba", b"aba"));
         assert!(found.iter().flatten().all(|found| found.likelihood > 0.99), "{found:?}");
     }
 }

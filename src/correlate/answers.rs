@@ -76,19 +76,21 @@ pub(super) fn answers(
     one_at_a_time: bool,
 ) -> Vec<Answer> {
     let mut sequences = Sequences::new(places(scene, requests), places(scene, replies), one_at_a_time);
-    let found = sequences.align();
+    let mut found = align(0..sequences.causes.len(), 0..sequences.effects.len(), &sequences);
+    let in_order = sequences.answers(&found);
     let is_in_doubt = |reply: &Letter<'_>| {
-        let answer = found.binary_search_by_key(&reply.rank, |answer| answer.reply).ok().map(|at| found[at]);
+        let answer = in_order.binary_search_by_key(&reply.rank, |answer| answer.reply).ok().map(|at| in_order[at]);
         answer.is_none_or(|it| it.likelihood < CLEAR || scene.may_lack_request(it.request, it.reply))
     };
     if !replies.iter().any(is_in_doubt) {
-        return found;
+        return in_order;
     }
-    let Some(likely) = repeated(requests, replies, is_in_doubt) else { return found };
+    let Some(likely) = repeated(requests, replies, is_in_doubt) else { return in_order };
     for effect in &mut sequences.effects {
         effect.likely = effect.slot.known().and_then(|reply| likely.get(&reply).copied());
     }
-    sequences.align()
+    sequences.align_again(&mut found);
+    sequences.answers(&found)
 }
 
 /// For the replies in doubt, and some others, that repeat something of just one request: that one. `None` if most replies repeat
@@ -169,15 +171,43 @@ impl Sequences {
         Self { causes, effects, by_envelope, one_at_a_time }
     }
 
-    /// The likeliest pairs, by the order of the replies.
-    fn align(&self) -> Vec<Answer> {
-        let found = align(self.causes.len(), self.effects.len(), self);
-        let answer = |(effect, found): (&Place, Option<Found>)| {
-            let Found { cause, likelihood } = found?;
+    /// The pairs of messages that are known, by the order of the replies.
+    fn answers(&self, found: &[Option<Found>]) -> Vec<Answer> {
+        let answer = |(effect, found): (&Place, &Option<Found>)| {
+            let Found { cause, likelihood } = (*found)?;
             let (request, reply) = (self.causes[cause].slot.known()?, effect.slot.known()?);
             Some(Answer { request, reply, likelihood, is_alike: effect.likely == Some(request) })
         };
         self.effects.iter().zip(found).filter_map(answer).collect()
+    }
+
+    /// Aligns what is in doubt again, now that it is known what replies repeat: that between two replies of which that is what
+    /// was found.
+    fn align_again(&self, found: &mut [Option<Found>]) {
+        let (mut first, mut first_cause, mut in_doubt) = (0, 0, false);
+        for effect in 0..=found.len() {
+            let confirmed = found.get(effect).copied().flatten().filter(|found| {
+                let request = self.causes[found.cause].slot.known();
+                request.is_some() && self.effects[effect].likely == request
+            });
+            if confirmed.is_none() && effect < found.len() {
+                in_doubt |= self.effects[effect].slot.known().is_some()
+                    && (self.effects[effect].likely.is_some()
+                        || found[effect].is_none_or(|found| found.likelihood < CLEAR));
+                continue;
+            }
+            let end_cause = confirmed.map_or(self.causes.len(), |found| found.cause);
+            if in_doubt {
+                let again = align(first_cause..end_cause, first..effect, self);
+                found[first..effect].copy_from_slice(&again);
+            }
+            if let Some(confirmed) = confirmed {
+                let others = (1.0 - confirmed.likelihood) * UNLIKE;
+                let likelihood = confirmed.likelihood / (confirmed.likelihood + others);
+                found[effect] = Some(Found { likelihood, ..confirmed });
+            }
+            (first, first_cause, in_doubt) = (effect + 1, end_cause + 1, false);
+        }
     }
 }
 
