@@ -19,27 +19,37 @@ const MOST_COUNTED: u64 = 64;
 pub struct Losses {
     /// For a message right after a gap: how many are missing before it, as far as octets tell.
     before: FxHashMap<Rank, u32>,
-    /// For a message after a gap of its direction: how many are missing before it altogether.
-    so_far: FxHashMap<Rank, u32>,
+    /// For each message: how many are missing before it in its direction altogether; none where nothing is missing.
+    so_far: Vec<u32>,
     /// For each direction of a connection, the messages around each of its gaps, in order.
     around: FxHashMap<(u32, Direction), Vec<(Rank, Rank)>>,
+}
+
+/// The messages of one direction of a connection.
+#[derive(Debug, Default)]
+struct Lane {
+    octets: u64,
+    messages: u64,
+    /// The latest so far, and how many are missing before it.
+    last: Option<Rank>,
+    missing: u32,
 }
 
 impl Losses {
     /// Looks for the gaps of a sorted window.
     pub fn find(window: &Window, sockets: &Sockets) -> Self {
         let mut found = Self::default();
-        let mut last: FxHashMap<(u32, Direction), Rank> = FxHashMap::default();
-        let mut lengths: FxHashMap<(u32, Direction), (u64, u64)> = FxHashMap::default();
+        let mut lanes: FxHashMap<(u32, Direction), Lane> = FxHashMap::default();
         let is_whole = |conn: u32| !sockets.connection(conn).has_gaps();
         if window.records().iter().all(|record| is_whole(record.conn)) {
             return found;
         }
         for (rank, record) in window.records().iter().enumerate().filter(|(_, record)| !is_whole(record.conn)) {
-            let (sum, count) = lengths.entry((record.conn, record.direction)).or_default();
-            *sum += window.wire_length(rank as Rank);
-            *count += 1;
+            let lane = lanes.entry((record.conn, record.direction)).or_default();
+            lane.octets += window.wire_length(rank as Rank);
+            lane.messages += 1;
         }
+        found.so_far = vec![0; window.len()];
         // Those that connect to the same endpoint introduce themselves with about as many octets.
         let mut begin: FxHashMap<(Endpoint, Direction), u64> = FxHashMap::default();
         for record in window.records().iter().filter(|record| record.ordinal == 0) {
@@ -48,29 +58,28 @@ impl Losses {
         }
         for (rank, record) in window.records().iter().enumerate().filter(|(_, record)| !is_whole(record.conn)) {
             let rank = rank as Rank;
-            let lane = (record.conn, record.direction);
-            let before = last.insert(lane, rank);
-            let so_far = before.and_then(|before| found.so_far.get(&before).copied());
+            let Some(lane) = lanes.get_mut(&(record.conn, record.direction)) else { continue };
+            let before = lane.last.replace(rank);
+            found.so_far[rank as usize] = lane.missing;
             if !record.after_gap {
-                found.so_far.extend(so_far.map(|so_far| (rank, so_far)));
                 continue;
             }
-            found.around.entry(lane).or_default().push((before.unwrap_or(0), rank));
+            found.around.entry((record.conn, record.direction)).or_default().push((before.unwrap_or(0), rank));
             let end = match before {
                 Some(before) => Some(window.record(before).offset + window.wire_length(before)),
                 None => begin.get(&(sockets.connection(record.conn).server, record.direction)).copied(),
             };
             let Some(end) = end else { continue };
             let missing = record.offset.saturating_sub(end);
-            let (sum, count) = lengths[&lane];
-            let mean = (sum / count.max(1)).max(1);
+            let mean = (lane.octets / lane.messages.max(1)).max(1);
             let count = ((missing + mean / 2) / mean).min(MOST_COUNTED) as u32;
             found.before.insert(rank, count);
-            found.so_far.insert(rank, so_far.unwrap_or(0) + count);
+            lane.missing += count;
+            found.so_far[rank as usize] = lane.missing;
         }
-        for (&(conn, direction), &rank) in &last {
-            if sockets.connection(conn).ends_in_gap(direction) {
-                found.around.entry((conn, direction)).or_default().push((rank, Rank::MAX));
+        for (&(conn, direction), lane) in &lanes {
+            if let Some(last) = lane.last.filter(|_| sockets.connection(conn).ends_in_gap(direction)) {
+                found.around.entry((conn, direction)).or_default().push((last, Rank::MAX));
             }
         }
         found
@@ -83,7 +92,7 @@ impl Losses {
 
     /// The number of a message in its direction, those that are missing counted.
     pub fn number(&self, window: &Window, rank: Rank) -> u64 {
-        window.record(rank).ordinal + u64::from(self.so_far.get(&rank).copied().unwrap_or(0))
+        window.record(rank).ordinal + u64::from(self.so_far.get(rank as usize).copied().unwrap_or(0))
     }
 
     /// Whether there are any gaps.

@@ -32,6 +32,10 @@ const COST_OF_STRIP: f64 = 0.2;
 /// After so many messages that agree, a choice is kept for good.
 const ENOUGH: usize = 16;
 
+/// A socket that is none by enough messages is tried again after one window, after two more, after four, and so on, at most
+/// after two to the power of it.
+const MOST_PATIENCE: u32 = 5;
+
 /// A back end, seen from its socket.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
@@ -63,6 +67,57 @@ pub struct Nodes {
     backends: FxHashMap<SocketId, Backend>,
     frontends: FxHashSet<SocketId>,
     names: BTreeMap<NameSpace, Names>,
+    in_vain: InVain,
+}
+
+/// Sockets that were tried and are the back end of no ROUTER: they ask in their own name, as most do.
+#[derive(Debug, Default)]
+struct InVain {
+    sockets: FxHashMap<SocketId, Tries>,
+    /// The ROUTERs that were there.
+    routers: FxHashSet<SocketId>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tries {
+    /// By so many messages together.
+    messages: usize,
+    /// How often by enough.
+    count: u32,
+    /// So many windows are still to be passed over.
+    pass_over: u32,
+}
+
+impl InVain {
+    /// These ROUTERs have messages now. When there is a new one, all sockets are tried again.
+    fn look_at(&mut self, routers: &BTreeSet<SocketId>) {
+        let before = self.routers.len();
+        self.routers.extend(routers);
+        if self.routers.len() > before {
+            self.sockets.clear();
+        }
+    }
+
+    /// Whether a socket is passed over in this window.
+    fn pass_over(&mut self, socket: SocketId) -> bool {
+        let left = self.sockets.get_mut(&socket).map(|tries| &mut tries.pass_over).filter(|left| **left > 0);
+        left.map(|left| *left -= 1).is_some()
+    }
+
+    /// A socket is none by so many messages.
+    fn add(&mut self, socket: SocketId, messages: usize) {
+        let tries = self.sockets.entry(socket).or_default();
+        tries.messages += messages;
+        if tries.messages >= ENOUGH {
+            tries.pass_over = 1 << tries.count.min(MOST_PATIENCE);
+            tries.count += 1;
+        }
+    }
+
+    fn forget(&mut self, sockets: &Sockets) {
+        self.sockets.retain(|&socket, _| sockets.is_known_socket(socket));
+        self.routers.retain(|&socket| sockets.is_known_socket(socket));
+    }
 }
 
 impl Nodes {
@@ -71,15 +126,21 @@ impl Nodes {
         let present: BTreeSet<SocketId> = scene.routers.keys().map(|frontend| frontend.socket).collect();
         let mut elsewhere = Elsewhere::default();
         let mut has_moved = false;
+        self.in_vain.look_at(&present);
         for (&socket, traffic) in &scene.backends {
             let known = self.backends.get(&socket);
             if known.is_some_and(|backend| backend.settled && present.contains(&backend.frontend)) {
+                continue;
+            }
+            if known.is_none() && self.in_vain.pass_over(socket) {
                 continue;
             }
             if let Some(backend) = choose(scene, socket, traffic, &present, &self.names, &mut elsewhere) {
                 self.frontends.insert(backend.frontend);
                 let before = self.backends.insert(socket, backend);
                 has_moved |= before.is_some_and(|before| before.frontend != backend.frontend);
+            } else {
+                self.in_vain.add(socket, traffic.requests.len());
             }
         }
         if has_moved {
@@ -115,6 +176,7 @@ impl Nodes {
         self.backends
             .retain(|&socket, backend| sockets.is_known_socket(socket) && sockets.is_known_socket(backend.frontend));
         self.count_frontends();
+        self.in_vain.forget(sockets);
         self.names.retain(|_, names| names.retain(sockets));
     }
 
