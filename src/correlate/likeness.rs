@@ -39,6 +39,8 @@ pub(super) struct Likeness {
     holders: Vec<Holders>,
     /// Number of the message at hand.
     message: u32,
+    /// Runs that no reply has would have been needed.
+    lacks_runs: bool,
 }
 
 /// The requests that have a run.
@@ -84,7 +86,7 @@ pub(super) struct Likeliest {
 }
 
 impl Likeness {
-    /// To be asked about replies with these first octets only, by [`Likeness::find_clear`].
+    /// To be asked about replies with these first octets only.
     pub(super) fn about<'a>(replies: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
         Self { asked: Some(Asked::new(replies)), ..Self::default() }
     }
@@ -126,6 +128,7 @@ impl Likeness {
         if !is_own {
             let requests = self.requests.len();
             self.count_votes(|holders| holders.count > 1 && holders.are_few(requests));
+            self.lacks_runs |= self.asked.is_some() && !self.votes.is_empty();
             let votes = std::mem::take(&mut self.votes);
             self.votes = votes.into_iter().filter(|(rank, _)| self.is_gone_on_about(*rank)).collect();
         }
@@ -137,6 +140,11 @@ impl Likeness {
         let is_new = !is_answered(request);
         let is_clear = is_own && others.all(|(&rank, &next)| !comes_near(next, most) && (is_new || is_answered(rank)));
         Some(Likeliest { request, is_clear })
+    }
+
+    /// Whether [`Likeness::find`] may have given a wrong answer, as it was to be asked about certain replies only.
+    pub(super) fn lacks_runs(&self) -> bool {
+        self.lacks_runs
     }
 
     /// The request before a reply of which it repeats what no other has, if it repeats much less of any other.

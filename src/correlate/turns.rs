@@ -6,7 +6,7 @@
 
 use super::answers::{Letter, answers};
 use super::kept_order;
-use super::likeness::{Likeness, REQUESTS};
+use super::likeness::{Likeliest, Likeness, REQUESTS};
 use super::nodes::Nodes;
 use super::opaque::Opaque;
 use super::pairing::{Pair, in_turns, is_shortly_before};
@@ -349,30 +349,14 @@ impl Queue {
 
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
 fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
-    // All have the envelope in common.
-    let body = |rank: Rank| scene.window.head(rank, envelope_parts(scene, nodes, rank).end);
-    let mut likeness = Likeness::default();
-    let mut found = FxHashMap::default();
-    let mut answered = FxHashSet::default();
-    let requests: Vec<Rank> = messages.iter().copied().filter(|&rank| scene.is_request[rank as usize]).collect();
-    let mut known = 0;
-    for &reply in messages.iter().filter(|&&rank| !scene.is_request[rank as usize]) {
-        // What later requests have too is nothing special.
-        let wanted = requests.partition_point(|&request| request < reply) + REQUESTS / 2;
-        for &request in &requests[known..requests.len().min(wanted)] {
-            likeness.add(request, body(request));
-            known += 1;
-        }
-        let likeliest = likeness.find(reply, body(reply), |request| answered.contains(&request));
-        if let Some(likeliest) = likeliest {
-            answered.insert(likeliest.request);
-            found.insert(reply, likeliest);
-        }
-    }
+    let (requests, replies) = letters(scene, nodes, messages.iter().copied());
+    let about_replies = Likeness::about(replies.iter().map(|reply| reply.body));
+    let likeliest = likeliest(about_replies, &requests, &replies);
+    let (mut found, mut answered) =
+        likeliest.or_else(|| self::likeliest(Likeness::default(), &requests, &replies)).unwrap_or_default();
     // Where replies do repeat something, most do, and each of another request; else it is chance.
-    let replies = messages.len() - requests.len();
     let is_rule =
-        answered.len() * 2 > requests.len() || (found.len() * 2 > replies && answered.len() * 2 > found.len());
+        answered.len() * 2 > requests.len() || (found.len() * 2 > replies.len() && answered.len() * 2 > found.len());
     if !is_rule {
         answered.clear();
         found.clear();
@@ -391,6 +375,34 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
             turns.push(Turn { confidence: turn.confidence.min(LIKELY), ..turn });
         }
     }
+}
+
+/// For each reply the request that it repeats most of, if any, and these requests; `None` if `likeness` needs to know more. All
+/// have the envelope in common.
+fn likeliest(
+    mut likeness: Likeness,
+    requests: &[Letter<'_>],
+    replies: &[Letter<'_>],
+) -> Option<(FxHashMap<Rank, Likeliest>, FxHashSet<Rank>)> {
+    let (mut found, mut answered) = (FxHashMap::default(), FxHashSet::default());
+    let mut known = 0;
+    for reply in replies {
+        // What later requests have too is nothing special.
+        let wanted = requests.partition_point(|request| request.rank < reply.rank) + REQUESTS / 2;
+        for request in requests.iter().take(wanted).skip(known) {
+            likeness.add(request.rank, request.body);
+            known += 1;
+        }
+        let likeliest = likeness.find(reply.rank, reply.body, |request| answered.contains(&request));
+        if likeness.lacks_runs() {
+            return None;
+        }
+        if let Some(likeliest) = likeliest {
+            answered.insert(likeliest.request);
+            found.insert(reply.rank, likeliest);
+        }
+    }
+    Some((found, answered))
 }
 
 /// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
