@@ -9,6 +9,7 @@ use zmtpscope::base::chunk::{Chunk, Data, PacketId, Position};
 use zmtpscope::base::direction::{Direction, PerDirection};
 use zmtpscope::base::limits::Limits;
 use zmtpscope::base::time::Timestamp;
+use zmtpscope::flow::patience::Patience;
 use zmtpscope::flow::reassembly::{Payload, Reassembler};
 use zmtpscope::zmtp::anomaly::Anomaly;
 use zmtpscope::zmtp::event::{EventSink, Frame, Message};
@@ -60,6 +61,7 @@ fn lossy() -> Vec<Slot> {
 /// Reassembles; the receiver acknowledges all that was sent, every second segment, as TCP does.
 fn reassemble(stream: &[u8], slots: &[Slot], limits: &Limits) -> u64 {
     let mut reassembler = Reassembler::default();
+    let mut patience = Patience::new(limits);
     let mut bytes = 0;
     reassembler.start(u32::MAX);
     let mut count = |chunk: Chunk<'_>| bytes += chunk.data.length();
@@ -68,10 +70,10 @@ fn reassemble(stream: &[u8], slots: &[Slot], limits: &Limits) -> u64 {
         if !slot.lost {
             let payload = &stream[slot.offset..end];
             let payload = Payload { sequence: slot.offset as u32, bytes: payload, cut: 0, fin: false };
-            reassembler.segment(position(number), payload, limits, &mut count);
+            reassembler.segment(position(number), payload, limits, &mut patience, &mut count);
         }
         if number % 2 == 1 {
-            reassembler.acknowledgement(position(number), end as u32, limits, &mut count);
+            reassembler.acknowledgement(position(number), end as u32, &mut patience, &mut count);
         }
     }
     reassembler.finish(position(slots.len()), &mut count);

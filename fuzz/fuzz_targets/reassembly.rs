@@ -9,6 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use std::collections::BTreeMap;
 use zmtpscope::base::chunk::{Chunk, Data, PacketId, Position};
 use zmtpscope::base::time::Timestamp;
+use zmtpscope::flow::patience::Patience;
 use zmtpscope::flow::reassembly::{Payload, Reassembler};
 use zmtpscope_fuzz::views::small_limits;
 
@@ -76,6 +77,7 @@ impl Model {
 fuzz_target!(|input: (u32, Vec<Operation>)| {
     let (isn, operations) = input;
     let limits = small_limits();
+    let mut patience = Patience::new(&limits);
     let (mut model, mut reassembler, mut now) = (Model::default(), Reassembler::default(), 0);
     reassembler.start(isn);
     let base = isn.wrapping_add(1);
@@ -88,7 +90,7 @@ fuzz_target!(|input: (u32, Vec<Operation>)| {
             Operation::Far { ahead, length } => (ahead, length, 0, false, 0),
             Operation::Acknowledge { ahead } => {
                 let sequence = base.wrapping_add((next + i64::from(ahead)) as u32);
-                reassembler.acknowledgement(at, sequence, &limits, &mut |chunk| model.take(&chunk));
+                reassembler.acknowledgement(at, sequence, &mut patience, &mut |chunk| model.take(&chunk));
                 continue;
             }
             Operation::Wait { milliseconds } => {
@@ -105,7 +107,7 @@ fuzz_target!(|input: (u32, Vec<Operation>)| {
             model.came(offset, &bytes, cut);
         }
         let payload = Payload { sequence: base.wrapping_add(offset as u32), bytes: &bytes, cut: cut.into(), fin };
-        reassembler.segment(at, payload, &limits, &mut |chunk| model.take(&chunk));
+        reassembler.segment(at, payload, &limits, &mut patience, &mut |chunk| model.take(&chunk));
     }
     reassembler.finish(position(u64::MAX, now), &mut |chunk| model.take(&chunk));
     assert!(model.first.values().all(Option::is_none), "left behind: {:?}", model.first);

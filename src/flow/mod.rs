@@ -7,6 +7,7 @@
 //! (the peer acknowledged it, a limit, the end) says that it will not come.
 
 pub mod key;
+pub mod patience;
 pub mod pending;
 pub mod reassembly;
 pub mod roles;

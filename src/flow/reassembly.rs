@@ -3,11 +3,13 @@
 //! Sequence numbers are 32 bits and wrap (RFC 9293 section 3.4); inside, a byte has a 64-bit offset from the first
 //! byte of the stream. A segment's offset is the one nearest to what is expected next.
 
+use super::patience::Patience;
 use super::pending::{OVERHEAD, Pending, split};
 use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::Timestamp;
+use std::ops::Range;
 
 /// A segment further ahead than the largest window that TCP can offer (RFC 7323 section 2.3) is not of this stream.
 const LARGEST_WINDOW: i64 = 1 << 30;
@@ -54,7 +56,8 @@ pub struct ReassemblyStats {
 struct Evidence {
     /// Offset up to which the peer had acknowledged when this was noticed.
     acknowledged: u64,
-    packets_left: u32,
+    /// Packets of the connection since then.
+    packets: u32,
     since: Timestamp,
 }
 
@@ -77,6 +80,8 @@ pub struct Reassembler {
     /// Largest acknowledgement of the peer, as an offset.
     acknowledged: u64,
     evidence: Option<Evidence>,
+    /// The latest bytes that were awaited in vain.
+    given_up: Range<u64>,
     /// Offset at which the direction ends: its FIN.
     end: Option<u64>,
     recent: [Delivered; REMEMBERED],
@@ -118,6 +123,7 @@ impl Reassembler {
         position: Position,
         payload: Payload<'_>,
         limits: &Limits,
+        patience: &mut Patience,
         on: &mut impl FnMut(Chunk<'_>),
     ) {
         let Payload { sequence, bytes: payload, cut, fin } = payload;
@@ -147,6 +153,9 @@ impl Reassembler {
         }
         if end <= self.next {
             if end > offset {
+                if offset < self.given_up.end && end > self.given_up.start {
+                    patience.was_too_short();
+                }
                 self.repeated(position);
                 self.compare_with_delivered(offset, payload);
             }
@@ -159,6 +168,7 @@ impl Reassembler {
             let fresh = &payload[((self.next - offset) as usize).min(payload.len())..];
             self.hand_on(position, Data::Bytes(fresh), on);
             self.hand_on(position, Data::Gap(end - self.next), on);
+            self.notice_help(patience);
             return;
         }
         let before = self.next.saturating_sub(offset).min(end - offset);
@@ -175,7 +185,8 @@ impl Reassembler {
             self.stats.out_of_order += 1;
         }
         self.drain(on);
-        self.lose_patience(position, limits, on);
+        self.notice_help(patience);
+        self.lose_patience(position, patience, on);
         while self.pending.bytes() > limits.pending_bytes || self.pending.len() > limits.pending_segments {
             self.stats.limit_gaps += 1;
             self.skip_to_pending(position, on);
@@ -183,12 +194,12 @@ impl Reassembler {
     }
 
     /// The peer acknowledged all bytes before `sequence`, in a packet of this connection; called for each one. What it
-    /// has and the capture has not becomes a gap once the patience of `limits` is used up.
+    /// has and the capture has not becomes a gap once `patience` is used up.
     pub fn acknowledgement(
         &mut self,
         position: Position,
         sequence: u32,
-        limits: &Limits,
+        patience: &mut Patience,
         on: &mut impl FnMut(Chunk<'_>),
     ) {
         let Some(base) = self.base else { return };
@@ -201,28 +212,31 @@ impl Reassembler {
             let offset = self.end.map_or(offset, |end| offset.min(end));
             self.acknowledged = self.acknowledged.max(offset);
         }
-        if self.acknowledged <= self.next {
-            self.evidence = None;
-            return;
+        if self.acknowledged > self.next {
+            let acknowledged = self.acknowledged;
+            self.evidence.get_or_insert(Evidence { acknowledged, packets: 0, since: position.at });
+            self.lose_patience(position, patience, on);
         }
-        self.evidence.get_or_insert(Evidence {
-            acknowledged: self.acknowledged,
-            packets_left: limits.gap_patience_packets,
-            since: position.at,
-        });
-        self.lose_patience(position, limits, on);
+    }
+
+    /// What was awaited came, if it did.
+    fn notice_help(&mut self, patience: &mut Patience) {
+        if let Some(evidence) = self.evidence.take_if(|evidence| evidence.acknowledged <= self.next) {
+            patience.helped(evidence.packets);
+        }
     }
 
     /// One more packet of the connection, of either direction, in which what is known to be missing did not come.
-    fn lose_patience(&mut self, position: Position, limits: &Limits, on: &mut impl FnMut(Chunk<'_>)) {
+    fn lose_patience(&mut self, position: Position, patience: &mut Patience, on: &mut impl FnMut(Chunk<'_>)) {
         let Some(evidence) = &mut self.evidence else { return };
-        evidence.packets_left = evidence.packets_left.saturating_sub(1);
-        if evidence.packets_left > 0 && position.at - evidence.since < limits.gap_patience {
-            return;
+        evidence.packets += 1;
+        let Evidence { acknowledged, packets, since } = *evidence;
+        if patience.is_over(packets, position.at - since) {
+            patience.was_in_vain();
+            self.evidence = None;
+            self.given_up = self.next..acknowledged;
+            self.give_up_before(acknowledged, position, on);
         }
-        let up_to = evidence.acknowledged;
-        self.evidence = None;
-        self.give_up_before(up_to, position, on);
     }
 
     /// The connection ended: whatever waits is handed on, with gaps where bytes never came.
@@ -265,6 +279,7 @@ impl Reassembler {
         if let Some(first) = self.pending.first() {
             self.hand_on(position, Data::Gap(first - self.next), on);
             self.drain(on);
+            self.evidence.take_if(|evidence| evidence.acknowledged <= self.next);
         }
     }
 

@@ -1,6 +1,7 @@
 //! All TCP connections of a capture: created, fed, closed, given up.
 
 use super::key::FlowKey;
+use super::patience::Patience;
 use super::reassembly::ReassemblyStats;
 use super::roles::Listeners;
 use super::tracked::{Flow, HalfOpen, is_attempt};
@@ -136,6 +137,7 @@ pub struct FlowTable<H: StreamHandler> {
     over: FxHashSet<FlowKey>,
     listeners: Listeners,
     limits: Limits,
+    patience: Patience,
     stats: TableStats,
     /// Number of the next connection.
     next_id: u64,
@@ -154,6 +156,7 @@ impl<H: StreamHandler> FlowTable<H> {
             over: FxHashSet::default(),
             listeners: Listeners::new(limits.connections),
             limits: limits.clone(),
+            patience: Patience::new(limits),
             stats: TableStats::default(),
             next_id: 0,
             clock: 0,
@@ -185,7 +188,7 @@ impl<H: StreamHandler> FlowTable<H> {
             && !flow.is_replaced_by(segment)
         {
             let before = flow.pending();
-            flow.segment(segment, position, self.clock, &self.limits, context);
+            flow.segment(segment, position, self.clock, &self.limits, &mut self.patience, context);
             self.pending.change(before, flow.pending());
             if flow.is_over() {
                 self.open.remove(&key);
@@ -220,7 +223,7 @@ impl<H: StreamHandler> FlowTable<H> {
         }
         let flow = match self.half_open.remove(&key) {
             Some(attempt) if !(begins && attempt.is_replaced_by(key, segment)) => {
-                attempt.answered(key, &self.limits, context)
+                attempt.answered(key, &self.limits, &mut self.patience, context)
             }
             replaced => {
                 if let Some(old) = replaced {
@@ -240,7 +243,7 @@ impl<H: StreamHandler> FlowTable<H> {
         };
         self.make_room(position, context);
         let flow = self.open.entry(key).insert_entry(Box::new(flow)).into_mut();
-        flow.segment(segment, position, self.clock, &self.limits, context);
+        flow.segment(segment, position, self.clock, &self.limits, &mut self.patience, context);
         self.pending.change(0, flow.pending());
         if flow.is_over() {
             self.open.remove(&key);

@@ -1,5 +1,6 @@
 //! Reassembly against an obviously correct, slow model, and the connection table's life cycle.
 
+use super::patience::Patience;
 use super::reassembly::{Payload, Reassembler};
 use super::table::{End, EndReason, FlowInfo, FlowTable, StreamHandler};
 use crate::base::chunk::{Chunk, Data, PacketId, Position};
@@ -104,12 +105,13 @@ fn random_cuts_shuffles_duplicates_and_losses_give_what_the_model_gives() {
         let (mut received, mut reassembler) = (Received::default(), Reassembler::default());
         reassembler.start(isn);
         let limits = Limits::default();
+        let mut patience = Patience::new(&limits);
         for (number, piece) in pieces.iter().enumerate() {
             let sequence = isn.wrapping_add(1).wrapping_add(piece.offset as u32);
             let at = position(number as u64);
             let mut on = |chunk: Chunk<'_>| received.take(&chunk);
             let payload = Payload { sequence, bytes: &piece.bytes, cut: piece.cut as u32, fin: false };
-            reassembler.segment(at, payload, &limits, &mut on);
+            reassembler.segment(at, payload, &limits, &mut patience, &mut on);
         }
         reassembler.finish(position(9999), &mut |chunk| received.take(&chunk));
         assert_eq!(received, model(&pieces), "seed {seed}");
@@ -121,29 +123,34 @@ fn random_cuts_shuffles_duplicates_and_losses_give_what_the_model_gives() {
 }
 
 /// One direction that is fed by hand.
-#[derive(Default)]
 struct Hand {
     reassembler: Reassembler,
     received: Received,
     limits: Limits,
+    patience: Patience,
     packets: u64,
 }
 
 impl Hand {
+    fn new(limits: Limits) -> Self {
+        let patience = Patience::new(&limits);
+        Self { reassembler: Reassembler::default(), received: Received::default(), limits, patience, packets: 0 }
+    }
+
     fn send(&mut self, offset: u32, bytes: &[u8]) {
         self.packets += 1;
         let received = &mut self.received;
         let mut on = |chunk: Chunk<'_>| received.take(&chunk);
         self.reassembler.start(999);
         let payload = Payload { sequence: 1000 + offset, bytes, cut: 0, fin: false };
-        self.reassembler.segment(position(self.packets), payload, &self.limits, &mut on);
+        self.reassembler.segment(position(self.packets), payload, &self.limits, &mut self.patience, &mut on);
     }
 
     fn acknowledge(&mut self, offset: u32) {
         self.packets += 1;
         let received = &mut self.received;
         let mut on = |chunk: Chunk<'_>| received.take(&chunk);
-        self.reassembler.acknowledgement(position(self.packets), 1000 + offset, &self.limits, &mut on);
+        self.reassembler.acknowledgement(position(self.packets), 1000 + offset, &mut self.patience, &mut on);
     }
 
     fn text(&self) -> String {
@@ -153,7 +160,7 @@ impl Hand {
 
 #[test]
 fn a_hole_becomes_a_gap_when_the_peer_has_it_and_patience_is_used_up() {
-    let mut hand = Hand { limits: Limits { gap_patience_packets: 3, ..Limits::default() }, ..Hand::default() };
+    let mut hand = Hand::new(Limits { gap_patience_packets: 3, ..Limits::default() });
     hand.send(0, b"ab");
     hand.send(4, b"ef");
     assert_eq!(hand.text(), "ab", "no evidence yet");
@@ -168,7 +175,7 @@ fn a_hole_becomes_a_gap_when_the_peer_has_it_and_patience_is_used_up() {
 
 #[test]
 fn what_is_sent_after_a_hole_uses_up_patience_too() {
-    let mut hand = Hand { limits: Limits { gap_patience_packets: 3, ..Limits::default() }, ..Hand::default() };
+    let mut hand = Hand::new(Limits { gap_patience_packets: 3, ..Limits::default() });
     hand.send(0, b"ab");
     hand.send(4, b"ef");
     hand.send(6, b"gh");
@@ -183,7 +190,7 @@ fn what_is_sent_after_a_hole_uses_up_patience_too() {
 
 #[test]
 fn patience_is_a_time_too() {
-    let mut hand = Hand { limits: Limits::default(), ..Hand::default() };
+    let mut hand = Hand::new(Limits::default());
     hand.send(0, b"ab");
     hand.acknowledge(4);
     hand.packets += 1_000_000; // a second
@@ -193,12 +200,52 @@ fn patience_is_a_time_too() {
 
 #[test]
 fn reordering_within_patience_loses_nothing() {
-    let mut hand = Hand { limits: Limits { gap_patience_packets: 3, ..Limits::default() }, ..Hand::default() };
+    let mut hand = Hand::new(Limits { gap_patience_packets: 3, ..Limits::default() });
     hand.acknowledge(4);
     hand.send(2, b"cd");
     hand.send(0, b"ab");
     hand.acknowledge(4);
     assert_eq!((hand.text().as_str(), hand.reassembler.stats().lost_bytes), ("abcd", 0));
+}
+
+/// Bytes in pairs: one pair is acknowledged and not there; then so many packets come until it does, if it does.
+fn lose_a_pair(hand: &mut Hand, at: u32, packets: u32, comes: bool) {
+    hand.send(at + 2, b"cd");
+    for _ in 0..packets {
+        hand.acknowledge(at + 4);
+    }
+    if comes {
+        hand.send(at, b"ab");
+    }
+}
+
+#[test]
+fn patience_that_never_helps_is_soon_given_up() {
+    let mut hand = Hand::new(Limits::default());
+    for number in 0..4 {
+        lose_a_pair(&mut hand, 4 * number, 63, false);
+        assert_eq!(hand.reassembler.stats().lost_bytes, u64::from(2 * number), "all of it, each time");
+        hand.acknowledge(4 * number + 4);
+    }
+    lose_a_pair(&mut hand, 16, 7, false);
+    assert_eq!(hand.reassembler.stats().lost_bytes, 8);
+    hand.acknowledge(20);
+    assert_eq!(hand.reassembler.stats().lost_bytes, 10, "a few packets are enough by now");
+    hand.send(16, b"ab");
+    lose_a_pair(&mut hand, 20, 63, true);
+    assert_eq!(hand.reassembler.stats().lost_bytes, 10, "what came too late makes it patient again");
+}
+
+#[test]
+fn patience_lasts_several_times_as_long_as_ever_helped() {
+    let mut hand = Hand::new(Limits::default());
+    lose_a_pair(&mut hand, 0, 5, true);
+    for number in 1..5 {
+        lose_a_pair(&mut hand, 4 * number, 64, false);
+    }
+    let before = hand.reassembler.stats().lost_bytes;
+    lose_a_pair(&mut hand, 20, 18, true);
+    assert_eq!(hand.reassembler.stats().lost_bytes, before);
 }
 
 #[test]
@@ -207,10 +254,11 @@ fn an_acknowledgement_that_overtakes_the_fin_takes_no_byte() {
     reassembler.start(999);
     let mut on = |chunk: Chunk<'_>| received.take(&chunk);
     let payload = |sequence, bytes, fin| Payload { sequence, bytes, cut: 0, fin };
-    reassembler.segment(position(1), payload(1000, b"all", false), &limits, &mut on);
-    reassembler.acknowledgement(position(2), 1004, &limits, &mut on);
-    reassembler.segment(position(3), payload(1003, b"", true), &limits, &mut on);
-    reassembler.acknowledgement(position(4), 1004, &limits, &mut on);
+    let mut patience = Patience::new(&limits);
+    reassembler.segment(position(1), payload(1000, b"all", false), &limits, &mut patience, &mut on);
+    reassembler.acknowledgement(position(2), 1004, &mut patience, &mut on);
+    reassembler.segment(position(3), payload(1003, b"", true), &limits, &mut patience, &mut on);
+    reassembler.acknowledgement(position(4), 1004, &mut patience, &mut on);
     reassembler.finish(position(5), &mut on);
     assert_eq!(reassembler.stats().lost_bytes, 0);
     assert_eq!(received.0.len(), 3);
@@ -219,7 +267,7 @@ fn an_acknowledgement_that_overtakes_the_fin_takes_no_byte() {
 #[test]
 fn limits_on_what_waits_make_gaps_that_are_counted() {
     let limits = Limits { pending_segments: 2, ..Limits::default() };
-    let mut hand = Hand { limits, ..Hand::default() };
+    let mut hand = Hand::new(limits);
     hand.send(0, b"a");
     for offset in [2, 4, 6] {
         hand.send(offset, b"x");
@@ -227,7 +275,7 @@ fn limits_on_what_waits_make_gaps_that_are_counted() {
     assert_eq!(hand.text(), "a_x", "one place was needed");
     assert_eq!(hand.reassembler.stats().limit_gaps, 1);
     let limits = Limits { pending_bytes: 10, ..Limits::default() };
-    let mut hand = Hand { limits, ..Hand::default() };
+    let mut hand = Hand::new(limits);
     hand.send(0, b"a");
     hand.send(2, b"0123456789");
     assert_eq!(hand.text(), "a");
@@ -237,7 +285,7 @@ fn limits_on_what_waits_make_gaps_that_are_counted() {
 
 #[test]
 fn different_bytes_for_the_same_offset_are_a_conflict_and_the_first_stay() {
-    let mut hand = Hand::default();
+    let mut hand = Hand::new(Limits::default());
     hand.send(0, b"abcd");
     hand.send(0, b"abXd");
     assert_eq!((hand.text().as_str(), hand.reassembler.stats().conflicts), ("abcd", 1));
@@ -248,7 +296,7 @@ fn different_bytes_for_the_same_offset_are_a_conflict_and_the_first_stay() {
 
 #[test]
 fn keep_alives_and_old_segments_are_no_data() {
-    let mut hand = Hand::default();
+    let mut hand = Hand::new(Limits::default());
     hand.send(0, b"abcd");
     hand.send(3, b"\0"); // RFC 9293 section 3.8.4: a keep-alive may carry one garbage octet
     hand.send(4, b"");
@@ -258,7 +306,7 @@ fn keep_alives_and_old_segments_are_no_data() {
 
 #[test]
 fn a_segment_outside_any_window_is_not_of_this_stream() {
-    let mut hand = Hand::default();
+    let mut hand = Hand::new(Limits::default());
     hand.send(0, b"a");
     hand.send(0x6000_0000, b"spoofed");
     hand.send(1, b"b");

@@ -1,6 +1,7 @@
 //! What is kept of one TCP connection: an attempt to connect, until it is answered; then reassembly of both directions.
 
 use super::key::FlowKey;
+use super::patience::Patience;
 use super::reassembly::{Payload, Reassembler};
 use super::table::{End, EndReason, FlowInfo, StreamHandler};
 use crate::base::chunk::{Chunk, Position};
@@ -67,7 +68,13 @@ impl<H: StreamHandler> HalfOpen<H> {
     }
 
     /// The connection whose first segment it was, as the next one is to come.
-    pub(super) fn answered(self, key: FlowKey, limits: &Limits, context: &mut H::Context) -> Flow<H> {
+    pub(super) fn answered(
+        self,
+        key: FlowKey,
+        limits: &Limits,
+        patience: &mut Patience,
+        context: &mut H::Context,
+    ) -> Flow<H> {
         let info = self.info(key);
         let flags = TcpFlags { syn: true, ..TcpFlags::default() };
         let (source, destination) = (info.client, info.server);
@@ -81,7 +88,7 @@ impl<H: StreamHandler> HalfOpen<H> {
             cut: 0,
         };
         let mut flow = Flow::new(&info, self.handler);
-        flow.segment(&syn, self.last, self.heard, limits, context);
+        flow.segment(&syn, self.last, self.heard, limits, patience, context);
         flow
     }
 
@@ -190,6 +197,7 @@ impl<H: StreamHandler> Flow<H> {
         position: Position,
         heard: u64,
         limits: &Limits,
+        patience: &mut Patience,
         context: &mut H::Context,
     ) {
         let direction = self.direction(segment);
@@ -215,7 +223,7 @@ impl<H: StreamHandler> Flow<H> {
                 range.1 = acknowledgement;
             }
             let mut on = |chunk: Chunk<'_>| handler.chunk(info, other, chunk, context);
-            reassemblers[other].acknowledgement(position, acknowledgement, limits, &mut on);
+            reassemblers[other].acknowledgement(position, acknowledgement, patience, &mut on);
         }
         // A reset may carry a reason as text, which is not part of the stream (RFC 9293 section 3.5.3).
         if !segment.flags.rst {
@@ -226,7 +234,7 @@ impl<H: StreamHandler> Flow<H> {
             info.base[direction] = reassemblers[direction].base();
             let mut on = |chunk: Chunk<'_>| handler.chunk(info, direction, chunk, context);
             let payload = Payload { sequence, bytes: segment.payload, cut: segment.cut, fin: segment.flags.fin };
-            reassemblers[direction].segment(position, payload, limits, &mut on);
+            reassemblers[direction].segment(position, payload, limits, patience, &mut on);
         }
         if segment.flags.fin {
             self.fin_by.get_or_insert(direction);
