@@ -67,10 +67,14 @@ impl Proofs<'_, '_, '_> {
     pub(super) fn at(&mut self, index: usize) -> Option<u32> {
         let mut at = index;
         let mut bits = loop {
+            let (run, offset) = self.reading.excerpt.place(at);
+            if !can_begin(self.reading.framing, run) {
+                break None;
+            }
             if let Some(&known) = self.known.get(&at) {
                 break known;
             }
-            match self.reading.step(at, self.empties) {
+            match self.reading.step(at, run, offset, self.empties) {
                 Step::Refused => break None,
                 Step::Last(bits) => break Some(bits),
                 Step::Next(bits, next) => {
@@ -125,12 +129,9 @@ impl<'a> Reading<'a> {
         Proofs { reading: self, empties, known: FxHashMap::default(), chain: Vec::new(), look }
     }
 
-    fn step(&self, at: usize, empties: bool) -> Step {
+    /// Of the index at which `run` begins, which is at this offset.
+    fn step(&self, at: usize, run: &[u8], offset: u64, empties: bool) -> Step {
         let Self { framing, excerpt, .. } = self;
-        let (run, offset) = excerpt.place(at);
-        if first_possible(*framing, &run[..1], 0).is_none() {
-            return Step::Refused;
-        }
         let (body, header) = match framing.header(run) {
             Ok(found) => found,
             Err(error) if error.is_incomplete() => return Step::Last(0),
@@ -249,6 +250,18 @@ fn first_possible(framing: Framing, octets: &[u8], from: usize) -> Option<usize>
         }
     };
     first.map(|first| from + first)
+}
+
+/// Whether a frame can begin with these octets: another quick look, that most fail of those that pass the first.
+fn can_begin(framing: Framing, octets: &[u8]) -> bool {
+    let is_short_enough = || octets.iter().skip(1).take(3).all(|&octet| octet == 0);
+    match (framing, octets.first()) {
+        (_, None) => false,
+        (Framing::V1, Some(&flags)) => flags != 0,
+        (Framing::V2 | Framing::V3, Some(0 | 1)) | (Framing::V3, Some(4)) => true,
+        (Framing::V2 | Framing::V3, Some(2 | 3)) | (Framing::V3, Some(6)) => is_short_enough(),
+        (Framing::V2 | Framing::V3, Some(_)) => false,
+    }
 }
 
 /// Whether a header can be one in the middle of a stream. `flags_octet` is the flags as they were sent.
