@@ -93,7 +93,7 @@ impl Wire {
 
     fn position(&mut self) -> Position {
         self.packets += 1;
-        Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.packets as i64 * PACE) }
+        Position { packet: PacketId::new(0, self.packets), at: Timestamp(self.packets as i64 * PACE) }
     }
 
     fn connect(&mut self, port: u16, client: SocketType, server: SocketType) -> Line {

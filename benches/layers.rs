@@ -27,7 +27,7 @@ const SEGMENT: usize = 1448;
 const DISTURBED: usize = 20;
 
 fn position(number: usize) -> Position {
-    let packet = PacketId { file: 0, number: number as u64 + 1 };
+    let packet = PacketId::new(0, number as u64 + 1);
     Position { packet, at: Timestamp(number as i64 * 10_000) }
 }
 

@@ -79,7 +79,7 @@ fuzz_target!(|operations: Vec<Operation>| {
     let mut ordinals = std::collections::BTreeMap::<(u32, bool), u64>::new();
     for (number, operation) in (1_u64..).zip(&operations) {
         now += 10_000;
-        let position = Position { packet: PacketId { file: 0, number }, at: Timestamp(now) };
+        let position = Position { packet: PacketId::new(0, number), at: Timestamp(now) };
         match operation {
             Operation::Connect { server, types, identity } => {
                 let endpoint = |port| Endpoint::new([127, 0, 0, 1], port);

@@ -141,8 +141,7 @@ struct Talk {
 impl Talk {
     fn give(&mut self, direction: Direction, data: Data<'_>) {
         self.packets += 1;
-        let position =
-            Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.packets as i64) };
+        let position = Position { packet: PacketId::new(0, self.packets), at: Timestamp(self.packets as i64) };
         let offset = self.offsets[direction];
         self.offsets[direction] += data.length();
         let limits = self.found.limits.clone();

@@ -107,7 +107,7 @@ fn run(input: &Input, cut: bool) -> Found {
     let mut offsets = PerDirection { c2s: 0, s2c: 0 };
     for (number, piece) in (1..).zip(&input.pieces) {
         let direction = if piece.to_server { Direction::ClientToServer } else { Direction::ServerToClient };
-        let position = Position { packet: PacketId { file: 0, number }, at: Timestamp(number as i64) };
+        let position = Position { packet: PacketId::new(0, number), at: Timestamp(number as i64) };
         let mut give = |data: Data<'_>| {
             if data.length() > 0 {
                 let offset = offsets[direction];

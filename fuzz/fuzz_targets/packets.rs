@@ -128,7 +128,7 @@ fuzz_target!(|input: (u8, Vec<Sent>)| {
             now += i64::from(sent.milliseconds) * 1_000_000;
             let bytes = packet(sent, &mut next);
             analyzer.packet(&Packet {
-                id: PacketId { file: 0, number },
+                id: PacketId::new(0, number),
                 at: Timestamp(now),
                 link: LinkType::RAW,
                 bytes: &bytes,

@@ -81,7 +81,7 @@ fuzz_target!(|input: (u32, Vec<Operation>)| {
     let (mut model, mut reassembler, mut now) = (Model::default(), Reassembler::default(), 0);
     reassembler.start(isn);
     let base = isn.wrapping_add(1);
-    let position = |number, now| Position { packet: PacketId { file: 0, number }, at: Timestamp(now) };
+    let position = |number, now| Position { packet: PacketId::new(0, number), at: Timestamp(now) };
     for (number, operation) in (1..).zip(&operations) {
         let at = position(number, now);
         let next = model.next as i64;

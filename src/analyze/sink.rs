@@ -12,7 +12,7 @@ use crate::correlate::attention::{Attention, Way};
 use crate::correlate::findings::Finding;
 use crate::flow::table::FlowInfo;
 use crate::zmtp::anomaly::Anomaly;
-use crate::zmtp::event::{EventSink, Frame, FrameKind, Message};
+use crate::zmtp::event::{Content, EventSink, Frame, FrameKind, Message};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::Body;
 use rustc_hash::FxHashMap;
@@ -76,9 +76,14 @@ impl<O: Outlet> EventSink for Sink<'_, O> {
         self.outlet.frame(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, frame);
     }
 
-    fn compares(&self) -> bool {
+    fn content(&self) -> Content {
+        let interest = self.outlet.interest();
         let matters = || self.attention.as_ref().is_some_and(|(attention, way)| attention.wants(**way));
-        self.outlet.interest().messages || matters()
+        match (interest.messages || matters(), interest.frames) {
+            (true, _) => Content::Compared,
+            (false, true) => Content::Shown,
+            (false, false) => Content::Nothing,
+        }
     }
 
     fn message(&mut self, peers: PerDirection<&Peer>, message: &Message<'_>) {

@@ -4,11 +4,27 @@ use super::time::Timestamp;
 
 /// A packet of a capture: which file of the command line, and its number in that file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PacketId {
+pub struct PacketId(u64);
+
+impl PacketId {
+    /// Numbers beyond are all the same; they take 48 bits, so that this is copied as one number, with each frame.
+    const LAST: u64 = (1 << 48) - 1;
+
+    /// `file` is the 0-based index of the capture file or interface; `number` the 1-based one of the packet in it, as Wireshark
+    /// counts.
+    pub fn new(file: u16, number: u64) -> Self {
+        Self(u64::from(file) << 48 | number.min(Self::LAST))
+    }
+
     /// 0-based index of the capture file or interface.
-    pub file: u16,
-    /// 1-based number of the packet in it, as Wireshark counts.
-    pub number: u64,
+    pub fn file(self) -> u16 {
+        (self.0 >> 48) as u16
+    }
+
+    /// 1-based number of the packet in it.
+    pub fn number(self) -> u64 {
+        self.0 & Self::LAST
+    }
 }
 
 /// Where something was found: a packet and that packet's capture time.

@@ -131,7 +131,7 @@ mod present {
                     self.stats_due = self.packets.is_multiple_of(STATS_EVERY);
                     let header = packet.header;
                     Ok(Next::Packet(Packet {
-                        id: PacketId { file: 0, number: self.packets },
+                        id: PacketId::new(0, self.packets),
                         at: Timestamp::from_parts(header.ts.tv_sec, header.ts.tv_usec * self.unit),
                         link: self.link,
                         bytes: packet.data,

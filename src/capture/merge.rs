@@ -135,7 +135,7 @@ mod tests {
         let mut order = Vec::new();
         while let Next::Packet(packet) = source.next_packet().expect("nothing fails") {
             let second = packet.at.0 / 1_000_000_000;
-            order.push((packet.id.file, packet.id.number, second));
+            order.push((packet.id.file(), packet.id.number(), second));
         }
         assert!(matches!(source.next_packet(), Ok(Next::End)));
         order

@@ -34,7 +34,7 @@ impl Clock {
         let is_near = |other: Timestamp| (at - other).0.unsigned_abs() <= FAR.0.unsigned_abs();
         if is_near(steady) {
             // What was held back until now is no news.
-            let is_news = self.latest.is_none_or(|(_, latest)| latest.file == packet.file && latest < packet);
+            let is_news = self.latest.is_none_or(|(_, latest)| latest.file() == packet.file() && latest < packet);
             if is_news {
                 self.steady = Some(at);
                 let wrong = std::mem::take(&mut self.doubtful);
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     fn pass(clock: &mut Clock, number: usize, seconds: i64) -> Option<(Vec<usize>, Timestamp)> {
-        clock.pass(number, Timestamp(seconds * 1_000_000_000), PacketId { file: 0, number: number as u64 })
+        clock.pass(number, Timestamp(seconds * 1_000_000_000), PacketId::new(0, number as u64))
     }
 
     #[test]

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     fn at(time: i64) -> Introduced {
-        (Timestamp(time), PacketId { file: 0, number: 0 })
+        (Timestamp(time), PacketId::new(0, 0))
     }
 
     fn places(handshakes: &Handshakes, era: u32) -> Vec<(u32, u32)> {

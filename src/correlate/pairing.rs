@@ -426,7 +426,7 @@ fn with_slack(
 pub(super) fn is_shortly_before(scene: &Scene<'_>, earlier: Rank, later: Rank) -> bool {
     let packet = |record: &Record| record.position.packet;
     let (one, other) = (scene.window.record(earlier), scene.window.record(later));
-    let same_file = packet(one).file == packet(other).file;
-    let packets = packet(other).number.abs_diff(packet(one).number);
+    let same_file = packet(one).file() == packet(other).file();
+    let packets = packet(other).number().abs_diff(packet(one).number());
     (same_file && packets <= SLACK_PACKETS) || scene.delay(earlier, later) <= SLACK
 }

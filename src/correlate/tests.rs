@@ -103,7 +103,7 @@ impl Stage {
     fn position(&mut self) -> Position {
         self.packets += 1;
         self.now += 10_000;
-        Position { packet: PacketId { file: 0, number: self.packets }, at: Timestamp(self.now) }
+        Position { packet: PacketId::new(0, self.packets), at: Timestamp(self.now) }
     }
 
     /// A message that is not in the capture.

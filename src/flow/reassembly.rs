@@ -164,7 +164,7 @@ impl Reassembler {
         if ahead <= 0 && self.pending.is_empty() {
             // The common case: nothing waits, and this continues the stream. Handed on without a copy.
             self.remember(offset, payload);
-            self.file = position.packet.file;
+            self.file = position.packet.file();
             let fresh = &payload[((self.next - offset) as usize).min(payload.len())..];
             self.hand_on(position, Data::Bytes(fresh), on);
             self.hand_on(position, Data::Gap(end - self.next), on);
@@ -306,7 +306,7 @@ impl Reassembler {
 
     /// A segment brought nothing new.
     fn repeated(&mut self, position: Position) {
-        if position.packet.file == self.file {
+        if position.packet.file() == self.file {
             self.stats.retransmitted += 1;
         } else {
             self.stats.captured_twice += 1;

@@ -234,7 +234,7 @@ mod tests {
     use crate::base::chunk::PacketId;
 
     fn at(ms: i64) -> Position {
-        Position { packet: PacketId { file: 0, number: ms as u64 }, at: Timestamp(ms * 1_000_000) }
+        Position { packet: PacketId::new(0, ms as u64), at: Timestamp(ms * 1_000_000) }
     }
 
     fn data(sequence: u32, trail: u32) -> Data<'static> {

@@ -24,7 +24,7 @@ impl Random {
 }
 
 fn position(number: u64) -> Position {
-    Position { packet: PacketId { file: 0, number }, at: Timestamp(number as i64 * 1_000) }
+    Position { packet: PacketId::new(0, number), at: Timestamp(number as i64 * 1_000) }
 }
 
 /// What came out: `None` for a byte that was handed on as missing.

@@ -269,7 +269,7 @@ impl Record for PathModel<'_> {
         row.field(self.status);
         row.optional(self.pattern);
         row.optional(first.map(|hop| hop.position.at));
-        row.optional(first.map(|hop| hop.position.packet.number));
+        row.optional(first.map(|hop| hop.position.packet.number()));
         row.optional(request.first().map(|hop| hop.source));
         row.optional(last.map(|hop| hop.destination));
         row.field(request.len());

@@ -18,7 +18,7 @@ pub fn explained(path: &Path) -> Vec<String> {
             hop.destination,
             hop.conn,
             hop.ordinal,
-            hop.position.packet.number
+            hop.position.packet.number()
         );
         if let Some(before) = at.checked_sub(1) {
             let known =

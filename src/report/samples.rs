@@ -32,7 +32,7 @@ pub(crate) fn local(port: u16) -> Endpoint {
 
 /// A packet so many nanoseconds after noon.
 pub(crate) fn position(number: u64, nanoseconds: i64) -> Position {
-    Position { packet: PacketId { file: 0, number }, at: Timestamp(NOON + nanoseconds) }
+    Position { packet: PacketId::new(0, number), at: Timestamp(NOON + nanoseconds) }
 }
 
 pub(crate) fn flow(client: u16, server: u16) -> FlowInfo {

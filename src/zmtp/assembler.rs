@@ -4,13 +4,16 @@
 //! Invariant: a command between the parts of a message neither ends nor joins it (RFC 37 allows PING there, and libzmq
 //! sends it).
 
-use super::event::Part;
+use super::event::{Content, Part};
 use super::framer::At;
 use super::wire::frame::FrameHeader;
 use crate::base::chunk::{Data, Position};
 use crate::base::hash::{Pieces, hash};
 use crate::base::limits::Limits;
 use std::fmt;
+
+/// First octets by which a part is recognised as a MESSAGE of CURVE or GSSAPI: their headers.
+const LOOKED_AT: usize = 32;
 
 /// Hash of a body that arrives in pieces; the same as that of the whole.
 #[derive(Default)]
@@ -99,8 +102,8 @@ pub struct OpenMessage {
     pub offset: u64,
     /// Memory was short: of its parts only the first is described.
     shortened: bool,
-    /// Its parts have hashes.
-    pub is_compared: bool,
+    /// What is wanted of its parts.
+    content: Content,
     /// The latest place of any of its octets, or of any before it in this direction: TCP hands nothing on sooner.
     pub available: Option<Position>,
 }
@@ -110,7 +113,7 @@ impl OpenMessage {
     fn reach(&mut self, position: Position) {
         // Within a file the order of packets tells, so that one with a wrong time does not keep all after it waiting.
         let is_later = |latest: Position| {
-            if latest.packet.file == position.packet.file {
+            if latest.packet.file() == position.packet.file() {
                 latest.packet < position.packet
             } else {
                 (latest.at, latest.packet) < (position.at, position.packet)
@@ -119,6 +122,16 @@ impl OpenMessage {
         if self.available.is_none_or(is_later) {
             self.available = Some(position);
         }
+    }
+
+    /// Whether its parts have hashes.
+    pub fn is_compared(&self) -> bool {
+        self.content == Content::Compared
+    }
+
+    /// So many first octets are kept of each part.
+    fn head_limit(&self, limits: &Limits) -> usize {
+        if self.content == Content::Nothing { limits.head_bytes.min(LOOKED_AT) } else { limits.head_bytes }
     }
 
     /// Whether its next part is described.
@@ -148,14 +161,14 @@ pub struct Assembler {
     /// Kept octets of the current command.
     command: Vec<u8>,
     message: OpenMessage,
-    /// Messages that begin have hashes of their parts.
-    compares: bool,
+    /// The same of messages that begin.
+    content: Content,
 }
 
 impl Assembler {
-    /// Whether messages that begin from here on are to have hashes of their parts.
-    pub fn compare(&mut self, compares: bool) {
-        self.compares = compares;
+    /// What is wanted of messages that begin from here on.
+    pub fn want(&mut self, content: Content) {
+        self.content = content;
     }
 
     /// A frame begins.
@@ -173,7 +186,7 @@ impl Assembler {
         if self.message.part_count == 0 {
             self.message.start = at.position;
             self.message.offset = at.offset;
-            self.message.is_compared = self.compares;
+            self.message.content = self.content;
         }
         self.message.reach(at.position);
         self.message.heads.len()
@@ -197,14 +210,15 @@ impl Assembler {
         match data {
             Data::Gap(length) => frame.missing += length,
             Data::Bytes(bytes) => {
+                let (head_limit, is_compared) = (self.message.head_limit(limits), self.message.is_compared());
                 let (kept, limit) = if is_command {
                     (&mut self.command, limits.command_bytes)
                 } else if self.message.describes_next(limits) {
-                    (&mut self.message.heads, limits.head_bytes)
+                    (&mut self.message.heads, head_limit)
                 } else {
                     return;
                 };
-                if is_command || self.message.is_compared {
+                if is_command || is_compared {
                     frame.hash.add(bytes, frame.header.length);
                 }
                 // What follows a gap is not at its place, and so not part of the head.
@@ -235,10 +249,11 @@ impl Assembler {
             self.command.extend_from_slice(&body[..body.len().min(limits.command_bytes)]);
         } else {
             if self.message.describes_next(limits) {
-                if self.message.is_compared {
+                if self.message.is_compared() {
                     frame.hash = hash(body);
                 }
-                self.message.heads.extend_from_slice(&body[..body.len().min(limits.head_bytes)]);
+                let limit = self.message.head_limit(limits);
+                self.message.heads.extend_from_slice(&body[..body.len().min(limit)]);
             }
             self.message.add(&frame, head_start, limits);
         }
@@ -251,7 +266,7 @@ impl Assembler {
         let part = WholeFrame { header, ..command };
         let head_start = self.make_room(header, command.at);
         if self.message.describes_next(limits) {
-            let kept = self.command.len().min(limits.head_bytes);
+            let kept = self.command.len().min(self.message.head_limit(limits));
             self.message.heads.extend_from_slice(&self.command[..kept]);
         }
         self.message.reach(end);

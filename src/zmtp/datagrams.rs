@@ -104,7 +104,7 @@ impl DatagramSession {
 
     /// The next datagram, or of PGM the TSDU that follows the one before. `continues`: that is a later fragment of one.
     pub fn datagram(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
-        self.assembler.compare(sink.compares());
+        self.assembler.want(sink.content());
         match self.carries {
             Carries::Radio => self.radio_datagram(datagram, limits, sink),
             Carries::Dgram => {
@@ -307,7 +307,7 @@ impl DatagramSession {
             part_count: message.part_count,
             heads: &message.heads,
             encrypted: false,
-            is_compared: message.is_compared,
+            is_compared: message.is_compared(),
         };
         sink.message(self.peers.as_ref(), &told);
         self.traffic.messages += 1;

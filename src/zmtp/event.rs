@@ -95,6 +95,18 @@ impl Seal {
     }
 }
 
+/// What is wanted of the content of messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// Nothing but what the session itself looks at.
+    Nothing,
+    /// The first octets.
+    Shown,
+    /// Hashes, too.
+    #[default]
+    Compared,
+}
+
 /// One part of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -133,7 +145,7 @@ pub struct Message<'a> {
     pub heads: &'a [u8],
     /// The parts are MESSAGEs of CURVE or GSSAPI that were not opened.
     pub encrypted: bool,
-    /// Its parts have hashes ([`EventSink::compares`]).
+    /// Its parts have hashes ([`Content::Compared`]).
     pub is_compared: bool,
 }
 
@@ -146,9 +158,9 @@ impl Message<'_> {
 
 /// Receives what a session finds. `peers` is what is known about both peers by then; `c2s` is the client.
 pub trait EventSink {
-    /// Whether messages that begin now are compared with others, so that hashes of their parts are wanted.
-    fn compares(&self) -> bool {
-        true
+    /// What is wanted of the content of messages that begin now.
+    fn content(&self) -> Content {
+        Content::Compared
     }
     /// A greeting or frame is complete.
     fn frame(&mut self, peers: PerDirection<&Peer>, frame: &Frame<'_>);

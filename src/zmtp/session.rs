@@ -14,7 +14,7 @@ use super::curve::likely::{Heartbeats, MESSAGE_OVERHEAD};
 use super::curve::nonces::{Nonces, Tally};
 use super::curve::opening::{Opening, Want};
 use super::doubt::MISTAKEN_LENGTH;
-use super::event::{EventSink, Frame, FrameKind, Message, Seal};
+use super::event::{Content, EventSink, Frame, FrameKind, Message, Seal};
 use super::framer::{At, Desync, Item};
 use super::handshake::{Handshake, Progress, Step};
 use super::keylog::{KeyLog, Public};
@@ -152,7 +152,9 @@ impl Session {
     /// The next piece of one direction.
     pub fn chunk(&mut self, direction: Direction, chunk: &Chunk<'_>, limits: &Limits, sink: &mut impl EventSink) {
         let Self { carriers, state } = self;
-        state.sides[direction].assembler.compare(sink.compares());
+        let side = &mut state.sides[direction];
+        let own = if side.identity_is_next { Content::Shown } else { Content::Nothing };
+        side.assembler.want(sink.content().max(own));
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
@@ -396,9 +398,8 @@ impl State {
         limits: &Limits,
         sink: &mut impl EventSink,
     ) {
-        let at = ended.at;
         if let Some(nonce) = opened {
-            self.nonce(direction, nonce, at, sink);
+            self.nonce(direction, nonce, ended.at, sink);
         }
         if ended.header.flags.command() {
             // RFC 37 asks for the COMMAND flag on a CURVE MESSAGE, which libzmq does not set: a message all the same.
@@ -435,7 +436,6 @@ impl State {
         opened: Option<u64>,
         sink: &mut impl EventSink,
     ) {
-        let at = ended.at;
         let sealing = self.sealing(direction, ended);
         let side = &mut self.sides[direction];
         let message = side.assembler.message();
@@ -474,7 +474,7 @@ impl State {
                     part_count: message.part_count,
                     heads: &message.heads,
                     encrypted: seal.is_closed(),
-                    is_compared: message.is_compared,
+                    is_compared: message.is_compared(),
                 },
             );
             side.traffic.messages += 1;
@@ -485,11 +485,11 @@ impl State {
         if let Some(text) = lacks
             && side.told.first("delimiter-missing")
         {
-            tell(Remark::new("delimiter-missing", Severity::Error, text).by("28/REQREP"), direction, at, sink);
+            tell(Remark::new("delimiter-missing", Severity::Error, text).by("28/REQREP"), direction, ended.at, sink);
         }
-        self.message_in_place(direction, at, ended.header.length, is_sealed, sink);
+        self.message_in_place(direction, ended, is_sealed, sink);
         if closed || seal.is_closed() {
-            self.stays_closed(direction, seal, at, sink);
+            self.stays_closed(direction, seal, ended.at, sink);
         }
     }
 

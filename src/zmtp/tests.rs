@@ -75,7 +75,7 @@ struct Talk {
 impl Talk {
     fn send(&mut self, direction: Direction, data: Data<'_>) {
         self.packets += 1;
-        let packet = PacketId { file: 0, number: self.packets };
+        let packet = PacketId::new(0, self.packets);
         let position = Position { packet, at: Timestamp(self.packets as i64) };
         let chunk = Chunk { position, offset: self.offsets[direction], data };
         self.offsets[direction] += data.length();
@@ -515,10 +515,10 @@ fn an_empty_frame_ends_in_the_packet_that_ends_its_header() {
     let mut ends = Vec::new();
     let mut offset = 0;
     for (bytes, number) in [&greeting("NULL")[..], b"\x01", b"\0\0", b"\0"].into_iter().zip(1..) {
-        let position = Position { packet: PacketId { file: 0, number }, at: Timestamp(0) };
+        let position = Position { packet: PacketId::new(0, number), at: Timestamp(0) };
         framer.push(&Chunk { position, offset, data: Data::Bytes(bytes) }, &Limits::default(), &mut |at, item| {
             if matches!(item, Item::End) {
-                ends.push(at.position.packet.number);
+                ends.push(at.position.packet.number());
             }
         });
         offset += bytes.len() as u64;

@@ -7,6 +7,7 @@ use crate::recording::Recording;
 use std::collections::BTreeSet;
 use zmtpscope::analyze::clocks::{self, ClockEvidence, FileClock, Origin};
 use zmtpscope::analyze::engine::Options;
+use zmtpscope::base::chunk::PacketId;
 use zmtpscope::base::time::{Duration, Timestamp};
 use zmtpscope::capture::error::CaptureError;
 use zmtpscope::capture::packet::{Next, Packet, PacketSource, SourceStats};
@@ -63,8 +64,7 @@ fn merged(files: &[Vec<OwnedPacket>], clocks: &[FileClock]) -> Recording {
         for (number, packet) in of_file.iter().enumerate() {
             let mut packet = packet.clone();
             packet.position.at = packet.position.at + clock.offset;
-            packet.position.packet.file = file as u16;
-            packet.position.packet.number = number as u64 + 1;
+            packet.position.packet = PacketId::new(file as u16, number as u64 + 1);
             packets.push(packet);
         }
     }

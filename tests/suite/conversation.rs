@@ -57,7 +57,7 @@ impl Conversation {
     fn segment(&mut self, direction: Direction, flags: TcpFlags, payload: &[u8]) {
         let number = self.packets.len() as u64 + 1;
         let at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
-        let position = Position { packet: PacketId { file: 0, number }, at };
+        let position = Position { packet: PacketId::new(0, number), at };
         let segment = Segment {
             source: self.endpoints[direction],
             destination: self.endpoints[direction.reverse()],

@@ -87,7 +87,7 @@ fn every_message_as_it_was_received() {
         let [connection] = &found.connections[..] else { panic!("{name}: {:?}", found.connections) };
         let endpoints = (connection.client.to_string(), connection.server.to_string());
         assert_eq!(endpoints, (truth.source.clone(), truth.destination.clone()), "{name}");
-        assert_eq!(connection.start.packet.number, truth.first_data_packet, "{name}");
+        assert_eq!(connection.start.packet.number(), truth.first_data_packet, "{name}");
         assert!(!connection.midstream && connection.mechanism.is_none(), "{name}");
         assert_eq!(connection.version.as_deref(), (truth.transport != "udp").then_some("1.0"), "{name}");
         assert_eq!(connection.traffic.c2s.messages, truth.messages.len() as u64, "{name}");
@@ -97,7 +97,7 @@ fn every_message_as_it_was_received() {
         assert_eq!(stats.radio + stats.pgm_data, truth.data_packets, "{name}");
         assert_eq!((stats.pgm_repaired, stats.pgm_lost), (truth.repaired, 0), "{name}: {stats:?}");
         assert_eq!(found.findings, [], "{name}");
-        assert!(found.messages().all(|(_, message)| message.start.packet.number > 0), "{name}");
+        assert!(found.messages().all(|(_, message)| message.start.packet.number() > 0), "{name}");
     }
 }
 
@@ -216,7 +216,7 @@ pub fn udp(number: u64, source: [u8; 4], payload: &[u8]) -> OwnedPacket {
     bytes.extend([0, 0]);
     bytes.extend(payload);
     let at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
-    let position = Position { packet: PacketId { file: 0, number }, at };
+    let position = Position { packet: PacketId::new(0, number), at };
     OwnedPacket { position, link: LinkType::RAW, wire_length: bytes.len() as u32, bytes }
 }
 
@@ -304,15 +304,15 @@ fn numbers_go_by_the_first_packet() {
     let mut packets = Conversation::connected(40_000, peer, peer).packets;
     packets.insert(3, udp(0, [10, 0, 0, 1], b"\x01abody"));
     for (at, packet) in packets.iter_mut().enumerate() {
-        packet.position.packet.number = at as u64 + 1;
+        packet.position.packet = PacketId::new(0, at as u64 + 1);
     }
     let options = Options { ports: vec![5556], ..Options::default() };
     let found = analyze_with(options.clone(), &packets);
-    let starts = |found: &Recording| found.connections.iter().map(|c| c.start.packet.number).collect::<Vec<_>>();
+    let starts = |found: &Recording| found.connections.iter().map(|c| c.start.packet.number()).collect::<Vec<_>>();
     assert_eq!(starts(&found), [1, 4]);
     packets.rotate_left(3);
     for (at, packet) in packets.iter_mut().enumerate() {
-        packet.position.packet.number = at as u64 + 1;
+        packet.position.packet = PacketId::new(0, at as u64 + 1);
     }
     assert_eq!(starts(&analyze_with(options, &packets[..packets.len() - 3])), [1, 2]);
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use zmtpscope::analyze::accounts::{Accounts, PER_CONNECTION};
 use zmtpscope::analyze::engine::{Analyzer, Options};
 use zmtpscope::analyze::keys::KeyLog;
+use zmtpscope::base::chunk::PacketId;
 use zmtpscope::base::direction::Direction::{self, ClientToServer as C2s, ServerToClient as S2c};
 use zmtpscope::base::limits::Limits;
 use zmtpscope::base::time::Timestamp;
@@ -45,7 +46,7 @@ fn options(limits: Limits) -> Options {
 fn one_after_the_other(talks: impl IntoIterator<Item = Vec<OwnedPacket>>) -> Vec<OwnedPacket> {
     let mut packets: Vec<OwnedPacket> = talks.into_iter().flatten().collect();
     for (number, packet) in packets.iter_mut().enumerate() {
-        packet.position.packet.number = number as u64 + 1;
+        packet.position.packet = PacketId::new(0, number as u64 + 1);
         packet.position.at = Timestamp(1_700_000_000_000_000_000 + number as i64 * 1_000);
     }
     packets

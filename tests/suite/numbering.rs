@@ -3,6 +3,7 @@
 use crate::conversation::{Conversation, greeting};
 use crate::fixture;
 use crate::packets::{OwnedPacket, analyze};
+use zmtpscope::base::chunk::PacketId;
 use zmtpscope::base::direction::Direction::{ClientToServer, ServerToClient};
 use zmtpscope::base::time::Timestamp;
 
@@ -14,7 +15,7 @@ fn at_times(packets: Vec<(i64, OwnedPacket)>) -> Vec<OwnedPacket> {
     numbered
         .map(|((at, mut packet), number)| {
             packet.position.at = Timestamp(1_700_000_000_000_000_000 + at * 1_000_000);
-            packet.position.packet.number = number;
+            packet.position.packet = PacketId::new(0, number);
             packet
         })
         .collect()

@@ -58,7 +58,7 @@ fn a_socket_that_connects_to_nobody_is_told_of() {
     let [first, second] = &found.findings[..] else { panic!("{:?}", found.findings) };
     assert_eq!((first.code, second.code), ("connection-refused", "connection-refused"));
     assert!(first.text.contains("127.0.0.1:13830") && second.text.contains("127.0.0.1:13831"));
-    assert_eq!((first.packets[0].number, found.connections.len()), (1, 1));
+    assert_eq!((first.packets[0].number(), found.connections.len()), (1, 1));
     // Of one that was never bound a few attempts say nothing: it may be anything.
     // Five attempts on an endpoint that was never heard may be anything.
     assert!(analyze(&capture("nobody.pcap")[..10]).findings.is_empty());
@@ -106,7 +106,7 @@ fn gssapi_without_encryption_is_read() {
 fn tokens_lost_of_gssapi_are_counted_by_their_sequence_numbers() {
     let packets = capture("gssapi.pcap");
     // The client's second request, three tokens, in a packet of its own.
-    let lost = packets.iter().position(|packet| packet.position.packet.number == 16).expect("packet 16");
+    let lost = packets.iter().position(|packet| packet.position.packet.number() == 16).expect("packet 16");
     let left = packets.iter().enumerate().filter(|(number, _)| *number != lost).map(|(_, packet)| packet);
     let found = analyze(left);
     let told = found.findings.iter().find(|finding| finding.code == "gssapi-frames-lost").expect("a finding");

@@ -230,7 +230,7 @@ impl PacketSource for FileSource {
         };
         Ok(record.map_or(Next::End, |record| {
             Next::Packet(Packet {
-                id: PacketId { file: self.index, number: self.packets },
+                id: PacketId::new(self.index, self.packets),
                 at: record.at,
                 link: record.link,
                 bytes: self.buffer.bytes(record.range),
@@ -273,7 +273,7 @@ impl PacketSource for FileSource {
                 break;
             }
             let Record { at, link, range, wire_length } = record;
-            let id = PacketId { file: self.index, number: self.packets };
+            let id = PacketId::new(self.index, self.packets);
             batch.packets.push(Entry { id, at, link, wire_length, range });
             self.buffer.keep();
         }

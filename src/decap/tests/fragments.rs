@@ -45,7 +45,7 @@ fn v6_parts(packet: &[u8], step: usize) -> Vec<Vec<u8>> {
 
 fn packet_at(bytes: &[u8], seconds: i64) -> Packet<'_> {
     let at = Timestamp::from_parts(seconds, 0);
-    let id = PacketId { file: 0, number: 1 };
+    let id = PacketId::new(0, 1);
     Packet { id, at, link: LinkType::RAW, bytes, wire_length: bytes.len() as u32 }
 }
 

@@ -29,13 +29,7 @@ const ALL_LINKS: [LinkType; 15] = [
 ];
 
 fn cut_segment(link: LinkType, bytes: &[u8], wire_length: usize) -> Result<Segment<'_>, Skip> {
-    segment(&Packet {
-        id: PacketId { file: 0, number: 1 },
-        at: Timestamp(0),
-        link,
-        bytes,
-        wire_length: wire_length as u32,
-    })
+    segment(&Packet { id: PacketId::new(0, 1), at: Timestamp(0), link, bytes, wire_length: wire_length as u32 })
 }
 
 fn whole_segment(link: LinkType, bytes: &[u8]) -> Result<Segment<'_>, Skip> {

@@ -34,8 +34,8 @@ impl<'a> FindingModel<'a> {
             severity: finding.severity.name(),
             ts: finding.at.map(Shown),
             conns: &finding.conns,
-            packets: finding.packets.iter().map(|packet| packet.number).collect(),
-            files: several_files.then(|| finding.packets.iter().map(|packet| packet.file).collect()),
+            packets: finding.packets.iter().map(|packet| packet.number()).collect(),
+            files: several_files.then(|| finding.packets.iter().map(|packet| packet.file()).collect()),
             text: &finding.text,
             spec: Some(finding.spec).filter(|spec| !spec.is_empty()),
         }

@@ -363,7 +363,7 @@ impl<'a> FindingGroupModel<'a> {
             severity: group.severity.name(),
             count: group.count,
             conns: &group.conns,
-            packets: group.packets.iter().map(|packet| packet.number).collect(),
+            packets: group.packets.iter().map(|packet| packet.number()).collect(),
             text: &group.text,
         }
     }

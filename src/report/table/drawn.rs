@@ -83,8 +83,8 @@ fn row(hop: &Hop, arrow: &str, tone: Tone, previous: Option<Timestamp>, settings
         Tone::Back => (hop.destination, hop.source),
         _ => (hop.source, hop.destination),
     };
-    let file = if settings.several_files { format!(" of file {}", hop.position.packet.file) } else { String::new() };
-    let place = format!("#{} message {}, packet {}{file}", hop.conn, hop.ordinal, hop.position.packet.number);
+    let file = if settings.several_files { format!(" of file {}", hop.position.packet.file()) } else { String::new() };
+    let place = format!("#{} message {}, packet {}{file}", hop.conn, hop.ordinal, hop.position.packet.number());
     [
         Cell::toned(time, Tone::Dim),
         left.to_string().into(),

@@ -71,7 +71,11 @@ fn paragraph(finding: &Finding, settings: &Settings) -> String {
 /// `, packet 9` or `, packets 9, 11`.
 pub fn packets(packets: &[PacketId], several_files: bool) -> String {
     let names = packets.iter().map(|packet| {
-        if several_files { format!("{} of file {}", packet.number, packet.file) } else { packet.number.to_string() }
+        if several_files {
+            format!("{} of file {}", packet.number(), packet.file())
+        } else {
+            packet.number().to_string()
+        }
     });
     match packets.len() {
         0 => String::new(),

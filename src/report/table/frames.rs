@@ -303,7 +303,7 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
     Row {
         direction: frame.direction,
         at: frame.end.at,
-        packet: frame.end.packet.number,
+        packet: frame.end.packet.number(),
         kind,
         more: frame.flags.more(),
         long: frame.flags.long(),

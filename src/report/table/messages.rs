@@ -58,7 +58,7 @@ impl Observer for MessagesTable {
         self.stream.row(ends.first.at, message.end.at, |time| {
             [
                 Cell::from(time),
-                Cell::toned(message.end.packet.number.to_string(), Tone::Dim),
+                Cell::toned(message.end.packet.number().to_string(), Tone::Dim),
                 connection.conn.to_string().into(),
                 Cell::toned(route, tone),
                 role_name(connection, message).unwrap_or("").into(),

@@ -53,7 +53,7 @@ impl Observer for PathsTable {
             [
                 Cell::from(path.number.to_string()),
                 time.into(),
-                Cell::toned(begin.packet.number.to_string(), Tone::Dim),
+                Cell::toned(begin.packet.number().to_string(), Tone::Dim),
                 Cell::toned(path.status.name(), tone(path.status)),
                 path.latency.map(|latency| latency.to_string()).unwrap_or_default().into(),
                 format!("{}+{}", path.request.len(), path.reply.len()).into(),

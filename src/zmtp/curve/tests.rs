@@ -146,7 +146,7 @@ impl Talk {
 
     fn data(&mut self, direction: Direction, data: Data<'_>) {
         self.packets += 1;
-        let packet = PacketId { file: 0, number: self.packets };
+        let packet = PacketId::new(0, self.packets);
         let position = Position { packet, at: Timestamp(self.packets as i64) };
         let chunk = Chunk { position, offset: self.offsets[direction], data };
         self.offsets[direction] += data.length();

@@ -8,9 +8,11 @@ use super::remark::{Remark, tell};
 use crate::base::direction::Direction;
 use crate::base::text::{hex, preview};
 use crate::zmtp::anomaly::Severity;
+use crate::zmtp::assembler::WholeFrame;
 use crate::zmtp::event::EventSink;
 use crate::zmtp::framer::{At, Unfinished};
 use crate::zmtp::wire::command::{Body, Command, is_known_name};
+use crate::zmtp::wire::frame::FrameHeader;
 use crate::zmtp::wire::greeting::{Greeting, MechanismName, SIGNATURE_FIRST, Version};
 use crate::zmtp::wire::metadata::Metadata;
 use crate::zmtp::wire::socket_type::SocketType;
@@ -226,18 +228,19 @@ fn cut_off(unfinished: &Unfinished<'_>) -> Option<Remark> {
 
 impl State {
     /// Says once per direction if a message frame comes sooner than it may, or in clear where everything is sealed.
+    #[inline]
     pub(super) fn message_in_place(
         &mut self,
         direction: Direction,
-        at: At,
-        length: u64,
+        frame: &WholeFrame,
         is_sealed: Option<bool>,
         sink: &mut impl EventSink,
     ) {
-        let side = &mut self.sides[direction];
         if self.in_place[direction] && is_sealed.is_none() {
             return;
         }
+        let side = &mut self.sides[direction];
+        let WholeFrame { at, header: FrameHeader { length, .. }, .. } = *frame;
         let Some(mechanism) = self.peers[direction].mechanism().copied().filter(|_| !side.lost) else { return };
         let early = match mechanism {
             MechanismName::NULL => !self.handshake.is_ready(direction),

@@ -49,7 +49,7 @@ impl EventSink for Log {
             other => format!("{other:?}"),
         };
         let missing = if frame.missing > 0 { format!(" -{}", frame.missing) } else { String::new() };
-        self.ends.push(frame.end.packet.number);
+        self.ends.push(frame.end.packet.number());
         let direction = frame.direction.abbreviation();
         self.frames.push(format!("{direction} @{} {kind} {}{missing}", frame.offset, frame.length));
     }
@@ -113,7 +113,7 @@ impl Talk {
 
     fn send(&mut self, direction: Direction, data: Data<'_>) {
         self.packets += 1;
-        let packet = PacketId { file: 0, number: self.packets };
+        let packet = PacketId::new(0, self.packets);
         let position = Position { packet, at: Timestamp(self.packets as i64) };
         let chunk = Chunk { position, offset: self.offsets[direction], data };
         self.offsets[direction] += data.length();

@@ -136,14 +136,14 @@ fn what_is_lost_of_a_handshake_hides_nothing_else() {
                     (a, b) == (connection.client, connection.server) || (b, a) == (connection.client, connection.server)
                 })
             };
-            let its: Vec<u64> = packets.iter().filter(|p| of_it(p)).map(|p| p.position.packet.number).collect();
+            let its: Vec<u64> = packets.iter().filter(|p| of_it(p)).map(|p| p.position.packet.number()).collect();
             for first in 0..9 {
                 for end in [1, 2, 4, 8].map(|count| first + count) {
                     let lost = &its[first..end.min(its.len())];
                     let is_lost = |number: u64| lost.binary_search(&number).is_ok();
-                    let found = analyze(packets.iter().filter(|packet| !is_lost(packet.position.packet.number)));
+                    let found = analyze(packets.iter().filter(|packet| !is_lost(packet.position.packet.number())));
                     let keys: BTreeSet<u64> = found.messages().map(|(_, message)| message.key).collect();
-                    for (_, message) in whole.messages().filter(|(_, m)| !is_lost(m.end.packet.number)) {
+                    for (_, message) in whole.messages().filter(|(_, m)| !is_lost(m.end.packet.number())) {
                         assert!(keys.contains(&message.key), "{name} without {lost:?}: {:?}", message.end);
                     }
                 }

@@ -43,11 +43,11 @@ fn dealt_to_two_files_and_merged() {
         assert_eq!(merged.len(), packets.len(), "{}", fixture.name);
         // Packet n of file k was packet 2 (n - 1) + k + 1.
         let back = |position: Position| match position.packet {
-            PacketId { file, number } if number > 0 => {
-                let number = 2 * (number - 1) + u64::from(file) + 1;
-                Position { packet: PacketId { file: 0, number }, ..position }
+            packet if packet.number() > 0 => {
+                let number = 2 * (packet.number() - 1) + u64::from(packet.file()) + 1;
+                Position { packet: PacketId::new(0, number), ..position }
             }
-            PacketId { .. } => position,
+            _ => position,
         };
         let found = analyze(&merged).with_positions(back).without_last_packets();
         analyze(&packets).without_last_packets().assert_same(&found, &format!("{} merged", fixture.name));
@@ -62,13 +62,13 @@ fn dealt_to_one_file_a_connection_and_merged() {
         let port = |packet: &OwnedPacket| packet.segment().map_or(0, |s| s.source.port.min(s.destination.port));
         let lowest = packets.iter().map(port).min().expect("packets");
         let (front, back): (Vec<_>, Vec<_>) = packets.iter().cloned().partition(|packet| port(packet) == lowest);
-        let number = |file: &[OwnedPacket], id: PacketId| file[id.number as usize - 1].position;
+        let number = |file: &[OwnedPacket], id: PacketId| file[id.number() as usize - 1].position;
         let files = vec![open(pcapng_ns(&front)), open(pcapng_ns(&back))];
         let merged = read(MergedSource::new(files).expect("two files"));
         let original = |position: Position| match position.packet {
-            PacketId { number: 0, .. } => position,
+            id if id.number() == 0 => position,
             id => {
-                let packet = number(if id.file == 0 { &front } else { &back }, id).packet;
+                let packet = number(if id.file() == 0 { &front } else { &back }, id).packet;
                 Position { packet, ..position }
             }
         };

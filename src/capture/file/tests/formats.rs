@@ -199,7 +199,7 @@ fn a_filter_leaves_the_numbers_as_they_are() {
     let mut source = source.expect("a right expression");
     let mut numbers = Vec::new();
     while let Next::Packet(packet) = source.next_packet().expect("no failure") {
-        numbers.push(packet.id.number);
+        numbers.push(packet.id.number());
     }
     assert_eq!(numbers, [1, 3]);
     let stats = source.stats().inputs.remove(0);
@@ -237,10 +237,10 @@ fn what_came_through_a_pipe_is_handed_on_before_more_is_waited_for() {
         let mut source = FileSource::from_reader("pipe", Box::new(pipe), None).unwrap();
         let mut batch = Batch::default();
         assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::Drained);
-        assert_eq!(batch.packets().map(|packet| packet.id.number).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(batch.packets().map(|packet| packet.id.number()).collect::<Vec<_>>(), [1, 2]);
         batch.clear();
         assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::Drained);
-        assert_eq!(batch.packets().map(|packet| packet.id.number).collect::<Vec<_>>(), [3]);
+        assert_eq!(batch.packets().map(|packet| packet.id.number()).collect::<Vec<_>>(), [3]);
         batch.clear();
         assert_eq!(source.fill(&mut batch, u64::MAX).unwrap(), Filled::End);
     }

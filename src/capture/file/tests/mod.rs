@@ -101,7 +101,7 @@ fn drain(mut source: FileSource) -> (Vec<Seen>, InputStats) {
     let mut seen = Vec::new();
     while let Next::Packet(packet) = source.next_packet().expect("memory does not fail") {
         let Packet { id, at, link, bytes, wire_length } = packet;
-        seen.push((id.number, at.0, link.0, bytes.to_vec(), wire_length));
+        seen.push((id.number(), at.0, link.0, bytes.to_vec(), wire_length));
     }
     assert!(matches!(source.next_packet(), Ok(Next::End)));
     let stats = source.stats().inputs.remove(0);
