@@ -107,8 +107,9 @@ impl Likeness {
         }
         self.message += 1;
         let mut own = Vec::new();
+        // Asked first: it is quick, and most are not.
         let is_asked = |run: &Run| self.asked.as_ref().is_none_or(|asked| asked.may_have(*run));
-        for run in runs(head).filter(is_asked) {
+        for run in all_runs(head).filter(is_asked).filter(|&run| !is_padding(run)) {
             let holders = self.runs.entry(run).or_default();
             if holders.latest != self.message {
                 holders.latest = self.message;
@@ -229,8 +230,11 @@ impl Asked {
 
 /// The runs of octets that may be special, some more than once: not those of no more octets than two, which are padding.
 fn runs(head: &[u8]) -> impl Iterator<Item = Run> {
-    let number = |run: &[u8]| Run::from_le_bytes(run.try_into().expect("a window has as many octets"));
-    head.windows(RUN).map(number).filter(|&run| !is_padding(run))
+    all_runs(head).filter(|&run| !is_padding(run))
+}
+
+fn all_runs(head: &[u8]) -> impl Iterator<Item = Run> {
+    head.windows(RUN).map(|run| Run::from_le_bytes(run.try_into().expect("a window has as many octets")))
 }
 
 /// Whether every octet is the first or the last one.
