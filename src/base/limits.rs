@@ -14,7 +14,8 @@ pub struct Limits {
     /// Segments of one direction kept out of order: bounds the cost of streams cut into single bytes.
     pub pending_segments: usize,
     /// After the peer acknowledged bytes that are not in the capture, so many more packets of the connection are
-    /// awaited before they count as missing: taps and multi-queue cards reorder by a few packets.
+    /// awaited before they count as missing: taps and multi-queue cards reorder by a few packets. Fewer where waiting never
+    /// helped.
     pub gap_patience_packets: u32,
     /// The same as a time, for connections with few packets.
     pub gap_patience: Duration,

@@ -1,4 +1,4 @@
-//! Connections that carry messages one way, and the hosts on which something may pass them on.
+//! Connections that carry messages one way, and which of their messages are kept.
 //!
 //! A device receives with one socket and sends with another on the same host. Most captures of one-way traffic have no such
 //! host, and for them that is all that is ever looked at: a look-up a message.
