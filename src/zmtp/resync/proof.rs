@@ -256,11 +256,10 @@ fn first_possible(framing: Framing, octets: &[u8], from: usize) -> Option<usize>
 fn can_begin(framing: Framing, octets: &[u8]) -> bool {
     let is_short_enough = || octets.iter().skip(1).take(3).all(|&octet| octet == 0);
     match (framing, octets.first()) {
-        (_, None) => false,
         (Framing::V1, Some(&flags)) => flags != 0,
         (Framing::V2 | Framing::V3, Some(0 | 1)) | (Framing::V3, Some(4)) => true,
         (Framing::V2 | Framing::V3, Some(2 | 3)) | (Framing::V3, Some(6)) => is_short_enough(),
-        (Framing::V2 | Framing::V3, Some(_)) => false,
+        (Framing::V2 | Framing::V3, Some(_)) | (_, None) => false,
     }
 }
 
