@@ -192,6 +192,11 @@ impl Assembler {
         self.message.heads.len()
     }
 
+    /// Whole messages that are none of its business, the last octet of which is there.
+    pub fn pass(&mut self, position: Position) {
+        self.message.reach(position);
+    }
+
     /// A fragment makes the frame, which began with a length of 0, so many octets longer.
     pub fn lengthen(&mut self, length: u64) {
         if let Some(frame) = &mut self.frame {

@@ -66,6 +66,13 @@ impl Carrier {
         }
     }
 
+    /// Whether whole messages are only counted from here on, where that is quicker.
+    pub fn skim(&mut self, skims: bool) {
+        if let Self::Own(framer) = self {
+            framer.skim(skims);
+        }
+    }
+
     /// No more comes, as for [`Framer::finish`].
     pub fn finish(&mut self, limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         match self {

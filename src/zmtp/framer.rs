@@ -4,6 +4,7 @@
 use super::doubt::{Doubt, Verdict};
 use super::probe::{Framing, Preamble};
 use super::resync::{Boundary, Hunt, Piece, Proof, Shape, find, is_plausible};
+use super::skim::{Tally, skim};
 use super::wire::frame::{FrameFlags, FrameHeader, LARGEST_BODY};
 use super::wire::greeting::{GREETING_LENGTH, Greeting, SHORT_GREETING_LENGTH, greeting, short_greeting};
 use super::wire::http::Head;
@@ -13,7 +14,7 @@ use crate::base::chunk::{Chunk, Data, Position};
 use crate::base::limits::Limits;
 use std::cell::Cell;
 
-/// What the framer finds, in order: `Greeting (Header Body* End | Frame)*`. After `Desync` octets are `Skipped`, until `Resync`.
+/// What the framer finds, in order: `Greeting (Header Body* End | Frame | Messages)*`. After `Desync` octets are `Skipped`, until `Resync`.
 ///
 /// Over WebSocket: `Upgrade (Header (Longer? Body*)* End | Control)*`, and also after `Resync` some are `Skipped`, until a
 /// message begins.
@@ -33,6 +34,8 @@ pub enum Item<'a> {
     End,
     /// A frame all of which lies in one piece: header and body.
     Frame(FrameHeader, &'a [u8]),
+    /// Whole messages, where they are only counted ([`Framer::skim`]).
+    Messages(Tally),
     /// A frame that is WebSocket's own, between two others or two fragments of one.
     Control(Control<'a>),
     /// Something is wrong with the WebSocket frame that begins here.
@@ -153,6 +156,7 @@ pub struct Framer {
     shape: Shape,
     /// Boundaries were looked for, and may have been found where there are none.
     was_lost: bool,
+    skims: bool,
 }
 
 impl Default for Framer {
@@ -173,7 +177,7 @@ impl Framer {
             Preamble::Midstream(framing) => (framing, State::Lost(Hunt::new(Proof::Usual))),
         };
         let was_lost = matches!(preamble, Preamble::Midstream(_));
-        Self { framing, state, shape: Shape::default(), was_lost }
+        Self { framing, state, shape: Shape::default(), was_lost, skims: false }
     }
 
     /// The next piece of the stream. `on` gets each item with where it began, except `Body` and `End`, whose position
@@ -184,6 +188,11 @@ impl Framer {
             Data::Bytes(bytes) => self.bytes(at, bytes, limits, on),
             Data::Gap(length) => self.gap(at, length, limits, on),
         }
+    }
+
+    /// Whether whole messages are only counted from here on.
+    pub fn skim(&mut self, skims: bool) {
+        self.skims = skims;
     }
 
     /// Octets held for the search for the next frame.
@@ -231,6 +240,15 @@ impl Framer {
         let end = at.offset + whole;
         while !bytes.is_empty() {
             let here = At { position: at.position, offset: end - bytes.len() as u64 };
+            if self.skims && matches!(self.state, State::Header { have: 0, .. }) && self.shape.is_between_messages() {
+                let begins_packet = bytes.len() as u64 == whole;
+                let (tally, rest) = skim(self.framing, bytes, &mut self.shape, begins_packet);
+                if tally.messages > 0 {
+                    on(here, Item::Messages(tally));
+                    bytes = rest;
+                    continue;
+                }
+            }
             match &mut self.state {
                 State::Greeting { octets, have, length, at } => {
                     if *have == 0 {

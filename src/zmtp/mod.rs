@@ -22,6 +22,7 @@ pub mod properties;
 pub mod resync;
 pub mod role;
 pub mod session;
+pub mod skim;
 #[cfg(test)]
 mod tests;
 pub mod wire;

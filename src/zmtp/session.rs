@@ -29,7 +29,7 @@ use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
 use remark::{Remark, Told, tell};
 use std::sync::Arc;
-use words::lacks_delimiter;
+use words::{lacks_delimiter, needs_delimiter};
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -154,7 +154,9 @@ impl Session {
         let Self { carriers, state } = self;
         let side = &mut state.sides[direction];
         let own = if side.identity_is_next { Content::Shown } else { Content::Nothing };
-        side.assembler.want(sink.content().max(own));
+        let content = sink.content().max(own);
+        side.assembler.want(content);
+        carriers[direction].skim(content == Content::Nothing && state.takes_messages_as_they_are(direction));
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));
     }
 
@@ -288,6 +290,12 @@ impl State {
                 self.header(direction, at, header, sink);
                 let ended = self.sides[direction].assembler.whole(header, at, body, limits);
                 self.frame_end(direction, &ended, at.position, None, limits, sink);
+            }
+            Item::Messages(tally) => {
+                side.assembler.pass(at.position);
+                side.traffic.messages += tally.messages;
+                side.traffic.frames += tally.frames;
+                side.traffic.body_bytes += tally.body_bytes;
             }
             Item::Greeting(parsed, octets, end) => self.greeting(direction, at, end, parsed, octets, sink),
             Item::Upgrade(head, octets, end) => self.upgrade(direction, at, end, head, octets, sink),
@@ -491,6 +499,16 @@ impl State {
         if closed || seal.is_closed() {
             self.stays_closed(direction, seal, ended.at, sink);
         }
+    }
+
+    /// Whether nothing is to be said about a whole message that looks like one: it may come, is not sealed, and needs no
+    /// delimiter.
+    fn takes_messages_as_they_are(&self, direction: Direction) -> bool {
+        let receiver = self.peers[direction.reverse()].socket_type;
+        self.in_place[direction]
+            && self.opening.is_none()
+            && self.mechanism(direction).is_some_and(|mechanism| Sealing::of(mechanism).is_none())
+            && !receiver.is_some_and(needs_delimiter)
     }
 
     /// The mechanism under which frames of `direction` are sent, as far as is known.

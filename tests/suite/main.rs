@@ -16,6 +16,7 @@
 //! * [`clocks`]: captures of several hosts whose clocks differ;
 //! * [`memory`]: what hostile captures make an analysis hold, measured by its own accounts;
 //! * [`hostile_peers`]: real hostile clients, and what is said about each;
+//! * [`interests`]: views that want little, and what is not computed for them;
 //! * [`jobs`]: any number of threads, and any batches;
 //! * [`keylog`]: programs of which the keys are logged, sniffed at the same time;
 //! * [`live`]: real libzmq peers on loopback, sniffed;
@@ -37,6 +38,7 @@ mod formats;
 mod forwarding;
 mod hostile;
 mod hostile_peers;
+mod interests;
 mod jobs;
 #[cfg(all(feature = "libpcap", target_os = "linux"))]
 mod keylog;

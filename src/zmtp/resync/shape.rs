@@ -46,6 +46,11 @@ impl Shape {
         self.parts = 0;
     }
 
+    /// Whether the next frame begins a message.
+    pub fn is_between_messages(&self) -> bool {
+        self.parts == 0
+    }
+
     /// Whether there were enough messages to tell what they have in common.
     pub fn is_settled(&self) -> bool {
         self.messages >= ENOUGH

@@ -101,6 +101,7 @@ impl State {
                 false
             }
             Item::Greeting(..)
+            | Item::Messages(_)
             | Item::MayMistakeLength(_)
             | Item::Upgrade(..)
             | Item::Control(_)

@@ -10,6 +10,11 @@ use crate::zmtp::wire::command::{Body, Command, Quirk};
 use crate::zmtp::wire::metadata::Metadata;
 use crate::zmtp::wire::socket_type::SocketType;
 
+/// Whether messages to such a socket must have a delimiter (RFC 28).
+pub(super) fn needs_delimiter(receiver: SocketType) -> bool {
+    matches!(receiver, SocketType::REQ | SocketType::REP)
+}
+
 /// What is to be said about a whole message to a REQ or REP that has no delimiter where it must have one (RFC 28).
 pub(super) fn lacks_delimiter(receiver: SocketType, message: &OpenMessage) -> Option<&'static str> {
     let parts = &message.parts;
