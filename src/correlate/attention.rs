@@ -2,7 +2,7 @@
 //! hashed and not handed to it.
 //!
 //! By the types of its sockets a connection carries messages one way, and then they matter only where a device may pass them
-//! on ([`super::forwarding`]). Of any other connection all messages matter. This errs on their side, so that the answer is
+//! on (`forwarding/`). Of any other connection all messages matter. This errs on their side, so that the answer is
 //! the same as if the correlator had been told all of them.
 
 use super::forwarding::hosts::Hosts;

@@ -2,6 +2,7 @@
 
 mod conduct;
 mod introductions;
+mod mechanism;
 mod remark;
 mod sealed;
 mod websocket;
@@ -27,9 +28,10 @@ use super::wire::socket_type::SocketType;
 use crate::base::chunk::{Chunk, Position};
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::limits::Limits;
+use mechanism::Sealing;
 use remark::{Remark, Told, tell};
 use std::sync::Arc;
-use words::{lacks_delimiter, needs_delimiter};
+use words::lacks_delimiter;
 
 /// What one direction carried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,24 +88,6 @@ struct State {
     any_closed: bool,
     /// A message came no sooner than it may, and so do those after it.
     in_place: PerDirection<bool>,
-}
-
-/// The mechanisms that seal messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sealing {
-    Curve,
-    Gssapi,
-}
-
-impl Sealing {
-    #[inline]
-    fn of(mechanism: &MechanismName) -> Option<Self> {
-        match *mechanism {
-            MechanismName::CURVE => Some(Self::Curve),
-            MechanismName::GSSAPI => Some(Self::Gssapi),
-            _ => None,
-        }
-    }
 }
 
 /// Why messages stay closed.
@@ -499,49 +483,6 @@ impl State {
         if closed || seal.is_closed() {
             self.stays_closed(direction, seal, ended.at, sink);
         }
-    }
-
-    /// Whether nothing is to be said about a whole message that looks like one: it may come, is not sealed, and needs no
-    /// delimiter.
-    fn takes_messages_as_they_are(&self, direction: Direction) -> bool {
-        let receiver = self.peers[direction.reverse()].socket_type;
-        self.in_place[direction]
-            && self.opening.is_none()
-            && self.mechanism(direction).is_some_and(|mechanism| Sealing::of(mechanism).is_none())
-            && !receiver.is_some_and(needs_delimiter)
-    }
-
-    /// The mechanism under which frames of `direction` are sent, as far as is known.
-    #[inline]
-    fn mechanism(&self, direction: Direction) -> Option<&MechanismName> {
-        let offered = self.peers[direction].mechanism();
-        offered.or_else(|| self.peers[direction.reverse()].mechanism()).or(self.inferred.as_ref())
-    }
-
-    /// How the messages are sealed of which a frame is complete. It shows that itself where no greeting was seen.
-    #[inline]
-    fn sealing(&mut self, direction: Direction, ended: &WholeFrame) -> Option<Sealing> {
-        match self.mechanism(direction) {
-            Some(mechanism) => Sealing::of(mechanism),
-            None if Direction::BOTH.iter().any(|&side| self.peers[side].version.is_some()) => None,
-            None => self.infer_mechanism(direction, ended),
-        }
-    }
-
-    #[cold]
-    fn infer_mechanism(&mut self, direction: Direction, ended: &WholeFrame) -> Option<Sealing> {
-        let message = self.sides[direction].assembler.message();
-        let length = ended.header.length;
-        self.inferred = if ended.header.flags.more() {
-            None
-        } else if command::gssapi_message(&message.heads, length).is_some() {
-            Some(MechanismName::GSSAPI)
-        } else if command::curve_message(&message.heads).is_some() && length >= MESSAGE_OVERHEAD {
-            Some(MechanismName::CURVE)
-        } else {
-            None
-        };
-        self.inferred.as_ref().and_then(Sealing::of)
     }
 }
 

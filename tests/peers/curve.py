@@ -99,12 +99,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library")
     parser.add_argument("--requests", type=int, default=5)
-    parser.add_argument("--client", nargs=3, metavar=("ENDPOINT", "SERVERKEY", "NAME"), help="be a client only")
+    parser.add_argument("--client", nargs=3, metavar=("ENDPOINT", "SERVERKEY", "NAME"), help="be a client only; the key in hexadecimal, as its own text may begin with a hyphen")
     args = parser.parse_args()
     new = (lambda: Library(args.library)) if args.library else Pyzmq
     if args.client:
         endpoint, server_key, name = args.client
-        client(new(), endpoint, server_key.encode(), name, args.requests)
+        client(new(), endpoint, bytes.fromhex(server_key), name, args.requests)
         return
     zmq = new()
     public, secret = zmq.keypair()
@@ -119,7 +119,7 @@ def main():
         # A context does not outlive a fork: this one is new.
         client(new(), endpoint, public, "forked", args.requests)
         os._exit(0)
-    again = [sys.executable, __file__, "--requests", str(args.requests), "--client", endpoint, public.decode(), "executed"]
+    again = [sys.executable, __file__, "--requests", str(args.requests), "--client", endpoint, public.hex(), "executed"]
     executed = subprocess.Popen(again + (["--library", args.library] if args.library else []))
     sent = []
     for _ in range(2 * args.requests):
