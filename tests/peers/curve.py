@@ -99,7 +99,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--library")
     parser.add_argument("--requests", type=int, default=5)
-    parser.add_argument("--client", nargs=3, metavar=("ENDPOINT", "SERVERKEY", "NAME"), help="be a client only; the key in hexadecimal, as its own text may begin with a hyphen")
+    # The key in hexadecimal: its own text may begin with a hyphen.
+    parser.add_argument("--client", nargs=3, metavar=("ENDPOINT", "SERVERKEY", "NAME"), help="be a client only")
     args = parser.parse_args()
     new = (lambda: Library(args.library)) if args.library else Pyzmq
     if args.client:
