@@ -76,9 +76,9 @@ impl<O: Outlet> EventSink for Sink<'_, O> {
         self.outlet.frame(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, frame);
     }
 
-    fn content(&self) -> Content {
+    fn content(&self, direction: Direction) -> Content {
         let interest = self.outlet.interest();
-        let matters = || self.attention.as_ref().is_some_and(|(attention, way)| attention.wants(**way));
+        let matters = || self.attention.as_ref().is_some_and(|(attention, way)| attention.wants(way, direction));
         match (interest.messages || matters(), interest.frames) {
             (true, _) => Content::Compared,
             (false, true) => Content::Shown,
@@ -91,7 +91,7 @@ impl<O: Outlet> EventSink for Sink<'_, O> {
             return;
         }
         if let Some((attention, way)) = &mut self.attention {
-            attention.message(**way);
+            attention.message(way, message, PerDirection::from_fn(|direction| self.ends.sender(direction)));
         }
         let key = message_key(self.flow, message, self.endpoints_hash[message.direction]);
         self.outlet.message(&ConnectionRef { conn: self.conn, ends: self.ends, peers }, message, key);

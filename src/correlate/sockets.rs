@@ -28,8 +28,8 @@ mod ended;
 use calling::Calling;
 use ended::Ended;
 
-/// So many messages without one in the other direction are no requests.
-const ONE_WAY: u64 = 256;
+/// So many messages without one in the other direction, where no types are known, are no requests.
+pub(super) const ONE_WAY: u64 = 256;
 
 /// What messages must say together of a direction to be believed, and not to be asked again.
 const SOME_VOICES: f64 = 1.0;

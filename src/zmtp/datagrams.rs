@@ -104,7 +104,7 @@ impl DatagramSession {
 
     /// The next datagram, or of PGM the TSDU that follows the one before. `continues`: that is a later fragment of one.
     pub fn datagram(&mut self, datagram: &Datagram<'_>, continues: bool, limits: &Limits, sink: &mut impl EventSink) {
-        self.assembler.want(sink.content());
+        self.assembler.want(sink.content(DIRECTION));
         match self.carries {
             Carries::Radio => self.radio_datagram(datagram, limits, sink),
             Carries::Dgram => {

@@ -158,8 +158,8 @@ impl Message<'_> {
 
 /// Receives what a session finds. `peers` is what is known about both peers by then; `c2s` is the client.
 pub trait EventSink {
-    /// What is wanted of the content of messages that begin now.
-    fn content(&self) -> Content {
+    /// What is wanted of the content of messages of `direction` that begin now.
+    fn content(&self, _direction: Direction) -> Content {
         Content::Compared
     }
     /// A greeting or frame is complete.

@@ -138,7 +138,7 @@ impl Session {
         let Self { carriers, state } = self;
         let side = &mut state.sides[direction];
         let own = if side.identity_is_next { Content::Shown } else { Content::Nothing };
-        let content = sink.content().max(own);
+        let content = sink.content(direction).max(own);
         side.assembler.want(content);
         carriers[direction].skim(content == Content::Nothing && state.takes_messages_as_they_are(direction));
         carriers[direction].push(chunk, limits, &mut |at, item| state.item(direction, at, &item, limits, sink));

@@ -5,6 +5,9 @@ use super::resync::{Shape, is_plausible};
 use super::wire::frame::FrameHeader;
 use smallvec::SmallVec;
 
+/// What a message that is sealed by CURVE or GSSAPI begins with.
+const MESSAGE: &[u8] = b"\x07MESSAGE";
+
 /// Some messages, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -59,8 +62,11 @@ fn message<'a>(framing: Framing, octets: &'a [u8], parts: &mut SmallVec<[FrameHe
 fn frame(framing: Framing, octets: &[u8]) -> Option<(FrameHeader, &[u8])> {
     let (rest, header) = framing.header(octets).ok()?;
     let last_octet = octets[octets.len() - rest.len() - 1];
-    // An empty message may be the beginning of something else (`super::doubt`).
-    let is_plain = !header.flags.command() && !header.is_empty_message() && is_plausible(framing, header, last_octet);
+    // An empty message may be the beginning of something else (`super::doubt`), and one that looks sealed may be.
+    let is_plain = !header.flags.command()
+        && !header.is_empty_message()
+        && !rest.starts_with(MESSAGE)
+        && is_plausible(framing, header, last_octet);
     let body = usize::try_from(header.length).ok().filter(|_| is_plain)?;
     rest.get(body..).map(|after| (header, after))
 }
@@ -78,6 +84,7 @@ mod tests {
             (b"\x01\x01a\x00", "a message that goes on"),
             (b"\x04\x06\x04PING\0", "a command"),
             (b"\x00\x00", "an empty message"),
+            (b"\x00\x0a\x07MESSAGE\0\0", "a message that may be sealed"),
             (b"\x08\x01a", "reserved flags"),
             (b"\x02\0\0\0\0\0\0\0\x01a", "a long frame that is short"),
         ] {

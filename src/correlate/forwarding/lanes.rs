@@ -150,9 +150,11 @@ impl Lanes {
     }
 
     fn decide_by_types(&mut self, sockets: &Sockets, conn: u32) {
+        if !matches!(self.way(conn), Way::Undecided) {
+            return;
+        }
         let peers = &sockets.connection(conn).peers;
         match one_way(PerDirection::from_fn(|direction| peers[direction].socket_type)) {
-            _ if matches!(self.ways.get(conn as usize), Some(Way::One { .. })) => {}
             Some(direction) => self.add(sockets, conn, direction, false),
             None => *self.way(conn) = Way::Both,
         }
@@ -237,7 +239,7 @@ fn receives(socket_type: S) -> bool {
 
 /// Whether a message may be a subscription of ZMTP 2.0 or 3.0, which goes against the way of what is published. Its first octet is
 /// all there is of it here (`Correlator::message`).
-fn is_subscription(message: &Message<'_>) -> bool {
+pub(in crate::correlate) fn is_subscription(message: &Message<'_>) -> bool {
     match message.parts {
         [part] => part.length <= LONGEST_TOPIC && matches!(message.head(part).first(), Some(0 | 1)),
         _ => false,

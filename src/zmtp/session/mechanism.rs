@@ -27,13 +27,14 @@ impl Sealing {
 }
 
 impl State {
-    /// Whether nothing is to be said about a whole message that looks like one: it may come, is not sealed, and needs no
-    /// delimiter.
+    /// Whether nothing is to be said about a whole message that does not look sealed: it may come, would not have to be sealed,
+    /// and needs no delimiter.
     pub(super) fn takes_messages_as_they_are(&self, direction: Direction) -> bool {
         let receiver = self.peers[direction.reverse()].socket_type;
-        self.in_place[direction]
+        let may_come = self.in_place[direction] || self.peers[direction].mechanism().is_none();
+        may_come
             && self.opening.is_none()
-            && self.mechanism(direction).is_some_and(|mechanism| Sealing::of(mechanism).is_none())
+            && self.mechanism(direction).is_none_or(|mechanism| Sealing::of(mechanism).is_none())
             && !receiver.is_some_and(needs_delimiter)
     }
 
