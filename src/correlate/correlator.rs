@@ -26,9 +26,12 @@ const SETTLED: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOKED_AT_ONCE: usize = 16 << 10;
 
-/// A window in which little waits is looked through when this part of it is full: so it takes less memory, and less of it is
-/// out of the processor's reach.
+/// A window is looked through whenever this part of it is new: so it takes less memory, and less of it is out of the
+/// processor's reach.
 const LOOKS: usize = 4;
+
+/// Complete paths that end in the last one of so many parts of a window stay: what happened last may still go on.
+const RECENT: usize = 8;
 
 /// Joins messages of many connections into paths.
 #[derive(Debug)]
@@ -128,13 +131,12 @@ impl Correlator {
         let after_gap = self.sockets.pass_gap(conn, message.direction);
         self.window.push(conn, key, message, after_gap);
         if self.window.len() >= self.look_at {
-            // What happened in the last quarter may still go on.
             self.window.sort();
-            let newest = self.window.record((self.window.len() * 3 / 4) as Rank).available;
+            let newest = self.window.record((self.window.len() - self.window.len() / RECENT) as Rank).available;
             self.resolve(Report::Before(newest), Vec::new(), on);
             self.make_room(on);
-            // Half of what is looked through is new, so what waits does not multiply the work.
-            self.look_at = (2 * self.window.len()).max(self.limit / LOOKS);
+            // Half of what is looked through is new, or more, so what waits does not multiply the work.
+            self.look_at = self.window.len() + self.window.len().max(self.limit / LOOKS);
         }
     }
 
