@@ -6,7 +6,7 @@
 
 use super::window::Rank;
 use foldhash::fast::RandomState;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::collections::{HashMap, VecDeque};
 
 /// Octets that a reply must repeat in a row: fewer are alike by chance.
@@ -27,10 +27,12 @@ const LEAST_OF_MOST: usize = 8;
 pub(super) const REQUESTS: usize = 1024;
 
 /// Requests of one envelope, by the runs of octets in them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Likeness {
-    /// The only runs that are looked at; without, all are.
-    asked: Option<Asked>,
+    /// The only runs that are kept.
+    asked: Filter,
+    /// Those of them that requests have, or had.
+    had: Filter,
     /// Peers choose what they say, so it must not be known which runs meet in a table.
     runs: HashMap<Run, Holders, RandomState>,
     requests: VecDeque<(Rank, Vec<Run>)>,
@@ -39,8 +41,8 @@ pub(super) struct Likeness {
     holders: Vec<Holders>,
     /// Number of the message at hand.
     message: u32,
-    /// Runs that no reply has would have been needed.
-    lacks_runs: bool,
+    /// Requests of which more than what replies have would have been needed.
+    lacking: FxHashSet<Rank>,
 }
 
 /// The requests that have a run.
@@ -88,7 +90,18 @@ pub(super) struct Likeliest {
 impl Likeness {
     /// To be asked about replies with these first octets only.
     pub(super) fn about<'a>(replies: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        Self { asked: Some(Asked::new(replies)), ..Self::default() }
+        let mut asked = Filter::new(replies.clone().map(<[u8]>::len).sum());
+        replies.flat_map(all_runs).for_each(|run| asked.set(run));
+        Self {
+            had: asked.of_the_same_size(),
+            asked,
+            runs: HashMap::default(),
+            requests: VecDeque::new(),
+            votes: FxHashMap::default(),
+            holders: Vec::new(),
+            message: 0,
+            lacking: FxHashSet::default(),
+        }
     }
 
     /// A request with the first octets of its parts.
@@ -108,8 +121,8 @@ impl Likeness {
         self.message += 1;
         let mut own = Vec::new();
         // Asked first: it is quick, and most are not.
-        let is_asked = |run: &Run| self.asked.as_ref().is_none_or(|asked| asked.may_have(*run));
-        for run in all_runs(head).filter(is_asked).filter(|&run| !is_padding(run)) {
+        for run in all_runs(head).filter(|&run| self.asked.may_have(run)).filter(|&run| !is_padding(run)) {
+            self.had.set(run);
             let holders = self.runs.entry(run).or_default();
             if holders.latest != self.message {
                 holders.latest = self.message;
@@ -129,7 +142,7 @@ impl Likeness {
         if !is_own {
             let requests = self.requests.len();
             self.count_votes(|holders| holders.count > 1 && holders.are_few(requests));
-            self.lacks_runs |= self.asked.is_some() && !self.votes.is_empty();
+            self.lacking.extend(self.votes.keys());
             let votes = std::mem::take(&mut self.votes);
             self.votes = votes.into_iter().filter(|(rank, _)| self.is_gone_on_about(*rank)).collect();
         }
@@ -143,9 +156,10 @@ impl Likeness {
         Some(Likeliest { request, is_clear })
     }
 
-    /// Whether [`Likeness::find`] may have given a wrong answer, as it was to be asked about certain replies only.
-    pub(super) fn lacks_runs(&self) -> bool {
-        self.lacks_runs
+    /// The requests of which [`Likeness::find`] could not tell whether replies go on about them: it may have given a wrong answer
+    /// unless it is to be asked about what these say, too.
+    pub(super) fn lacking(&self) -> &FxHashSet<Rank> {
+        &self.lacking
     }
 
     /// The request before a reply of which it repeats what no other has, if it repeats much less of any other.
@@ -161,7 +175,7 @@ impl Likeness {
     fn look_up(&mut self, reply: Rank, head: &[u8]) {
         self.message += 1;
         self.holders.clear();
-        for run in runs(head) {
+        for run in all_runs(head).filter(|&run| self.had.may_have(run)) {
             if let Some(holders) = self.runs.get_mut(&run).filter(|holders| holders.latest != self.message) {
                 holders.latest = self.message;
                 holders.is_older |= holders.first.is_some_and(|first| first >= reply);
@@ -195,25 +209,29 @@ fn comes_near(votes: usize, most: usize) -> bool {
     3 * votes > most
 }
 
-/// Runs that are asked about, and some others that have a bit in common with one of them.
+/// Some runs, and others that have a bit in common with one of them.
 #[derive(Debug)]
-struct Asked {
+struct Filter {
     bits: Vec<u64>,
     /// All but the bits of a number that count.
     shift: u32,
 }
 
-impl Asked {
-    fn new<'a>(replies: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let count: usize = replies.clone().map(<[u8]>::len).sum();
-        // Most of them are unset.
+impl Filter {
+    /// None yet of so many.
+    fn new(count: usize) -> Self {
+        // Most bits stay unset.
         let bits = (count * 16).next_power_of_two().max(64);
-        let mut asked = Self { bits: vec![0; bits / 64], shift: 64 - bits.ilog2() };
-        for run in replies.flat_map(runs) {
-            let (word, bit) = asked.place(run);
-            asked.bits[word] |= bit;
-        }
-        asked
+        Self { bits: vec![0; bits / 64], shift: 64 - bits.ilog2() }
+    }
+
+    fn of_the_same_size(&self) -> Self {
+        Self { bits: vec![0; self.bits.len()], shift: self.shift }
+    }
+
+    fn set(&mut self, run: Run) {
+        let (word, bit) = self.place(run);
+        self.bits[word] |= bit;
     }
 
     fn may_have(&self, run: Run) -> bool {
@@ -228,16 +246,12 @@ impl Asked {
     }
 }
 
-/// The runs of octets that may be special, some more than once: not those of no more octets than two, which are padding.
-fn runs(head: &[u8]) -> impl Iterator<Item = Run> {
-    all_runs(head).filter(|&run| !is_padding(run))
-}
-
+/// All runs of octets, some more than once.
 fn all_runs(head: &[u8]) -> impl Iterator<Item = Run> {
     head.windows(RUN).map(|run| Run::from_le_bytes(run.try_into().expect("a window has as many octets")))
 }
 
-/// Whether every octet is the first or the last one.
+/// Whether every octet is the first or the last one: it fills room, and says nothing.
 fn is_padding(run: Run) -> bool {
     const ONES: Run = Run::MAX / 0xFF;
     const LOW: Run = 0x7F * ONES;

@@ -350,10 +350,14 @@ impl Queue {
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
 fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
     let (requests, replies) = letters(scene, nodes, messages.iter().copied());
-    let about_replies = Likeness::about(replies.iter().map(|reply| reply.body));
-    let likeliest = likeliest(about_replies, &requests, &replies);
-    let (mut found, mut answered) =
-        likeliest.or_else(|| self::likeliest(Likeness::default(), &requests, &replies)).unwrap_or_default();
+    let bodies = replies.iter().map(|reply| reply.body);
+    let mut likeness = Likeness::about(bodies.clone());
+    let (mut found, mut answered) = likeliest(&mut likeness, &requests, &replies);
+    if !likeness.lacking().is_empty() {
+        let lacking = requests.iter().filter(|request| likeness.lacking().contains(&request.rank));
+        let mut likeness = Likeness::about(bodies.chain(lacking.map(|request| request.body)));
+        (found, answered) = likeliest(&mut likeness, &requests, &replies);
+    }
     // Where replies do repeat something, most do, and each of another request; else it is chance.
     let is_rule =
         answered.len() * 2 > requests.len() || (found.len() * 2 > replies.len() && answered.len() * 2 > found.len());
@@ -377,13 +381,12 @@ fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, t
     }
 }
 
-/// For each reply the request that it repeats most of, if any, and these requests; `None` if `likeness` needs to know more. All
-/// have the envelope in common.
+/// For each reply the request that it repeats most of, if any, and these requests. All have the envelope in common.
 fn likeliest(
-    mut likeness: Likeness,
+    likeness: &mut Likeness,
     requests: &[Letter<'_>],
     replies: &[Letter<'_>],
-) -> Option<(FxHashMap<Rank, Likeliest>, FxHashSet<Rank>)> {
+) -> (FxHashMap<Rank, Likeliest>, FxHashSet<Rank>) {
     let (mut found, mut answered) = (FxHashMap::default(), FxHashSet::default());
     let mut known = 0;
     for reply in replies {
@@ -394,15 +397,12 @@ fn likeliest(
             known += 1;
         }
         let likeliest = likeness.find(reply.rank, reply.body, |request| answered.contains(&request));
-        if likeness.lacks_runs() {
-            return None;
-        }
         if let Some(likeliest) = likeliest {
             answered.insert(likeliest.request);
             found.insert(reply.rank, likeliest);
         }
     }
-    Some((found, answered))
+    (found, answered)
 }
 
 /// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
