@@ -20,6 +20,9 @@ type Run = u64;
 const MOST_OF_A_MATTER: u32 = 4;
 const SHARE_OF_A_MATTER: usize = 8;
 
+/// A run that so many requests have at once is nothing special, then and later.
+const COMMON: u32 = 16;
+
 /// A request without an answer goes before one that a reply repeats so many times as much of.
 const LEAST_OF_MOST: usize = 8;
 
@@ -29,9 +32,9 @@ pub(super) const REQUESTS: usize = 1024;
 /// Requests of one envelope, by the runs of octets in them.
 #[derive(Debug)]
 pub(super) struct Likeness {
-    /// The only runs that are kept.
+    /// The only runs that are kept, but for common ones.
     asked: Filter,
-    /// Those of them that requests have, or had.
+    /// Those of them that requests have, or had, and that are not common.
     had: Filter,
     /// Peers choose what they say, so it must not be known which runs meet in a table.
     runs: HashMap<Run, Holders, RandomState>,
@@ -120,14 +123,24 @@ impl Likeness {
         }
         self.message += 1;
         let mut own = Vec::new();
-        // Asked first: it is quick, and most are not.
-        for run in all_runs(head).filter(|&run| self.asked.may_have(run)).filter(|&run| !is_padding(run)) {
-            self.had.set(run);
+        for run in all_runs(head) {
+            // Asked first: it is quick, and most are not.
+            if !self.asked.may_have(run) || is_padding(run) {
+                continue;
+            }
             let holders = self.runs.entry(run).or_default();
-            if holders.latest != self.message {
-                holders.latest = self.message;
-                holders.add(rank);
-                own.push(run);
+            if holders.latest == self.message {
+                continue;
+            }
+            holders.latest = self.message;
+            holders.add(rank);
+            own.push(run);
+            if holders.count == 1 {
+                self.had.set(run);
+            } else if holders.count >= COMMON {
+                // With it go some others that have the bit in common: never to be believed is better than to be believed wrongly.
+                self.asked.unset(run);
+                self.had.unset(run);
             }
         }
         self.requests.push_back((rank, own));
@@ -196,7 +209,8 @@ impl Likeness {
     /// Whether others repeat much of what only few requests have of this one: its name, not only its kind.
     fn is_gone_on_about(&self, request: Rank) -> bool {
         let Ok(at) = self.requests.binary_search_by_key(&request, |(rank, _)| *rank) else { return false };
-        let holders = || self.requests[at].1.iter().filter_map(|run| self.runs.get(run));
+        let special = self.requests[at].1.iter().filter(|&&run| self.asked.may_have(run));
+        let holders = || special.clone().filter_map(|run| self.runs.get(run));
         let own = holders().filter(|holders| holders.count == 1).count();
         let requests = self.requests.len();
         let shared = holders().filter(|holders| holders.count > 1 && holders.are_few(requests)).count();
@@ -234,6 +248,11 @@ impl Filter {
         self.bits[word] |= bit;
     }
 
+    fn unset(&mut self, run: Run) {
+        let (word, bit) = self.place(run);
+        self.bits[word] &= !bit;
+    }
+
     fn may_have(&self, run: Run) -> bool {
         let (word, bit) = self.place(run);
         self.bits[word] & bit != 0
@@ -267,9 +286,13 @@ fn is_padding(run: Run) -> bool {
 mod tests {
     use super::*;
 
+    fn about(replies: &[&str]) -> Likeness {
+        Likeness::about(replies.iter().map(|reply| reply.as_bytes()))
+    }
+
     #[test]
     fn what_only_one_request_has_speaks_for_it() {
-        let mut likeness = Likeness::default();
+        let mut likeness = about(&["77ab31c0de42 done", "call someone, begin", "done, answer to 5e1f00aa9c13"]);
         for (rank, body) in ["call 5e1f00aa9c13 begin", "call 77ab31c0de42 begin"].iter().enumerate() {
             likeness.add(rank as Rank, body.as_bytes());
         }
@@ -310,7 +333,7 @@ mod tests {
 
     #[test]
     fn the_oldest_are_forgotten() {
-        let mut likeness = Likeness::default();
+        let mut likeness = about(&["reply 00000000 xyz", "reply 00000012"]);
         for rank in 0..=REQUESTS as Rank {
             likeness.add(rank, format!("request {rank:08}").as_bytes());
         }
@@ -324,7 +347,7 @@ mod tests {
 
     #[test]
     fn a_reply_may_quote_requests_that_were_answered() {
-        let mut likeness = Likeness::default();
+        let mut likeness = about(&["77ab31c0de42: print the sum of all", "5e1f00aa9c13: more"]);
         for (rank, body) in ["5e1f00aa9c13 run: print the sum of all", "77ab31c0de42 history"].iter().enumerate() {
             likeness.add(rank as Rank, body.as_bytes());
         }
@@ -335,33 +358,51 @@ mod tests {
 
     #[test]
     fn what_goes_on_about_a_request_does_not_hide_it() {
-        let mut likeness = Likeness::default();
-        for rank in 0..20 {
-            likeness.add(
-                rank,
-                format!("id {:016x} stream", 0x5e1f_00aa_9c13_77ab_u64.wrapping_mul(u64::from(rank + 1))).as_bytes(),
-            );
-        }
-        let first = format!("id {:016x}", 0x5e1f_00aa_9c13_77ab_u64);
-        likeness.add(20, format!("{first} stream: more").as_bytes());
-        let find = |likeness: &mut Likeness, body: &str| {
-            likeness.find(Rank::MAX, body.as_bytes(), |_| true).map(|it| it.request)
+        let name = |rank: u64| format!("id {:016x}", 0x5e1f_00aa_9c13_77ab_u64.wrapping_mul(rank + 1));
+        let mut requests: Vec<String> = (0..20).map(|rank| format!("{} stream", name(rank))).collect();
+        // One goes on about the first; two of a kind are not one matter.
+        requests.push(format!("{} stream: more", name(0)));
+        requests.extend(["id 0123456789abcdef rare-kind", "id fedcba9876543210 rare-kind"].map(str::to_owned));
+        let item = format!("{} item 1", name(0));
+        let replies = [item.as_str(), "rare-kind result"];
+        let found = |likeness: &mut Likeness| {
+            for (rank, request) in requests.iter().enumerate() {
+                likeness.add(rank as Rank, request.as_bytes());
+            }
+            let find = |reply: &str| likeness.find(Rank::MAX, reply.as_bytes(), |_| true).map(|it| it.request);
+            replies.map(find)
         };
-        assert_eq!(find(&mut likeness, &format!("{first} item 1")), Some(0));
-        // Two of a kind are not one matter.
-        likeness.add(21, b"id 0123456789abcdef rare-kind");
-        likeness.add(22, b"id fedcba9876543210 rare-kind");
-        assert_eq!(find(&mut likeness, "rare-kind result"), None);
+        let mut likeness = about(&replies);
+        found(&mut likeness);
+        assert_eq!(likeness.lacking(), &FxHashSet::from_iter([0, 21]), "what else do these say?");
+        let in_question = likeness.lacking().iter().map(|&rank| requests[rank as usize].as_str());
+        let mut likeness = about(&[&replies[..], &in_question.collect::<Vec<_>>()].concat());
+        assert_eq!(found(&mut likeness), [Some(0), None]);
+    }
+
+    #[test]
+    fn what_many_requests_have_is_nothing_special_even_when_they_are_forgotten() {
+        let reply = "call 5e1f00aa9c13 rather-common";
+        let mut likeness = about(&[reply]);
+        for rank in 0..COMMON + REQUESTS as Rank {
+            likeness.add(rank, format!("call {rank:012} rather-common").as_bytes());
+        }
+        assert!(all_runs(b"rather-common").all(|run| !likeness.runs.contains_key(&run)), "it is not kept");
+        likeness.add(Rank::MAX - 2, b"this is rather-common");
+        assert_eq!(likeness.find_clear(Rank::MAX, reply.as_bytes()), None, "it once was");
+        likeness.add(Rank::MAX - 1, b"call 5e1f00aa9c13");
+        assert_eq!(likeness.find_clear(Rank::MAX, reply.as_bytes()), Some(Rank::MAX - 1));
     }
 
     #[test]
     fn what_replies_had_before_is_not_a_requests_own() {
-        let mut likeness = Likeness::default();
+        let replies = ["in-response-to 77ab31c0de42"; 2];
+        let mut likeness = about(&replies);
         likeness.add(0, b"call 5e1f00aa9c13");
         likeness.add(2, b"call 77ab31c0de42");
         likeness.add(4, b"cancel in-response-to 5e1f00aa9c13");
-        let mut find = |reply, body: &[u8]| likeness.find(reply, body, |_| false).map(|it| it.request);
-        assert_eq!(find(3, b"in-response-to 77ab31c0de42"), Some(2));
-        assert_eq!(find(5, b"in-response-to 77ab31c0de42"), Some(2), "others begin like the third request, too");
+        let mut find = |reply| likeness.find(reply, replies[0].as_bytes(), |_| false).map(|it| it.request);
+        assert_eq!(find(3), Some(2));
+        assert_eq!(find(5), Some(2), "others begin like the third request, too");
     }
 }
