@@ -25,6 +25,11 @@ impl PacketId {
     pub fn number(self) -> u64 {
         self.0 & Self::LAST
     }
+
+    /// Both as one number, which grows with the file first.
+    pub fn as_one(self) -> u64 {
+        self.0
+    }
 }
 
 /// Where something was found: a packet and that packet's capture time.

@@ -183,6 +183,10 @@ impl Likelihoods for AcrossGaps<'_> {
         skipped(slot, in_gap)
     }
 
+    fn is_near_a_gap(&self, _effect: usize) -> bool {
+        true
+    }
+
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {
         let slot = self.effects[effect];
         if self.missing.sending.is_some() && slot.known().is_none() {

@@ -11,8 +11,10 @@ use std::ops::Range;
 const BEAM: usize = 24;
 const REACH: usize = 8;
 
-/// An alignment that is so much less likely than another one up to the same effect is followed no further.
-const HOPELESS: f64 = 1e-14;
+/// An alignment that is so much less likely than another one up to the same effect is followed no further; near a gap much may
+/// still come that makes up for it.
+const HOPELESS: f64 = 1e-9;
+const HOPELESS_NEAR_A_GAP: f64 = 1e-14;
 
 /// The likelihood that many causes at once have no effect.
 const FAR: f64 = 4e-11;
@@ -28,6 +30,8 @@ pub(super) trait Likelihoods {
     fn skip_cause(&self, cause: usize, before: usize) -> f64;
     /// An effect without a cause, which would have been before this cause.
     fn skip_effect(&self, effect: usize, before: usize) -> f64;
+    /// Whether messages may be missing not far before this effect.
+    fn is_near_a_gap(&self, effect: usize) -> bool;
 }
 
 /// The cause of an effect.
@@ -42,7 +46,8 @@ pub(super) struct Found {
 pub(super) fn align(causes: Range<usize>, effects: Range<usize>, likelihoods: &impl Likelihoods) -> Vec<Option<Found>> {
     let mut trellis = Trellis::new(causes.start, effects.len());
     for effect in effects.clone() {
-        trellis.follow(|next, go| steps(effect, next..causes.end, likelihoods, go));
+        let hopeless = if likelihoods.is_near_a_gap(effect) { HOPELESS_NEAR_A_GAP } else { HOPELESS };
+        trellis.follow(hopeless, |next, go| steps(effect, next..causes.end, likelihoods, go));
     }
     trellis.likeliest(|left_over| left_over.map(|cause| likelihoods.skip_cause(cause, effects.end)).product())
 }
@@ -127,8 +132,9 @@ impl Trellis {
         }
     }
 
-    /// Goes on with the next effect; `steps` tells the ways on from where this cause is next.
-    fn follow(&mut self, steps: impl Fn(usize, &mut dyn FnMut(Step))) {
+    /// Goes on with the next effect; `steps` tells the ways on from where a cause is next, of which none is followed that is
+    /// so much less likely than another.
+    fn follow(&mut self, hopeless: f64, steps: impl Fn(usize, &mut dyn FnMut(Step))) {
         let Self { states, ways, stages, reached, merged } = self;
         let begin = stages[stages.len() - 2].states;
         reached.clear();
@@ -137,7 +143,7 @@ impl Trellis {
             steps(state.next as usize, &mut |step| {
                 let all = state.all * step.likelihood;
                 if all >= least {
-                    least = f64::max(all * HOPELESS, least);
+                    least = f64::max(all * hopeless, least);
                     reached.push(Reached { step, from: from as u8, best: state.best * step.likelihood, all });
                 }
             });
@@ -153,7 +159,7 @@ impl Trellis {
             first += same.len();
         }
         let most = merged.iter().map(|state| state.all).fold(0.0, f64::max);
-        merged.retain(|state| state.all >= most * HOPELESS);
+        merged.retain(|state| state.all >= most * hopeless);
         if merged.len() > BEAM {
             merged.sort_unstable_by(|a, b| b.all.total_cmp(&a.all).then(a.first.cmp(&b.first)));
             merged.truncate(BEAM);
@@ -233,7 +239,7 @@ fn steps(effect: usize, free: Range<usize>, likelihoods: &impl Likelihoods, go: 
     for cause in near.clone() {
         pair(cause, passed_over);
         passed_over *= likelihoods.skip_cause(cause, effect);
-        if passed_over < HOPELESS {
+        if passed_over < HOPELESS_NEAR_A_GAP {
             break;
         }
     }
@@ -261,6 +267,9 @@ mod tests {
         }
         fn skip_effect(&self, _: usize, _: usize) -> f64 {
             0.02
+        }
+        fn is_near_a_gap(&self, _: usize) -> bool {
+            true
         }
     }
 

@@ -214,7 +214,7 @@ impl Sequences {
 impl Likelihoods for Sequences {
     fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize)) {
         let answered = &self.effects[effect];
-        if answered.since_gap > NEAR_A_GAP {
+        if !self.is_near_a_gap(effect) {
             return;
         }
         let of_envelope = self.by_envelope.partition_point(|entry| entry.0 < answered.envelope);
@@ -258,6 +258,10 @@ impl Likelihoods for Sequences {
         } else {
             NOT_IN_A_GAP
         }
+    }
+
+    fn is_near_a_gap(&self, effect: usize) -> bool {
+        self.effects[effect].since_gap <= NEAR_A_GAP
     }
 
     fn skip_effect(&self, effect: usize, before: usize) -> f64 {

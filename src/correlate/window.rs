@@ -46,8 +46,10 @@ pub struct Record {
 }
 
 impl Record {
-    fn order(&self) -> (Timestamp, PacketId, u32, Direction, u64) {
-        (self.available, self.available_packet, self.conn, self.direction, self.ordinal)
+    /// By time, then packet: one number is compared faster than two. Those of one packet are of one direction, and come in order.
+    fn order(&self) -> u128 {
+        let time = self.available.0.cast_unsigned() ^ (1 << 63);
+        u128::from(time) << 64 | u128::from(self.available_packet.as_one())
     }
 }
 
@@ -184,7 +186,11 @@ impl Window {
     pub fn sort(&mut self) {
         self.clock.forget();
         if std::mem::take(&mut self.is_out_of_order) {
-            self.records.sort_by_key(Record::order);
+            // Records are large: they are moved once, when it is known where each belongs.
+            let mut order: Vec<_> = self.records.iter().map(Record::order).zip(0..).collect();
+            order.sort_by_key(|&(order, _)| order);
+            self.records =
+                order.into_iter().map(|(_, number): (_, u32)| self.records[number as usize].clone()).collect();
         }
     }
 
