@@ -125,7 +125,7 @@ impl Attention {
 mod tests {
     use super::*;
     use crate::base::chunk::Position;
-    use crate::zmtp::event::Part;
+    use crate::correlate::written::Written;
     use std::net::Ipv4Addr;
 
     const HOSTS: [Ipv4Addr; 3] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2), Ipv4Addr::new(10, 0, 0, 3)];
@@ -159,21 +159,8 @@ mod tests {
         fn message(&mut self, attention: &mut Attention, direction: Direction) -> bool {
             let matters = attention.wants(&self.way, direction);
             if matters {
-                let at = Position::default();
-                let part = Part { length: 4, missing: 0, hash: 0, head: 0..4 };
-                let message = Message {
-                    direction,
-                    ordinal: 0,
-                    offset: 0,
-                    start: at,
-                    end: at,
-                    available: at,
-                    parts: &[part],
-                    part_count: 1,
-                    heads: b"body",
-                    encrypted: false,
-                    is_compared: true,
-                };
+                let written = Written::new(&[b"body"]);
+                let message = written.message(direction, 0, 0, Position::default());
                 attention.message(&mut self.way, &message, self.senders);
             }
             matters

@@ -23,6 +23,9 @@ const SHARE_OF_A_MATTER: usize = 8;
 /// A run that so many requests have at once is nothing special, then and later.
 const COMMON: u32 = 16;
 
+/// Digits of a number, in any of the usual notations.
+const LONGEST_NUMBER: usize = 40;
+
 /// A request without an answer goes before one that a reply repeats so many times as much of.
 const LEAST_OF_MOST: usize = 8;
 
@@ -34,14 +37,14 @@ pub(super) const REQUESTS: usize = 1024;
 pub(super) struct Likeness {
     /// The only runs that are kept, but for common ones.
     asked: Filter,
-    /// Those of them that requests have, or had, and that are not common.
+    /// Those of them that requests have, or had.
     had: Filter,
     /// Peers choose what they say, so it must not be known which runs meet in a table.
     runs: HashMap<Run, Holders, RandomState>,
     requests: VecDeque<(Rank, Vec<Run>)>,
     votes: FxHashMap<Rank, usize>,
-    /// Those that have the runs of the reply at hand.
-    holders: Vec<Holders>,
+    /// Those that have the runs of the reply at hand, each with its place there.
+    holders: Vec<(usize, Holders)>,
     /// Number of the message at hand.
     message: u32,
     /// Requests of which more than what replies have would have been needed.
@@ -140,7 +143,6 @@ impl Likeness {
             } else if holders.count >= COMMON {
                 // With it go some others that have the bit in common: never to be believed is better than to be believed wrongly.
                 self.asked.unset(run);
-                self.had.unset(run);
             }
         }
         self.requests.push_back((rank, own));
@@ -184,22 +186,44 @@ impl Likeness {
         others.all(|(_, &next)| !comes_near(next, most)).then_some(request)
     }
 
-    /// Who has the runs of a reply.
+    /// Who has the runs of a reply. What ends within a number is not repeated: the next request has another one that begins
+    /// alike.
     fn look_up(&mut self, reply: Rank, head: &[u8]) {
         self.message += 1;
         self.holders.clear();
-        for run in all_runs(head).filter(|&run| self.had.may_have(run)) {
-            if let Some(holders) = self.runs.get_mut(&run).filter(|holders| holders.latest != self.message) {
-                holders.latest = self.message;
-                holders.is_older |= holders.first.is_some_and(|first| first >= reply);
-                self.holders.push(*holders);
+        let mut goes_on = false;
+        for (at, run) in all_runs(head).enumerate() {
+            if !self.asked.may_have(run) || is_padding(run) {
+                // It is common, or says nothing.
+                continue;
             }
+            let holders = if self.had.may_have(run) { self.runs.get_mut(&run) } else { None };
+            match holders {
+                Some(holders) if holders.latest != self.message => {
+                    holders.latest = self.message;
+                    holders.is_older |= holders.first.is_some_and(|first| first >= reply);
+                    self.holders.push((at, *holders));
+                    goes_on = true;
+                }
+                Some(_) => goes_on = true,
+                None if std::mem::take(&mut goes_on) => self.leave_out_cut_number(head, at + RUN - 1),
+                None => {}
+            }
+        }
+    }
+
+    /// Leaves out the runs that end before this octet, if they have a part of a number there.
+    fn leave_out_cut_number(&mut self, head: &[u8], end: usize) {
+        let is_digit = |octet: &u8| octet.is_ascii_hexdigit();
+        let digits = head[..end].iter().rev().take(LONGEST_NUMBER).take_while(|octet| is_digit(octet)).count();
+        if digits > 0 && is_digit(&head[end]) {
+            while self.holders.pop_if(|(at, _)| *at + RUN > end - digits).is_some() {}
         }
     }
 
     fn count_votes(&mut self, counts: impl Fn(&Holders) -> bool) {
         self.votes.clear();
-        for holders in &self.holders {
+        for (_, holders) in &self.holders {
             if let Some(first) = holders.first.filter(|_| !holders.is_older && counts(holders)) {
                 *self.votes.entry(first).or_default() += 1;
             }
@@ -392,6 +416,34 @@ mod tests {
         assert_eq!(likeness.find_clear(Rank::MAX, reply.as_bytes()), None, "it once was");
         likeness.add(Rank::MAX - 1, b"call 5e1f00aa9c13");
         assert_eq!(likeness.find_clear(Rank::MAX, reply.as_bytes()), Some(Rank::MAX - 1));
+    }
+
+    #[test]
+    fn a_number_that_begins_alike_is_another_number() {
+        let replies = ["03-00001829: done", "5e1f00aa9c14: done, as asked by client 77ab31c0de42"];
+        let mut likeness = about(&replies);
+        for (rank, request) in ["03-00001827 begin", "5e1f00aa9c13 begin", "77ab31c0de42 begin"].iter().enumerate() {
+            likeness.add(rank as Rank, request.as_bytes());
+        }
+        assert_eq!(likeness.find_clear(4, replies[0].as_bytes()), None, "its request is missing");
+        assert_eq!(likeness.find_clear(4, replies[1].as_bytes()), Some(2));
+        likeness.add(3, b"03-00001829 begin");
+        assert_eq!(likeness.find_clear(4, replies[0].as_bytes()), Some(3));
+    }
+
+    #[test]
+    fn what_is_common_does_not_cut_a_number() {
+        // As zerorpc names requests: what counts up stands in the middle.
+        let name = |rank: Rank| format!("f73ee9{rank:02x}1f77481fbbd7ba25e198e4e2");
+        let replies: Vec<String> = (0..2 * COMMON).map(|rank| format!("response_to {}", name(rank))).collect();
+        let mut likeness = about(&replies.iter().map(String::as_str).collect::<Vec<_>>());
+        for rank in 0..2 * COMMON {
+            likeness.add(rank, format!("message_id {}", name(rank)).as_bytes());
+        }
+        for rank in 0..2 * COMMON {
+            let found = likeness.find_clear(Rank::MAX, replies[rank as usize].as_bytes());
+            assert_eq!(found, Some(rank));
+        }
     }
 
     #[test]

@@ -53,3 +53,5 @@ pub mod sockets;
 mod tests;
 mod turns;
 pub mod window;
+#[cfg(test)]
+mod written;

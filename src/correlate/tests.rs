@@ -7,13 +7,12 @@ mod wrong_times;
 
 use super::correlator::Correlator;
 use super::path::{Evidence, Path, Status};
+use super::written::Written;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
-use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
-use crate::zmtp::event::{Message, Part};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
@@ -124,28 +123,8 @@ impl Stage {
         let position = self.position();
         let offset = self.pass_octets(conn, direction, parts);
         let ordinal = self.ordinals.entry((conn, direction)).or_default();
-        let mut heads = Vec::new();
-        let described: Vec<Part> = parts
-            .iter()
-            .map(|part| {
-                let start = heads.len();
-                heads.extend_from_slice(part);
-                Part { length: part.len() as u64, missing: 0, hash: hash(part), head: start..heads.len() }
-            })
-            .collect();
-        let message = Message {
-            direction,
-            ordinal: *ordinal,
-            offset,
-            start: position,
-            end: position,
-            available: position,
-            part_count: described.len() as u64,
-            parts: &described,
-            heads: &heads,
-            encrypted: false,
-            is_compared: true,
-        };
+        let written = Written::new(parts);
+        let message = written.message(direction, *ordinal, offset, position);
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
     }

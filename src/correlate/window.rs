@@ -16,6 +16,9 @@ const LONGEST_IDENTITY: u64 = 255;
 /// First octets of the parts of a message that are kept to compare it with others, shared out evenly.
 const COMPARED_OCTETS: usize = 640;
 
+/// Stands between the octets of two parts, so that none runs on into the next.
+const SEPARATOR: u8 = 0;
+
 /// One message.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -141,6 +144,7 @@ impl Window {
             record.kept = octets.len().min(share).min(usize::from(u8::MAX)) as u8;
             room -= usize::from(record.kept);
             self.heads.extend_from_slice(&octets[..usize::from(record.kept)]);
+            self.heads.extend((record.kept > 0 && number < last).then_some(SEPARATOR));
         }
         let closed = if message.encrypted { content(message) } else { None };
         if let (Some(length), [part]) = (closed, &mut self.parts[first as usize..]) {
@@ -215,11 +219,12 @@ impl Window {
         self.parts(rank).iter().map(|part| part.length + if part.length > 255 { 9 } else { 2 }).sum()
     }
 
-    /// The first octets of the parts of a record from a certain one on, one part after the other.
+    /// The first octets of the parts of a record from a certain one on, with a [`SEPARATOR`] between two.
     pub fn head(&self, rank: Rank, from: usize) -> &[u8] {
         let Range { start, end } = self.record(rank).head;
-        let before: usize = self.parts(rank).iter().take(from).map(|part| usize::from(part.kept)).sum();
-        &self.heads[start as usize + before..end as usize]
+        let with_separator = |part: &PartRecord| u32::from(part.kept) + u32::from(part.kept > 0);
+        let before: u32 = self.parts(rank).iter().take(from).map(with_separator).sum();
+        &self.heads[(start + before).min(end) as usize..end as usize]
     }
 
     /// The octets of an identity, by its hash.
@@ -312,4 +317,20 @@ pub fn mix(a: u64, b: u64) -> u64 {
     // The multiply-and-fold step of wyhash: every bit of both goes into every bit of the result.
     let product = u128::from(a ^ 0x9E37_79B9_7F4A_7C15) * u128::from(b ^ 0xD6E8_FEB8_6659_FD93);
     (product >> 64) as u64 ^ product as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::written::Written;
+
+    #[test]
+    fn the_octets_of_a_part_do_not_run_on_into_the_next() {
+        let mut window = Window::default();
+        let written = Written::new(&[b"", b"17", b"42", b""]);
+        window.push(0, 0, &written.message(Direction::ClientToServer, 0, 0, Position::default()), false);
+        let head = |from| window.head(0, from);
+        assert_eq!(head(0), b"17\x0042\0");
+        assert_eq!([head(1), head(2), head(3), head(4)], [&b"17\x0042\0"[..], b"42\0", b"", b""]);
+    }
 }

@@ -2,13 +2,12 @@
 
 use super::super::correlator::Correlator;
 use super::super::path::{Evidence, Path, Pattern, Status};
+use super::super::written::Written;
 use crate::base::chunk::{PacketId, Position};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
-use crate::base::hash::hash;
 use crate::base::limits::Limits;
 use crate::base::time::{Duration, Timestamp};
-use crate::zmtp::event::{Message, Part};
 use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::socket_type::SocketType as S;
 use Direction::{ClientToServer as C2s, ServerToClient as S2c};
@@ -76,21 +75,8 @@ impl Stage {
     fn send(&mut self, (conn, direction): (u32, Direction), content: &str) -> u64 {
         let position = self.position();
         let ordinal = self.ordinals.entry((conn, direction)).or_default();
-        let octets = content.as_bytes();
-        let parts = [Part { length: octets.len() as u64, missing: 0, hash: hash(octets), head: 0..octets.len() }];
-        let message = Message {
-            direction,
-            ordinal: *ordinal,
-            offset: 0,
-            start: position,
-            end: position,
-            available: position,
-            part_count: 1,
-            parts: &parts,
-            heads: octets,
-            encrypted: false,
-            is_compared: true,
-        };
+        let written = Written::new(&[content.as_bytes()]);
+        let message = written.message(direction, *ordinal, 0, position);
         *ordinal += 1;
         self.correlator.message(conn, self.packets, &message, &mut |path| self.paths.push(path.clone()));
         self.packets
