@@ -3,17 +3,20 @@
 //! Invariant: nothing that comes out of this module contains a control character, a bidirectional override or an
 //! invisible format character, so no capture can write escape sequences to a terminal.
 
-use std::fmt::Write;
-
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+/// Appends lower-case hexadecimal.
+pub fn push_hex(text: &mut String, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         text.push(char::from(DIGITS[usize::from(byte >> 4)]));
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
-    text
 }
 
 /// The bytes as text if they are UTF-8 without a character that [`is_unsafe`] to show, else `None`.
@@ -33,42 +36,84 @@ pub fn is_unsafe(c: char) -> bool {
 /// At most `width` characters that stand for `bytes`: the text where it is text, other bytes as `\x1b`, an ellipsis
 /// where it was cut. `width` below 1 counts as 1.
 pub fn preview(bytes: &[u8], width: usize) -> String {
-    let width = width.max(1);
     let mut text = String::new();
-    let mut used = 0;
-    let mut token = String::new();
-    for chunk in bytes.utf8_chunks() {
-        let escaped = chunk.invalid().iter().map(|&byte| Err(byte));
-        for piece in chunk.valid().chars().map(Ok).chain(escaped) {
-            token.clear();
-            match piece {
-                Ok('\\') => token.push_str("\\\\"),
-                Ok('\n') => token.push_str("\\n"),
-                Ok('\r') => token.push_str("\\r"),
-                Ok('\t') => token.push_str("\\t"),
-                Ok(c) if c.is_ascii() && is_unsafe(c) => write_byte(&mut token, c as u8),
-                Ok(c) if is_unsafe(c) => token.extend(c.escape_unicode()),
-                Ok(c) => token.push(c),
-                Err(byte) => write_byte(&mut token, byte),
-            }
-            let length = token.chars().count();
-            if used + length > width {
-                while used >= width {
-                    text.pop();
-                    used -= 1;
-                }
-                text.push('…');
-                return text;
-            }
-            used += length;
-            text.push_str(&token);
-        }
-    }
+    push_preview(&mut text, bytes, width);
     text
 }
 
-fn write_byte(text: &mut String, byte: u8) {
-    write!(text, "\\x{byte:02x}").expect("writing to a String cannot fail");
+/// Appends a [`preview`].
+pub fn push_preview(text: &mut String, bytes: &[u8], width: usize) {
+    let width = width.max(1);
+    let mut used = 0;
+    for chunk in bytes.utf8_chunks() {
+        let mut valid = chunk.valid();
+        while let Some(c) = valid.chars().next() {
+            // What is to be shown as it is, mostly all of it, goes in one piece.
+            let plain = valid.bytes().take_while(|&byte| is_plain(byte)).count();
+            let shown = plain.min(width - used);
+            text.push_str(&valid[..shown]);
+            used += shown;
+            if shown < plain {
+                return end_cut(text, used, width);
+            }
+            valid = &valid[plain..];
+            if plain == 0 {
+                let escape = |text: &mut String| push_character(text, c);
+                if !push_whole(text, &mut used, width, escape) {
+                    return;
+                }
+                valid = &valid[c.len_utf8()..];
+            }
+        }
+        for &byte in chunk.invalid() {
+            if !push_whole(text, &mut used, width, |text| push_byte(text, byte)) {
+                return;
+            }
+        }
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'\\'
+}
+
+/// Appends what `push` appends if it fits, else an ellipsis; says which.
+fn push_whole(text: &mut String, used: &mut usize, width: usize, push: impl FnOnce(&mut String)) -> bool {
+    let before = text.len();
+    push(text);
+    let length = text[before..].chars().count();
+    if *used + length > width {
+        text.truncate(before);
+        end_cut(text, *used, width);
+        return false;
+    }
+    *used += length;
+    true
+}
+
+/// Ends with an ellipsis what has `used` characters of at most `width`.
+fn end_cut(text: &mut String, used: usize, width: usize) {
+    if used == width {
+        text.pop();
+    }
+    text.push('…');
+}
+
+fn push_character(text: &mut String, c: char) {
+    match c {
+        '\\' => text.push_str("\\\\"),
+        '\n' => text.push_str("\\n"),
+        '\r' => text.push_str("\\r"),
+        '\t' => text.push_str("\\t"),
+        c if c.is_ascii() && is_unsafe(c) => push_byte(text, c as u8),
+        c if is_unsafe(c) => text.extend(c.escape_unicode()),
+        c => text.push(c),
+    }
+}
+
+fn push_byte(text: &mut String, byte: u8) {
+    text.push_str("\\x");
+    push_hex(text, &[byte]);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A path drawn hop by hop.
 
-use super::lines::{Cell, Column, Lines, fitting};
+use super::lines::{Cells, Column, Lines, fitting};
 use super::messages::identity;
 use crate::base::time::Timestamp;
 use crate::correlate::path::{Evidence, Hop, Path, Status, joined_to};
@@ -71,7 +71,7 @@ fn floor(confidence: f64) -> f64 {
     (confidence * 1000.0).floor() / 1000.0
 }
 
-fn row(hop: &Hop, arrow: &str, tone: Tone, previous: Option<Timestamp>, settings: &Settings) -> [Cell; 5] {
+fn row(hop: &Hop, arrow: &str, tone: Tone, previous: Option<Timestamp>, settings: &Settings) -> Cells {
     let step = hop.position.at - previous.unwrap_or(hop.position.at);
     let time = match previous {
         None => "0".to_owned(),
@@ -85,13 +85,13 @@ fn row(hop: &Hop, arrow: &str, tone: Tone, previous: Option<Timestamp>, settings
     };
     let file = if settings.several_files { format!(" of file {}", hop.position.packet.file()) } else { String::new() };
     let place = format!("#{} message {}, packet {}{file}", hop.conn, hop.ordinal, hop.position.packet.number());
-    [
-        Cell::toned(time, Tone::Dim),
-        left.to_string().into(),
-        Cell::toned(format!("{arrow} {right}"), tone),
-        known(hop).into(),
-        Cell::toned(place, Tone::Dim),
-    ]
+    let mut cells = Cells::default();
+    cells.text(&time, Some(Tone::Dim));
+    cells.show(left, None);
+    cells.show(format_args!("{arrow} {right}"), Some(tone));
+    cells.text(&known(hop), None);
+    cells.text(&place, Some(Tone::Dim));
+    cells
 }
 
 /// How the hop is known, and how surely.

@@ -5,14 +5,14 @@
 //! written as soon as their message is complete.
 
 use super::connections::types;
-use super::lines::{Cell, Column, Lines, fitting};
-use super::messages::{identity, shown};
-use super::stream::since;
+use super::lines::{Cells, Column, Lines, fitting};
+use super::messages::{identity, push_shown};
+use super::stream::Time;
 use crate::analyze::connection::ConnectionSummary;
 use crate::analyze::observer::{ConnectionRef, Observer};
 use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
-use crate::base::text::preview;
+use crate::base::text::{preview, push_hex, push_preview};
 use crate::base::time::Timestamp;
 use crate::report::facts::CaptureFacts;
 use crate::report::model::fields::{Fields, Value};
@@ -27,9 +27,13 @@ use crate::zmtp::wire::greeting::Version;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::ops::Range;
 
 /// Rows collected at once, of all connections together: some ten MiB.
 const COLLECTED: usize = 100_000;
+
+/// Octets of text that are written at once.
+const WRITTEN: usize = 64 << 10;
 
 const COLUMNS: [Column; 8] = [
     Column::right("time", 8),
@@ -64,6 +68,9 @@ pub struct FramesTable {
     any: bool,
     /// Live, all rows are of one table.
     live: Option<Lines>,
+    /// The row at hand, and what is not written yet.
+    cells: Cells,
+    text: String,
 }
 
 /// The rows of one connection that are not written yet.
@@ -72,6 +79,8 @@ struct Conversation {
     server: Endpoint,
     start: Timestamp,
     rows: Vec<Row>,
+    /// What their last column shows.
+    contents: String,
     continued: bool,
 }
 
@@ -85,7 +94,8 @@ struct Row {
     length: u64,
     missing: u64,
     what: What,
-    content: String,
+    /// Where its text is in [`Conversation::contents`].
+    content: Range<usize>,
 }
 
 /// What a row is, beyond its kind.
@@ -106,29 +116,35 @@ impl FramesTable {
             conversations: BTreeMap::new(),
             collected: 0,
             any: false,
+            cells: Cells::default(),
+            text: String::new(),
         }
     }
 
     /// Writes what was collected of one connection as rows among those of others.
     fn print_live(&mut self, conn: u32) {
+        let Self { cells, text, .. } = self;
         let Some((lines, conversation)) = self.live.as_mut().zip(self.conversations.get_mut(&conn)) else { return };
-        let mut text = String::new();
+        text.clear();
         if !std::mem::replace(&mut self.any, true) {
-            lines.header(&mut text);
+            lines.header(text);
         }
         self.collected -= conversation.rows.len();
-        for row in conversation.rows.drain(..) {
-            let (client, server) = (conversation.client, conversation.server);
-            let route = match row.direction {
-                Direction::ClientToServer => format!("{client} → {server}"),
-                Direction::ServerToClient => format!("{server} → {client}"),
+        for row in &conversation.rows {
+            let (from, to) = match row.direction {
+                Direction::ClientToServer => (conversation.client, conversation.server),
+                Direction::ServerToClient => (conversation.server, conversation.client),
             };
-            let time = Cell::toned(row.at.time_of_day(), Tone::Dim);
-            let [_, packet, _, kind, flags, length, what, content] = row.cells(conversation.start);
-            let cells = [time, packet, conn.to_string().into(), route.into(), kind, flags, length, what, content];
-            lines.row(&cells, &mut text);
+            cells.clear();
+            cells.show(Time::OfDay(row.at), Some(Tone::Dim));
+            cells.show(row.packet, Some(Tone::Dim));
+            cells.show(conn, None);
+            cells.show(format_args!("{from} → {to}"), None);
+            row.kind_and_rest(&conversation.contents, cells);
+            lines.row(cells, text);
         }
-        self.output.write(text);
+        conversation.clear();
+        self.output.write(&*text);
     }
 
     /// Writes what was collected of one connection as its table.
@@ -137,27 +153,34 @@ impl FramesTable {
             self.print_live(conn);
             return;
         }
+        let Self { cells, text, .. } = self;
         let Some(conversation) = self.conversations.get_mut(&conn) else { return };
         if conversation.rows.is_empty() {
             return;
         }
-        let mut text = String::new();
+        text.clear();
         if std::mem::replace(&mut self.any, true) {
             text.push('\n');
         }
         text.push_str(&title(conn, conversation, facts, &self.settings));
         let mut lines = Lines::new(&COLUMNS, self.settings.width, self.settings.color);
-        let rows: Vec<_> = conversation.rows.drain(..).map(|row| row.cells(conversation.start)).collect();
-        self.collected -= rows.len();
-        for cells in &rows {
+        for row in &conversation.rows {
+            row.cells(conversation, cells);
             lines.measure(cells);
         }
-        lines.header(&mut text);
-        for cells in &rows {
-            lines.row(cells, &mut text);
+        lines.header(text);
+        for row in &conversation.rows {
+            row.cells(conversation, cells);
+            lines.row(cells, text);
+            if text.len() >= WRITTEN {
+                self.output.write(&*text);
+                text.clear();
+            }
         }
+        self.output.write(&*text);
+        self.collected -= conversation.rows.len();
+        conversation.clear();
         conversation.continued = true;
-        self.output.write(text);
     }
 
     fn print_all(&mut self) {
@@ -178,9 +201,11 @@ impl Observer for FramesTable {
             server: connection.ends.server,
             start: connection.ends.first.at,
             rows: Vec::new(),
+            contents: String::new(),
             continued: false,
         });
-        conversation.rows.push(row(connection, frame, &self.settings));
+        let row = row(connection, frame, &self.settings, &mut conversation.contents);
+        conversation.rows.push(row);
         self.collected += 1;
         self.output.count_row();
         let whole = !matches!(frame.kind, FrameKind::Part { .. });
@@ -223,6 +248,12 @@ impl View for FramesTable {
 }
 
 impl Conversation {
+    /// All rows are written.
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.contents.clear();
+    }
+
     /// Says of the rows of `message`, which are the latest of their direction, what they turned out to be.
     fn message(&mut self, message: &Message<'_>, envelope: usize) {
         let of_message = self.rows.iter_mut().rev().filter(|row| row.direction == message.direction);
@@ -241,7 +272,7 @@ impl Conversation {
             if number < envelope {
                 let head = message.head(&message.parts[number]);
                 row.what = if head.is_empty() { What::Delimiter } else { What::Identity(head.into()) };
-                row.content.clear();
+                row.content = 0..0;
             }
             if number == 0 {
                 break;
@@ -260,44 +291,53 @@ fn title(conn: u32, conversation: &Conversation, facts: &str, settings: &Setting
     format!("{}\n", painted(&words, Tone::Strong, settings.color))
 }
 
-fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -> Row {
-    let (kind, what, content) = match &frame.kind {
+/// The row of a frame; what its last column shows is appended to `contents`.
+fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings, contents: &mut String) -> Row {
+    let begin = contents.len();
+    let (kind, what) = match &frame.kind {
         FrameKind::Greeting(greeting) => {
-            ("greeting", What::Words(format!("ZMTP {}", greeting.version)), fields(&Fields::Greeting(greeting)))
+            push_fields(contents, &Fields::Greeting(greeting));
+            ("greeting", What::Words(format!("ZMTP {}", greeting.version)))
         }
         FrameKind::Upgrade(head) => {
-            let known = Fields::Upgrade { head, show_secrets: settings.show_secrets };
-            ("greeting", What::Words("WebSocket".to_owned()), fields(&known))
+            push_fields(contents, &Fields::Upgrade { head, show_secrets: settings.show_secrets });
+            ("greeting", What::Words("WebSocket".to_owned()))
         }
         FrameKind::Control(opcode) => {
-            let known = Fields::of_control(*opcode, frame.head).map(|known| fields(&known));
-            let content = known.unwrap_or_else(|| body(connection, frame, settings));
-            ("control", What::Words(opcode.name().unwrap_or("?").to_owned()), content)
-        }
-        FrameKind::Command(None) => ("command", What::Words("no name".to_owned()), body(connection, frame, settings)),
-        FrameKind::Command(Some(command)) => {
-            let name = command_name(connection, frame, settings);
-            let name = What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32)));
-            match known_fields(connection, frame, command, settings) {
-                Some(known) => ("command", name, fields(&known)),
-                None => ("command", name, String::new()),
+            match Fields::of_control(*opcode, frame.head) {
+                Some(known) => push_fields(contents, &known),
+                None => push_body(contents, connection, frame, settings),
             }
+            ("control", What::Words(opcode.name().unwrap_or("?").to_owned()))
+        }
+        FrameKind::Command(None) => {
+            push_body(contents, connection, frame, settings);
+            ("command", What::Words("no name".to_owned()))
+        }
+        FrameKind::Command(Some(command)) => {
+            if let Some(known) = known_fields(connection, frame, command, settings) {
+                push_fields(contents, &known);
+            }
+            let name = command_name(connection, frame, settings);
+            ("command", What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32))))
         }
         FrameKind::Identity => {
+            push_body(contents, connection, frame, settings);
             let what = if frame.length == 0 { "anonymous" } else { "identity" };
-            ("identity", What::Words(what.to_owned()), body(connection, frame, settings))
+            ("identity", What::Words(what.to_owned()))
         }
         FrameKind::Part { ordinal, part, seal } => {
-            let what = What::Part { ordinal: *ordinal, part: *part, of: None };
-            let content = if seal.is_closed() {
-                format!("encrypted, {}", fields(&Fields::Seal(*seal)))
+            if seal.is_closed() {
+                contents.push_str("encrypted, ");
+                push_fields(contents, &Fields::Seal(*seal));
             } else {
-                body(connection, frame, settings)
-            };
-            ("message", what, content)
+                push_body(contents, connection, frame, settings);
+            }
+            ("message", What::Part { ordinal: *ordinal, part: *part, of: None })
         }
         FrameKind::CutPart { .. } => {
-            ("message", What::Words("of a cut message".to_owned()), body(connection, frame, settings))
+            push_body(contents, connection, frame, settings);
+            ("message", What::Words("of a cut message".to_owned()))
         }
     };
     Row {
@@ -310,67 +350,78 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -
         length: frame.length,
         missing: frame.missing,
         what,
-        content,
+        content: begin..contents.len(),
     }
 }
 
-fn body(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) -> String {
-    let Some(head) = shown_body(connection, frame, settings) else { return String::new() };
-    shown(head, frame.length, settings.payload, settings.width.unwrap_or(200))
+fn push_body(text: &mut String, connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) {
+    if let Some(head) = shown_body(connection, frame, settings) {
+        push_shown(text, head, frame.length, settings.payload, settings.width.unwrap_or(200));
+    }
 }
 
 /// `Socket-Type=REQ Identity=…`.
-fn fields(fields: &Fields<'_>) -> String {
-    let mut text = String::new();
+fn push_fields(text: &mut String, fields: &Fields<'_>) {
+    let mut space = "";
     fields.each(|name, value| {
         if matches!((name, value), ("Identity", Value::Bytes(b"")) | ("identity_length", Value::Number(0))) {
             return;
         }
-        let space = if text.is_empty() { "" } else { " " };
-        let _ = write!(text, "{space}{}=", preview(name.as_bytes(), 64));
+        text.push_str(std::mem::replace(&mut space, " "));
+        push_preview(text, name.as_bytes(), 64);
+        text.push('=');
         match value {
             Value::Bytes(bytes) => text.push_str(&identity(bytes)),
-            Value::Hex(bytes) => text.push_str(&crate::base::text::hex(bytes)),
+            Value::Hex(bytes) => push_hex(text, bytes),
             Value::Text(words) => text.push_str(words),
             Value::Number(number) => {
                 let _ = write!(text, "{number}");
             }
         }
     });
-    text
 }
 
 impl Row {
-    fn cells(self, start: Timestamp) -> [Cell; 8] {
+    /// As a row of the table of its connection.
+    fn cells(&self, conversation: &Conversation, cells: &mut Cells) {
+        cells.clear();
+        cells.show(Time::Since { start: conversation.start, at: self.at }, Some(Tone::Dim));
+        cells.show(self.packet, Some(Tone::Dim));
         let (arrow, tone) = match self.direction {
             Direction::ClientToServer => ("→", Tone::There),
             Direction::ServerToClient => ("←", Tone::Back),
         };
+        cells.text(arrow, Some(tone));
+        self.kind_and_rest(&conversation.contents, cells);
+    }
+
+    /// The columns that all tables have.
+    fn kind_and_rest(&self, contents: &str, cells: &mut Cells) {
+        let tone = match self.direction {
+            Direction::ClientToServer => Tone::There,
+            Direction::ServerToClient => Tone::Back,
+        };
+        cells.text(self.kind, Some(tone));
         let flags = match (self.more, self.long) {
             (true, true) => "MORE LONG",
             (true, false) => "MORE",
             (false, true) => "LONG",
             (false, false) => "",
         };
-        let mut what = match self.what {
-            What::Words(words) => words,
-            What::Part { ordinal, part, of: Some(of) } => format!("part {}/{of} of #{ordinal}", part + 1),
-            What::Part { ordinal, part, of: None } => format!("part {}/… of #{ordinal}", part + 1),
-            What::Delimiter => "delimiter".to_owned(),
-            What::Identity(bytes) => format!("identity {}", identity(&bytes)),
+        cells.text(flags, None);
+        cells.show(self.length, None);
+        let text = cells.next(None);
+        // Writing to a String cannot fail.
+        let _ = match &self.what {
+            What::Words(words) => write!(text, "{words}"),
+            What::Part { ordinal, part, of: Some(of) } => write!(text, "part {}/{of} of #{ordinal}", part + 1),
+            What::Part { ordinal, part, of: None } => write!(text, "part {}/… of #{ordinal}", part + 1),
+            What::Delimiter => write!(text, "delimiter"),
+            What::Identity(bytes) => write!(text, "identity {}", identity(bytes)),
         };
         if self.missing > 0 {
-            let _ = write!(what, ", {} bytes missing", self.missing);
+            let _ = write!(text, ", {} bytes missing", self.missing);
         }
-        [
-            Cell::toned(since(start, self.at), Tone::Dim),
-            Cell::toned(self.packet.to_string(), Tone::Dim),
-            Cell::toned(arrow, tone),
-            Cell::toned(self.kind, tone),
-            flags.into(),
-            self.length.to_string().into(),
-            what.into(),
-            self.content.into(),
-        ]
+        cells.text(&contents[self.content.clone()], None);
     }
 }

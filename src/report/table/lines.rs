@@ -3,6 +3,7 @@
 //! Invariant: no line is wider than the terminal; what does not fit ends in an ellipsis.
 
 use crate::report::paint::{Tone, paint};
+use std::fmt::{Display, Write as _};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// Width of previews where lines may be of any length.
@@ -31,23 +32,41 @@ impl Column {
     }
 }
 
-/// What stands in one column of one row.
-#[derive(Clone, Debug)]
-pub struct Cell {
+/// What stands in the columns of one row. It is used again for the next one, so that a row allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Cells {
     text: String,
-    tone: Option<Tone>,
+    /// Where each begins, and its colour.
+    begins: Vec<(usize, Option<Tone>)>,
 }
 
-impl<T: Into<String>> From<T> for Cell {
-    fn from(text: T) -> Self {
-        Self { text: text.into(), tone: None }
+impl Cells {
+    /// None yet.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.begins.clear();
     }
-}
 
-impl Cell {
-    /// Text in a colour.
-    pub fn toned(text: impl Into<String>, tone: Tone) -> Self {
-        Self { text: text.into(), tone: Some(tone) }
+    /// The next cell: what is appended to this stands in it.
+    pub fn next(&mut self, tone: Option<Tone>) -> &mut String {
+        self.begins.push((self.text.len(), tone));
+        &mut self.text
+    }
+
+    /// A cell with this text.
+    pub fn text(&mut self, text: &str, tone: Option<Tone>) {
+        self.next(tone).push_str(text);
+    }
+
+    /// A cell that shows this.
+    pub fn show(&mut self, value: impl Display, tone: Option<Tone>) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.next(tone), "{value}");
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&str, Option<Tone>)> {
+        let ends = self.begins.iter().skip(1).map(|&(begin, _)| begin).chain([self.text.len()]);
+        self.begins.iter().zip(ends).map(|(&(begin, tone), end)| (&self.text[begin..end], tone))
     }
 }
 
@@ -75,43 +94,46 @@ impl Lines {
     }
 
     /// Makes room for a row that will come.
-    pub fn measure(&mut self, cells: &[Cell]) {
-        for (column, cell) in self.columns.iter_mut().zip(cells) {
-            column.width = column.width.max(cell.text.width());
+    pub fn measure(&mut self, cells: &Cells) {
+        let last = self.columns.len().saturating_sub(1);
+        for (column, (text, _)) in self.columns[..last].iter_mut().zip(cells.iter()) {
+            column.width = column.width.max(width(text));
         }
     }
 
     /// Appends the titles.
     pub fn header(&mut self, text: &mut String) {
-        let cells: Vec<_> = self.columns.iter().map(|column| Cell::toned(column.name, Tone::Dim)).collect();
+        let mut cells = Cells::default();
+        for column in &self.columns {
+            cells.text(column.name, Some(Tone::Dim));
+        }
         self.row(&cells, text);
     }
 
     /// Appends a row.
-    pub fn row(&mut self, cells: &[Cell], text: &mut String) {
+    pub fn row(&mut self, cells: &Cells, text: &mut String) {
         let last = self.columns.len().saturating_sub(1);
         let mut room = self.width.unwrap_or(usize::MAX);
-        for (at, (column, cell)) in self.columns.iter_mut().zip(cells).enumerate() {
+        for (at, (column, (cell, tone))) in self.columns.iter_mut().zip(cells.iter()).enumerate() {
             if at > 0 {
-                let gap = room.min(2);
-                text.extend(std::iter::repeat_n(' ', gap));
-                room -= gap;
+                pad(text, 2, &mut room);
             }
-            let width = cell.text.width();
-            if at != last {
-                column.width = column.width.max(width);
+            if at == last {
+                let shown = if self.width.is_some() { fitting(cell, room).0 } else { cell.into() };
+                paint(text, &shown, tone, self.color);
+                break;
             }
-            let padding = column.width.saturating_sub(width);
-            if column.right && at != last {
-                text.extend(std::iter::repeat_n(' ', padding.min(room)));
-                room -= padding.min(room);
+            let width = width(cell);
+            column.width = column.width.max(width);
+            let padding = column.width - width;
+            if column.right {
+                pad(text, padding, &mut room);
             }
-            let (shown, used) = fitting(&cell.text, room);
-            paint(text, &shown, cell.tone, self.color);
+            let (shown, used) = if width <= room { (cell.into(), width) } else { fitting(cell, room) };
+            paint(text, &shown, tone, self.color);
             room -= used;
-            if !column.right && at != last {
-                text.extend(std::iter::repeat_n(' ', padding.min(room)));
-                room -= padding.min(room);
+            if !column.right {
+                pad(text, padding, &mut room);
             }
         }
         text.truncate(text.trim_end_matches(' ').len());
@@ -119,9 +141,26 @@ impl Lines {
     }
 }
 
+/// Appends spaces, as far as there is room.
+fn pad(text: &mut String, count: usize, room: &mut usize) {
+    let count = count.min(*room);
+    text.extend(std::iter::repeat_n(' ', count));
+    *room -= count;
+}
+
+/// How many columns a text takes.
+fn width(text: &str) -> usize {
+    // Most is ASCII, and what was cut ends in an ellipsis.
+    match text.strip_suffix('…') {
+        _ if text.is_ascii() => text.len(),
+        Some(rest) if rest.is_ascii() => rest.len() + 1,
+        _ => text.width(),
+    }
+}
+
 /// As much of `text` as fits into `room` columns, and how many it takes.
 pub fn fitting(text: &str, room: usize) -> (std::borrow::Cow<'_, str>, usize) {
-    let width = text.width();
+    let width = width(text);
     if width <= room {
         return (text.into(), width);
     }
@@ -202,9 +241,16 @@ mod tests {
         let columns = [Column::right("n", 1), Column::left("name", 0), Column::left("rest", 0)];
         let mut lines = Lines::new(&columns, Some(16), false);
         let mut text = String::new();
-        lines.row(&["1".into(), "a".into(), "x".into()], &mut text);
-        lines.row(&["10".into(), "abcde".into(), "a long one".into()], &mut text);
-        lines.row(&["2".into(), "b".into(), "y".into()], &mut text);
+        let mut row = |texts: [&str; 3]| {
+            let mut cells = Cells::default();
+            for text in texts {
+                cells.text(text, None);
+            }
+            lines.row(&cells, &mut text);
+        };
+        row(["1", "a", "x"]);
+        row(["10", "abcde", "a long one"]);
+        row(["2", "b", "y"]);
         assert_eq!(text, "1  a     x\n10  abcde  a lo…\n 2  b      y\n");
     }
 

@@ -1,10 +1,10 @@
 //! One line a message, as it comes.
 
-use super::lines::{Cell, Column};
+use super::lines::Column;
 use super::stream::RowStream;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::base::direction::Direction;
-use crate::base::text::{hex, preview};
+use crate::base::text::{hex, preview, push_hex, push_preview};
 use crate::report::model::message::{envelope_length, role_name};
 use crate::report::output::Output;
 use crate::report::paint::Tone;
@@ -52,20 +52,18 @@ impl Observer for MessagesTable {
             Direction::ClientToServer => Tone::There,
             Direction::ServerToClient => Tone::Back,
         };
-        let route = format!("{} → {}", ends.sender(message.direction), ends.receiver(message.direction));
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
         let content = content(connection, message, &self.settings, self.stream.widest());
-        self.stream.row(ends.first.at, message.end.at, |time| {
-            [
-                Cell::from(time),
-                Cell::toned(message.end.packet.number().to_string(), Tone::Dim),
-                connection.conn.to_string().into(),
-                Cell::toned(route, tone),
-                role_name(connection, message).unwrap_or("").into(),
-                message.part_count.to_string().into(),
-                bytes.to_string().into(),
-                content.into(),
-            ]
+        self.stream.row(ends.first.at, message.end.at, |cells, time| {
+            cells.show(time, None);
+            cells.show(message.end.packet.number(), Some(Tone::Dim));
+            cells.show(connection.conn, None);
+            let (from, to) = (ends.sender(message.direction), ends.receiver(message.direction));
+            cells.show(format_args!("{from} → {to}"), Some(tone));
+            cells.text(role_name(connection, message).unwrap_or(""), None);
+            cells.show(message.part_count, None);
+            cells.show(bytes, None);
+            cells.text(&content, None);
         });
     }
 }
@@ -95,32 +93,32 @@ fn content(connection: &ConnectionRef<'_>, message: &Message<'_>, settings: &Set
         if !text.is_empty() {
             text.push(' ');
         }
-        text.push_str(&body(message, part, settings, room));
+        push_body(&mut text, message, part, settings, room);
     }
     text
 }
 
-fn body(message: &Message<'_>, part: &Part, settings: &Settings, room: usize) -> String {
+fn push_body(text: &mut String, message: &Message<'_>, part: &Part, settings: &Settings, room: usize) {
     let head = message.head(part);
     let head = &head[..head.len().min(settings.part_body())];
     if part.length == 0 {
-        return "''".to_owned();
+        text.push_str("''");
+    } else {
+        push_shown(text, head, part.length, settings.payload, room);
     }
-    shown(head, part.length, settings.payload, room)
 }
 
-/// The first bytes of a body of `length`, in at most `room` columns or so.
-pub fn shown(head: &[u8], length: u64, payload: Payload, room: usize) -> String {
-    let cut = (head.len() as u64) < length;
-    let mut text = match payload {
-        Payload::None => return String::new(),
-        Payload::Hex => hex(&head[..head.len().min(room / 2)]),
-        Payload::Text => preview(head, room),
-    };
-    if cut && !text.ends_with('…') {
+/// Appends the first bytes of a body of `length`, in at most `room` columns or so.
+pub fn push_shown(text: &mut String, head: &[u8], length: u64, payload: Payload, room: usize) {
+    let before = text.len();
+    match payload {
+        Payload::None => return,
+        Payload::Hex => push_hex(text, &head[..head.len().min(room / 2)]),
+        Payload::Text => push_preview(text, head, room),
+    }
+    if (head.len() as u64) < length && !text[before..].ends_with('…') {
         text.push('…');
     }
-    text
 }
 
 /// An identity: text where it is text, hexadecimal otherwise, `''` for the delimiter.

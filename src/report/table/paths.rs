@@ -1,7 +1,7 @@
 //! One line a path, as it comes.
 
 use super::drawn::tone;
-use super::lines::{Cell, Column};
+use super::lines::Column;
 use super::stream::RowStream;
 use crate::analyze::observer::{Interest, Observer};
 use crate::correlate::path::{Hop, Path, Status};
@@ -49,17 +49,18 @@ impl Observer for PathsTable {
             return;
         }
         let begin = path.hops().next().map(|hop| hop.position).unwrap_or_default();
-        self.stream.row(begin.at, begin.at, |time| {
-            [
-                Cell::from(path.number.to_string()),
-                time.into(),
-                Cell::toned(begin.packet.number().to_string(), Tone::Dim),
-                Cell::toned(path.status.name(), tone(path.status)),
-                path.latency.map(|latency| latency.to_string()).unwrap_or_default().into(),
-                format!("{}+{}", path.request.len(), path.reply.len()).into(),
-                format!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0).into(),
-                route(path).into(),
-            ]
+        self.stream.row(begin.at, begin.at, |cells, time| {
+            cells.show(path.number, None);
+            cells.show(time, None);
+            cells.show(begin.packet.number(), Some(Tone::Dim));
+            cells.text(path.status.name(), Some(tone(path.status)));
+            let latency = cells.next(None);
+            if let Some(span) = path.latency {
+                let _ = write!(latency, "{span}");
+            }
+            cells.show(format_args!("{}+{}", path.request.len(), path.reply.len()), None);
+            cells.show(format_args!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0), None);
+            cells.text(&route(path), None);
         });
     }
 }
