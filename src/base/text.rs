@@ -58,17 +58,20 @@ pub fn push_preview(text: &mut String, bytes: &[u8], width: usize) {
             }
             valid = &valid[plain..];
             if plain == 0 {
-                let escape = |text: &mut String| push_character(text, c);
-                if !push_whole(text, &mut used, width, escape) {
-                    return;
+                if used + shown_length(c) > width {
+                    return end_cut(text, used, width);
                 }
+                used += shown_length(c);
+                push_character(text, c);
                 valid = &valid[c.len_utf8()..];
             }
         }
         for &byte in chunk.invalid() {
-            if !push_whole(text, &mut used, width, |text| push_byte(text, byte)) {
-                return;
+            if used + BYTE_LENGTH > width {
+                return end_cut(text, used, width);
             }
+            used += BYTE_LENGTH;
+            push_byte(text, byte);
         }
     }
 }
@@ -77,26 +80,22 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'\\'
 }
 
-/// Appends what `push` appends if it fits, else an ellipsis; says which.
-fn push_whole(text: &mut String, used: &mut usize, width: usize, push: impl FnOnce(&mut String)) -> bool {
-    let before = text.len();
-    push(text);
-    let length = text[before..].chars().count();
-    if *used + length > width {
-        text.truncate(before);
-        end_cut(text, *used, width);
-        return false;
-    }
-    *used += length;
-    true
-}
-
 /// Ends with an ellipsis what has `used` characters of at most `width`.
 fn end_cut(text: &mut String, used: usize, width: usize) {
     if used == width {
         text.pop();
     }
     text.push('…');
+}
+
+/// Characters that stand for one.
+fn shown_length(c: char) -> usize {
+    match c {
+        '\\' | '\n' | '\r' | '\t' => 2,
+        c if c.is_ascii() && is_unsafe(c) => BYTE_LENGTH,
+        c if is_unsafe(c) => c.escape_unicode().len(),
+        _ => 1,
+    }
 }
 
 fn push_character(text: &mut String, c: char) {
@@ -110,6 +109,9 @@ fn push_character(text: &mut String, c: char) {
         c => text.push(c),
     }
 }
+
+/// Characters that stand for a byte.
+const BYTE_LENGTH: usize = 4;
 
 fn push_byte(text: &mut String, byte: u8) {
     text.push_str("\\x");

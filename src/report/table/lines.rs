@@ -151,11 +151,11 @@ fn pad(text: &mut String, count: usize, room: &mut usize) {
 /// How many columns a text takes.
 fn width(text: &str) -> usize {
     // Most is ASCII, and what was cut ends in an ellipsis.
-    match text.strip_suffix('…') {
-        _ if text.is_ascii() => text.len(),
-        Some(rest) if rest.is_ascii() => rest.len() + 1,
-        _ => text.width(),
+    if text.is_ascii() {
+        return text.len();
     }
+    let rest = text.strip_suffix('…').filter(|rest| rest.is_ascii());
+    rest.map_or_else(|| text.width(), |rest| rest.len() + 1)
 }
 
 /// As much of `text` as fits into `room` columns, and how many it takes.
