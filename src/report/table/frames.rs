@@ -29,7 +29,7 @@ use std::fmt::Write as _;
 use std::io::Write;
 use std::ops::Range;
 
-/// Rows collected at once, of all connections together: some ten MiB.
+/// Rows collected at once, of all connections together: some twenty MiB.
 const COLLECTED: usize = 100_000;
 
 /// Octets of text that are written at once.
