@@ -219,7 +219,7 @@ impl Window {
         self.parts(rank).iter().map(|part| part.length + if part.length > 255 { 9 } else { 2 }).sum()
     }
 
-    /// The first octets of the parts of a record from a certain one on, with a [`SEPARATOR`] between two.
+    /// The first octets of the parts of a record from a certain one on, with a separator between two.
     pub fn head(&self, rank: Rank, from: usize) -> &[u8] {
         let Range { start, end } = self.record(rank).head;
         let with_separator = |part: &PartRecord| u32::from(part.kept) + u32::from(part.kept > 0);
