@@ -40,7 +40,7 @@ pub enum Way {
     Guessed {
         /// Which.
         direction: Direction,
-        /// How many they were; no more are counted than tell that they are no requests.
+        /// How many of them the correlator was told.
         messages: u64,
     },
 }

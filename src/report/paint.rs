@@ -1,5 +1,6 @@
 //! Colour, where it is wanted.
 
+use crate::base::direction::Direction;
 use std::fmt::Write;
 
 /// What a colour says.
@@ -22,6 +23,14 @@ pub enum Tone {
 }
 
 impl Tone {
+    /// Of what goes this way.
+    pub fn of(direction: Direction) -> Self {
+        match direction {
+            Direction::ClientToServer => Self::There,
+            Direction::ServerToClient => Self::Back,
+        }
+    }
+
     fn code(self) -> &'static str {
         match self {
             Self::Good => "32",

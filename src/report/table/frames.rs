@@ -387,21 +387,17 @@ impl Row {
         cells.clear();
         cells.show(Time::Since { start: conversation.start, at: self.at }, Some(Tone::Dim));
         cells.show(self.packet, Some(Tone::Dim));
-        let (arrow, tone) = match self.direction {
-            Direction::ClientToServer => ("→", Tone::There),
-            Direction::ServerToClient => ("←", Tone::Back),
+        let arrow = match self.direction {
+            Direction::ClientToServer => "→",
+            Direction::ServerToClient => "←",
         };
-        cells.text(arrow, Some(tone));
+        cells.text(arrow, Some(Tone::of(self.direction)));
         self.kind_and_rest(&conversation.contents, cells);
     }
 
     /// The columns that all tables have.
     fn kind_and_rest(&self, contents: &str, cells: &mut Cells) {
-        let tone = match self.direction {
-            Direction::ClientToServer => Tone::There,
-            Direction::ServerToClient => Tone::Back,
-        };
-        cells.text(self.kind, Some(tone));
+        cells.text(self.kind, Some(Tone::of(self.direction)));
         let flags = match (self.more, self.long) {
             (true, true) => "MORE LONG",
             (true, false) => "MORE",

@@ -3,7 +3,6 @@
 use super::lines::Column;
 use super::stream::RowStream;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
-use crate::base::direction::Direction;
 use crate::base::text::{hex, preview, push_hex, push_preview};
 use crate::report::model::message::{envelope_length, role_name};
 use crate::report::output::Output;
@@ -48,10 +47,6 @@ impl Observer for MessagesTable {
             return;
         }
         let ends = connection.ends;
-        let tone = match message.direction {
-            Direction::ClientToServer => Tone::There,
-            Direction::ServerToClient => Tone::Back,
-        };
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
         let content = content(connection, message, &self.settings, self.stream.widest());
         self.stream.row(ends.first.at, message.end.at, |cells, time| {
@@ -59,7 +54,7 @@ impl Observer for MessagesTable {
             cells.show(message.end.packet.number(), Some(Tone::Dim));
             cells.show(connection.conn, None);
             let (from, to) = (ends.sender(message.direction), ends.receiver(message.direction));
-            cells.show(format_args!("{from} → {to}"), Some(tone));
+            cells.show(format_args!("{from} → {to}"), Some(Tone::of(message.direction)));
             cells.text(role_name(connection, message).unwrap_or(""), None);
             cells.show(message.part_count, None);
             cells.show(bytes, None);
