@@ -118,7 +118,7 @@ impl<T: Outlet> Dissection<T> {
             engine: Engine {
                 gate: Gate::new(&options.limits),
                 datagrams: Datagrams::new(&options.limits),
-                attention: outlet.interest().paths.then(Attention::default),
+                attention: outlet.interest().paths.then(|| Attention::new(&options.limits)),
                 outlet,
                 open: FxHashMap::default(),
                 left: FxHashMap::default(),
@@ -465,6 +465,9 @@ impl<T: Outlet> Engine<T> {
         connection.session.finish(&self.options.limits, &mut sink);
         if matches!(end.reason, EndReason::Fin | EndReason::Reset) && all_seen {
             connection.session.closed(flow.last, &mut sink);
+        }
+        if let Some(attention) = &mut self.attention {
+            attention.ended(&connection.way, PerDirection::from_fn(|direction| connection.ends.sender(direction)));
         }
         if let Some(only) = flow.only() {
             self.outlet.incomplete(connection.conn, only.reverse());

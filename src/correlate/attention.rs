@@ -10,13 +10,19 @@ use super::forwarding::lanes::{EARLY, is_subscription, may_be_held, one_way};
 use super::sockets::ONE_WAY;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
+use crate::base::limits::Limits;
 use crate::zmtp::event::Message;
 use crate::zmtp::wire::socket_type::SocketType;
+use std::collections::VecDeque;
 
 /// What all connections together say.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Attention {
     hosts: Hosts,
+    /// Senders and receivers of connections that are over and still count, those that ended first in front: as many at most as
+    /// the correlator knows.
+    ended: VecDeque<(Endpoint, Endpoint)>,
+    remembered: usize,
     /// Some messages may be passed on, so all matter.
     to_all: bool,
     /// Messages so far that a device may hold before anything shows that there is one.
@@ -33,6 +39,8 @@ pub enum Way {
     Both,
     /// By their types they go one way.
     One {
+        /// Which.
+        direction: Direction,
         /// A device may hold them before anything shows that there is one.
         may_be_held: bool,
     },
@@ -52,6 +60,12 @@ impl Default for Way {
 }
 
 impl Attention {
+    /// Nothing known.
+    pub fn new(limits: &Limits) -> Self {
+        let remembered = limits.ended_connections;
+        Self { hosts: Hosts::default(), ended: VecDeque::new(), remembered, to_all: false, early: 0 }
+    }
+
     /// The peer that sends in `direction` of a connection introduced itself; `senders` are the ends of the connection.
     pub fn introduced(
         &mut self,
@@ -67,15 +81,35 @@ impl Attention {
                     *way = self.by_types(*types, senders);
                 }
             }
-            Way::Guessed { .. } => *way = Way::Both,
+            Way::Guessed { direction, .. } => {
+                self.let_go(*direction, senders);
+                *way = Way::Both;
+            }
             Way::Both | Way::One { .. } => {}
+        }
+    }
+
+    /// A connection is over; `senders` are its ends.
+    pub fn ended(&mut self, way: &Way, senders: PerDirection<Endpoint>) {
+        if let Way::One { direction, .. } | Way::Guessed { direction, .. } = *way {
+            self.let_go(direction, senders);
+        }
+    }
+
+    /// A connection that carried messages this way counts until enough others were let go.
+    fn let_go(&mut self, direction: Direction, senders: PerDirection<Endpoint>) {
+        self.ended.push_back((senders[direction], senders[direction.reverse()]));
+        if self.ended.len() > self.remembered
+            && let Some((sender, receiver)) = self.ended.pop_front()
+        {
+            self.hosts.remove(sender, receiver);
         }
     }
 
     /// Whether the messages of `direction` of such a connection that begin now matter.
     pub fn wants(&self, way: &Way, direction: Direction) -> bool {
         match *way {
-            Way::One { may_be_held } => self.may_be_passed_on(may_be_held),
+            Way::One { may_be_held, .. } => self.may_be_passed_on(may_be_held),
             Way::Guessed { direction: so_far, messages } => {
                 direction != so_far || messages < ONE_WAY || self.may_be_passed_on(true)
             }
@@ -101,9 +135,12 @@ impl Attention {
             Way::Guessed { direction, messages } if *direction == message.direction => {
                 (*messages, self.early) = (*messages + 1, self.early + 1);
             }
-            Way::Guessed { .. } if !is_subscription(message) => *way = Way::Both,
-            Way::One { may_be_held: true } => self.early += 1,
-            Way::Guessed { .. } | Way::One { may_be_held: false } | Way::Both => {}
+            Way::Guessed { direction, .. } if !is_subscription(message) => {
+                self.hosts.remove(senders[*direction], senders[direction.reverse()]);
+                *way = Way::Both;
+            }
+            Way::One { may_be_held: true, .. } => self.early += 1,
+            Way::Guessed { .. } | Way::One { may_be_held: false, .. } | Way::Both => {}
         }
     }
 
@@ -111,7 +148,7 @@ impl Attention {
     fn by_types(&mut self, types: PerDirection<Option<SocketType>>, senders: PerDirection<Endpoint>) -> Way {
         let Some(direction) = one_way(types) else { return Way::Both };
         self.add(direction, senders);
-        Way::One { may_be_held: may_be_held(types[direction.reverse()]) }
+        Way::One { direction, may_be_held: may_be_held(types[direction.reverse()]) }
     }
 
     /// A connection carries messages this way.
@@ -172,7 +209,7 @@ mod tests {
 
     #[test]
     fn what_nothing_passes_on_does_not_matter() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut published = Link::introduced(&mut attention, 0, 1, [SocketType::SUB, SocketType::PUB]);
         let mut asked = Link::introduced(&mut attention, 0, 1, [SocketType::REQ, SocketType::REP]);
         assert!(!published.message(&mut attention, DOWN));
@@ -181,7 +218,7 @@ mod tests {
 
     #[test]
     fn all_matters_once_a_host_receives_and_sends() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut published = Link::introduced(&mut attention, 0, 1, [SocketType::SUB, SocketType::PUB]);
         Link::introduced(&mut attention, 2, 0, [SocketType::SUB, SocketType::XPUB]);
         assert!(published.message(&mut attention, DOWN), "host 0 may pass it on");
@@ -189,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_streamer_may_hold_tasks_before_its_workers_come() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut tasks = Link::introduced(&mut attention, 0, 1, [SocketType::PUSH, SocketType::PULL]);
         assert!((0..EARLY).all(|_| tasks.message(&mut attention, UP)));
         assert!(!tasks.message(&mut attention, UP));
@@ -199,7 +236,7 @@ mod tests {
 
     #[test]
     fn one_type_tells_the_way() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut published = Link::introduced(&mut attention, 0, 1, [SocketType::SUB, SocketType::PUB]);
         let mut asked = Link::new(0, 1);
         asked.introduce(&mut attention, UP, SocketType::DEALER);
@@ -210,7 +247,7 @@ mod tests {
 
     #[test]
     fn what_always_went_one_way_matters_no_more_until_something_comes_back() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut unknown = Link::new(0, 1);
         let told = (0..2 * EARLY).filter(|_| unknown.message(&mut attention, DOWN)).count();
         assert_eq!(told, EARLY + 1, "a device may have held the others");
@@ -223,8 +260,21 @@ mod tests {
     }
 
     #[test]
+    fn connections_that_are_over_are_forgotten_in_the_end() {
+        let mut attention = Attention::new(&Limits { ended_connections: 2, ..Limits::default() });
+        for client in [0, 2, 2] {
+            let over = Link::introduced(&mut attention, client, 1, [SocketType::SUB, SocketType::PUB]);
+            attention.ended(&over.way, over.senders);
+        }
+        let mut published = Link::introduced(&mut attention, 2, 0, [SocketType::SUB, SocketType::PUB]);
+        assert!(!published.message(&mut attention, DOWN), "what host 0 received is too long ago");
+        Link::introduced(&mut attention, 0, 1, [SocketType::SUB, SocketType::PUB]);
+        assert!(published.message(&mut attention, DOWN), "now it may pass it on");
+    }
+
+    #[test]
     fn who_is_not_known_may_be_a_device() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(&Limits::default());
         let mut published = Link::introduced(&mut attention, 0, 1, [SocketType::SUB, SocketType::PUB]);
         Link::new(2, 0).message(&mut attention, DOWN);
         assert!(published.message(&mut attention, DOWN));

@@ -90,6 +90,7 @@ impl Correlator {
     /// A connection got its number; they come in order, from 0.
     pub fn connection(&mut self, conn: u32, client: Endpoint, server: Endpoint, opened: Timestamp) {
         self.sockets.connect(conn, client, server, opened);
+        self.forwarding.connection();
     }
 
     /// A peer introduced itself.
@@ -184,15 +185,19 @@ impl Correlator {
 
     /// Forgets connections that are over and of which nothing is under correlation.
     fn release(&mut self, now: Timestamp) {
-        if self.sockets.release(&self.window, self.forwarding.connections(), now) {
+        let released = self.sockets.release(&self.window, self.forwarding.connections(), now);
+        for conn in released.conns {
+            self.forwarding.forget(conn);
+        }
+        if released.are_many {
             self.nodes.forget(&self.sockets);
         }
     }
 
-    /// How many connections are known.
+    /// How many connections are known, and how many ends of those that carry messages one way.
     #[cfg(test)]
     pub(super) fn known_connections(&self) -> usize {
-        self.sockets.known_connections()
+        self.sockets.known_connections().max(self.forwarding.known_ends() / 2)
     }
 
     /// Correlates the window, reports what is to be reported, keeps the rest.

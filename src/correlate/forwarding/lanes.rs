@@ -5,6 +5,8 @@
 
 use super::hosts::{HostId, Hosts};
 use crate::base::direction::{Direction, PerDirection};
+use crate::base::endpoint::Endpoint;
+use crate::correlate::connections::Connections;
 use crate::correlate::path::Pattern;
 use crate::correlate::sockets::{SocketId, Sockets};
 use crate::zmtp::event::Message;
@@ -53,22 +55,28 @@ impl Lane {
 }
 
 /// What is known of a connection.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 enum Way {
     /// It has carried nothing yet.
     #[default]
     Undecided,
     /// Both ways.
     Both,
-    /// One way: a lane.
-    One {
-        /// Its number.
-        lane: u32,
-        /// By its types it will stay so.
-        is_certain: bool,
-        /// A device may hold its messages before anything shows that there is one.
-        may_be_held: bool,
-    },
+    /// One way.
+    One(Box<OneWay>),
+}
+
+/// A connection that carries messages one way.
+#[derive(Clone, Copy, Debug)]
+struct OneWay {
+    lane: Lane,
+    /// Its ends.
+    from: Endpoint,
+    to: Endpoint,
+    /// By its types it will stay so.
+    is_certain: bool,
+    /// A device may hold its messages before anything shows that there is one.
+    may_be_held: bool,
 }
 
 /// What is to be done with a message.
@@ -78,15 +86,14 @@ pub(super) enum Watch {
     Other,
     /// Nothing. It is none.
     OneWay,
-    /// It is kept, with its lane. `is_certain` if it is no request or reply.
-    Keep { lane: u32, is_certain: bool },
+    /// It is kept. `is_certain` if it is no request or reply.
+    Keep { is_certain: bool },
 }
 
 /// All lanes, by connection.
 #[derive(Debug, Default)]
 pub(super) struct Lanes {
-    ways: Vec<Way>,
-    known: Vec<Lane>,
+    ways: Connections<Way>,
     hosts: Hosts,
     early: usize,
     any_watched: bool,
@@ -95,36 +102,51 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
+    /// The next connection.
+    pub(super) fn connection(&mut self) {
+        self.ways.push(Way::Undecided);
+    }
+
+    /// A connection is forgotten, and with it its lane.
+    pub(super) fn forget(&mut self, conn: u32) {
+        if let Some(Way::One(one)) = self.ways.get(conn) {
+            self.hosts.remove(one.from, one.to);
+        }
+        self.ways.release(conn);
+    }
+
+    #[cfg(test)]
+    pub(super) fn known_ends(&self) -> usize {
+        self.hosts.known_ends()
+    }
+
     /// Whether a message may be one that a device passes on, or has passed on.
     #[inline]
     pub(super) fn watch(&mut self, sockets: &Sockets, conn: u32, message: &Message<'_>) -> Watch {
-        match self.ways.get(conn as usize) {
-            Some(Way::Both) => Watch::Other,
-            Some(&Way::One { is_certain: true, may_be_held, .. })
-                if !(self.any_watched || may_be_held && self.early < EARLY) =>
-            {
+        match self.ways.get(conn) {
+            Some(Way::Both) | None => Watch::Other,
+            Some(Way::One(one)) if one.is_certain && !(self.any_watched || one.may_be_held && self.early < EARLY) => {
                 Watch::OneWay
             }
-            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
-            Some(Way::Undecided) | None => self.decide(sockets, conn, message),
+            Some(Way::One(one)) => self.pass(**one, conn, message),
+            Some(Way::Undecided) => self.decide(sockets, conn, message),
         }
     }
 
-    fn pass(&mut self, number: u32, is_certain: bool, conn: u32, message: &Message<'_>) -> Watch {
+    fn pass(&mut self, one: OneWay, conn: u32, message: &Message<'_>) -> Watch {
+        let OneWay { lane, is_certain, may_be_held, .. } = one;
         let nothing = if is_certain { Watch::OneWay } else { Watch::Other };
-        let lane = &self.known[number as usize];
         if message.direction != lane.direction {
             if !is_certain && !is_subscription(message) {
-                self.ways[conn as usize] = Way::Both;
+                self.hosts.remove(one.from, one.to);
+                self.set(conn, Way::Both);
             }
             return nothing;
         }
         let [entered, left] = [lane.receiver_host, lane.sender_host].map(|host| self.hosts.is_watched(host));
-        let is_early = !(entered || left)
-            && self.early < EARLY
-            && matches!(self.ways[conn as usize], Way::One { may_be_held: true, .. });
+        let is_early = !(entered || left) && self.early < EARLY && may_be_held;
         self.early += usize::from(is_early);
-        if entered || left || is_early { Watch::Keep { lane: number, is_certain } } else { nothing }
+        if entered || left || is_early { Watch::Keep { is_certain } } else { nothing }
     }
 
     /// A peer introduced itself. Where both did, it is known what flows on their connection before anything does.
@@ -143,28 +165,27 @@ impl Lanes {
         } else if !is_subscription(message) {
             self.add(sockets, conn, message.direction, true);
         }
-        match self.ways.get(conn as usize) {
-            Some(&Way::One { lane, is_certain, .. }) => self.pass(lane, is_certain, conn, message),
+        match self.ways.get(conn) {
+            Some(Way::One(one)) => self.pass(**one, conn, message),
             _ => Watch::Other,
         }
     }
 
     fn decide_by_types(&mut self, sockets: &Sockets, conn: u32) {
-        if !matches!(self.way(conn), Way::Undecided) {
+        if !matches!(self.ways.get(conn), Some(Way::Undecided)) {
             return;
         }
         let peers = &sockets.connection(conn).peers;
         match one_way(PerDirection::from_fn(|direction| peers[direction].socket_type)) {
             Some(direction) => self.add(sockets, conn, direction, false),
-            None => *self.way(conn) = Way::Both,
+            None => self.set(conn, Way::Both),
         }
     }
 
-    fn way(&mut self, conn: u32) -> &mut Way {
-        if self.ways.len() <= conn as usize {
-            self.ways.resize(conn as usize + 1, Way::Undecided);
+    fn set(&mut self, conn: u32, way: Way) {
+        if let Some(known) = self.ways.get_mut(conn) {
+            *known = way;
         }
-        &mut self.ways[conn as usize]
     }
 
     /// A connection carries messages this way.
@@ -185,10 +206,8 @@ impl Lanes {
             sender_host,
             receiver_host,
         };
-        let number = self.known.len() as u32;
         let may_be_held = is_guessed || may_be_held(lane.receiver_type);
-        *self.way(conn) = Way::One { lane: number, is_certain: !is_guessed, may_be_held };
-        self.known.push(lane);
+        self.set(conn, Way::One(Box::new(OneWay { lane, from, to, is_certain: !is_guessed, may_be_held })));
         let is_watched = self.hosts.is_watched(sender_host) || self.hosts.is_watched(receiver_host);
         self.any_watched |= is_watched;
         self.news |= is_watched;
@@ -204,14 +223,12 @@ impl Lanes {
         std::mem::take(&mut self.news)
     }
 
-    /// One lane.
-    pub(super) fn lane(&self, number: u32) -> &Lane {
-        &self.known[number as usize]
-    }
-
-    /// Whether a connection still counts as one that carries messages one way.
-    pub(super) fn is_one_way(&self, conn: u32) -> bool {
-        matches!(self.ways.get(conn as usize), Some(Way::One { .. }))
+    /// The lane of a connection, while it counts as one that carries messages one way.
+    pub(super) fn lane(&self, conn: u32) -> Option<&Lane> {
+        match self.ways.get(conn) {
+            Some(Way::One(one)) => Some(&one.lane),
+            _ => None,
+        }
     }
 }
 

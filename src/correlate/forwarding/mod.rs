@@ -45,7 +45,6 @@ struct Record {
     conn: u32,
     /// Its number in its direction of its connection.
     ordinal: u64,
-    lane: u32,
     /// The same in every capture that saw it.
     key: u64,
     /// Hash of all its parts.
@@ -92,7 +91,7 @@ impl Traffic<'_> {
     }
 
     fn lane(&self, rank: Rank) -> &Lane {
-        self.lanes.lane(self.record(rank).lane)
+        self.lanes.lane(self.record(rank).conn).expect("messages of other connections are not in the window")
     }
 
     /// The time from one message to another.
@@ -126,6 +125,22 @@ impl Forwarding {
         }
     }
 
+    /// The next connection.
+    pub(super) fn connection(&mut self) {
+        self.lanes.connection();
+    }
+
+    /// A connection is forgotten.
+    pub(super) fn forget(&mut self, conn: u32) {
+        self.lanes.forget(conn);
+    }
+
+    /// Ends of connections that carry messages one way, as far as they are known.
+    #[cfg(test)]
+    pub(super) fn known_ends(&self) -> usize {
+        self.lanes.known_ends()
+    }
+
     /// A peer introduced itself.
     pub(super) fn introduced(&mut self, sockets: &Sockets, conn: u32) {
         self.lanes.introduced(sockets, conn);
@@ -137,14 +152,12 @@ impl Forwarding {
         match self.lanes.watch(sockets, conn, message) {
             Watch::Other => Taken { is_full: false, is_one_way: false },
             Watch::OneWay => Taken { is_full: false, is_one_way: true },
-            Watch::Keep { lane, is_certain } => {
-                Taken { is_full: self.keep(conn, lane, key, message), is_one_way: is_certain }
-            }
+            Watch::Keep { is_certain } => Taken { is_full: self.keep(conn, key, message), is_one_way: is_certain },
         }
     }
 
     /// Says whether the window is full.
-    fn keep(&mut self, conn: u32, lane: u32, key: u64, message: &Message<'_>) -> bool {
+    fn keep(&mut self, conn: u32, key: u64, message: &Message<'_>) -> bool {
         if self.lanes.take_news() {
             (self.in_vain, self.pass_over) = (0, 0);
         }
@@ -164,7 +177,6 @@ impl Forwarding {
             packet: message.available.packet,
             conn,
             ordinal: message.ordinal,
-            lane,
             key,
             content,
             position: message.end,
@@ -189,7 +201,7 @@ impl Forwarding {
             return Vec::new();
         }
         let Self { lanes, records, .. } = self;
-        records.retain(|record| lanes.is_one_way(record.conn) && sockets.is_known(record.conn));
+        records.retain(|record| lanes.lane(record.conn).is_some() && sockets.is_known(record.conn));
         self.sort();
         let is_full = self.records.len() >= self.limit;
         if !is_full && self.records.len() < self.look_again && matches!(report, Report::Before(_)) {

@@ -21,6 +21,15 @@ pub(super) struct Ended {
     released: usize,
 }
 
+/// Connections of which no more is known.
+#[derive(Debug, Default)]
+pub struct Released {
+    /// Their numbers.
+    pub conns: Vec<u32>,
+    /// So many were released that what is known by their numbers elsewhere should be looked through.
+    pub are_many: bool,
+}
+
 impl Ended {
     /// None yet.
     pub(super) fn new(most: usize, time: Duration) -> Self {
@@ -61,10 +70,11 @@ impl Sockets {
     }
 
     /// Releases connections that are over for long, or that too many others ended after, and that have no message in the
-    /// window, nor among `others`. Says whether so many were released that what is known by their numbers should be looked through.
-    pub fn release(&mut self, window: &Window, others: impl Iterator<Item = u32>, now: Timestamp) -> bool {
+    /// window, nor among `others`.
+    pub fn release(&mut self, window: &Window, others: impl Iterator<Item = u32>, now: Timestamp) -> Released {
+        let mut released = Released::default();
         if self.ended.due(now, 0).is_none() {
-            return false;
+            return released;
         }
         self.window += 1;
         for conn in window.records().iter().map(|record| record.conn).chain(others) {
@@ -79,15 +89,16 @@ impl Sockets {
                 needed.push(oldest);
             } else {
                 self.connections.release(oldest.0);
-                self.ended.released += 1;
+                released.conns.push(oldest.0);
             }
         }
         needed.into_iter().rev().for_each(|ended| self.ended.queue.push_front(ended));
-        let enough = self.ended.released > self.ended.most.max(self.connections.known() / 2);
-        if enough {
+        self.ended.released += released.conns.len();
+        released.are_many = self.ended.released > self.ended.most.max(self.connections.known() / 2);
+        if released.are_many {
             self.look_through();
         }
-        enough
+        released
     }
 
     /// Forgets what released connections left behind.
