@@ -48,7 +48,7 @@ impl Observer for MessagesTable {
         }
         let ends = connection.ends;
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
-        let content = content(connection, message, &self.settings, self.stream.widest());
+        let width = self.stream.widest();
         self.stream.row(ends.first.at, message.end.at, |cells, time| {
             cells.show(time, None);
             cells.show(message.end.packet.number(), Some(Tone::Dim));
@@ -58,7 +58,7 @@ impl Observer for MessagesTable {
             cells.text(role_name(connection, message).unwrap_or(""), None);
             cells.show(message.part_count, None);
             cells.show(bytes, None);
-            cells.text(&content, None);
+            push_content(cells.next(None), connection, message, &self.settings, width);
         });
     }
 }
@@ -69,28 +69,34 @@ impl View for MessagesTable {
     }
 }
 
-/// The parts one after the other: the envelope in brackets, then the bodies.
-fn content(connection: &ConnectionRef<'_>, message: &Message<'_>, settings: &Settings, width: usize) -> String {
+/// Appends the parts one after the other: the envelope in brackets, then the bodies.
+fn push_content(
+    text: &mut String,
+    connection: &ConnectionRef<'_>,
+    message: &Message<'_>,
+    settings: &Settings,
+    width: usize,
+) {
     if message.encrypted {
-        return "(encrypted)".to_owned();
+        text.push_str("(encrypted)");
+        return;
     }
+    let begin = text.len();
     let envelope = envelope_length(connection, message);
-    let mut text = String::new();
     if envelope > 0 {
         let parts: Vec<_> = message.parts[..envelope].iter().map(|part| identity(message.head(part))).collect();
         let _ = write!(text, "[{}]", parts.join(" "));
     }
     for part in &message.parts[envelope..] {
-        let room = width.saturating_sub(text.chars().count() + 1);
+        let room = width.saturating_sub(text[begin..].chars().count() + 1);
         if room == 0 || settings.payload == Payload::None {
             break;
         }
-        if !text.is_empty() {
+        if text.len() > begin {
             text.push(' ');
         }
-        push_body(&mut text, message, part, settings, room);
+        push_body(text, message, part, settings, room);
     }
-    text
 }
 
 fn push_body(text: &mut String, message: &Message<'_>, part: &Part, settings: &Settings, room: usize) {
