@@ -11,6 +11,9 @@ use std::ops::Range;
 const BEAM: usize = 24;
 const REACH: usize = 8;
 
+/// Causes tried that are further away.
+const MOST_FAR: usize = 4;
+
 /// An alignment that is so much less likely than another one up to the same effect is followed no further; near a gap much may
 /// still come that makes up for it.
 const HOPELESS: f64 = 1e-9;
@@ -24,7 +27,7 @@ pub(super) trait Likelihoods {
     /// A cause and an effect; `None` if that cannot be.
     fn pair(&self, cause: usize, effect: usize) -> Option<f64>;
     /// Of these causes, which are far from the first that is free, those that an effect may have all the same, though then none
-    /// that is free before has one.
+    /// that is free before has one; in order. [`MOST_FAR`] of them are tried.
     fn far(&self, causes: Range<usize>, effect: usize, go: &mut dyn FnMut(usize));
     /// A cause without an effect, which would have been before this effect.
     fn skip_cause(&self, cause: usize, before: usize) -> f64;
@@ -46,8 +49,7 @@ pub(super) struct Found {
 pub(super) fn align(causes: Range<usize>, effects: Range<usize>, likelihoods: &impl Likelihoods) -> Vec<Option<Found>> {
     let mut trellis = Trellis::new(causes.start, effects.len());
     for effect in effects.clone() {
-        let hopeless = if likelihoods.is_near_a_gap(effect) { HOPELESS_NEAR_A_GAP } else { HOPELESS };
-        trellis.follow(hopeless, |next, go| steps(effect, next..causes.end, likelihoods, go));
+        trellis.follow(effect, causes.end, likelihoods);
     }
     trellis.likeliest(|left_over| left_over.map(|cause| likelihoods.skip_cause(cause, effects.end)).product())
 }
@@ -60,9 +62,10 @@ struct Trellis {
     ways: Vec<Way>,
     /// Where the states of each number of effects begin, and the ways that lead to them.
     stages: Vec<Stage>,
-    /// What is reached with the effect at hand, and what of it leaves the same cause next.
-    reached: Vec<Reached>,
-    merged: Vec<Merged>,
+    /// What is reached with the effect at hand.
+    reached: Reached,
+    /// What causes are to it.
+    row: Row,
 }
 
 /// All alignments of the first effects that leave the same causes.
@@ -94,30 +97,6 @@ struct Stage {
     ways: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Reached {
-    step: Step,
-    from: u8,
-    best: f64,
-    all: f64,
-}
-
-/// A state to be: which of what was reached it is, and the likelihood of all together.
-#[derive(Clone, Copy, Debug)]
-struct Merged {
-    first: usize,
-    count: usize,
-    all: f64,
-}
-
-/// One way to go on with the next effect.
-#[derive(Clone, Copy, Debug)]
-struct Step {
-    next: usize,
-    is_paired: bool,
-    likelihood: f64,
-}
-
 impl Trellis {
     /// No effect yet, every cause from this one on is free.
     fn new(first_cause: usize, effects: usize) -> Self {
@@ -127,57 +106,38 @@ impl Trellis {
             states: vec![State { next: first_cause as u32, by: 0, best: 1.0, all: 1.0 }],
             ways: Vec::new(),
             stages,
-            reached: Vec::new(),
-            merged: Vec::new(),
+            reached: Reached::default(),
+            row: Row::default(),
         }
     }
 
-    /// Goes on with the next effect; `steps` tells the ways on from where a cause is next, of which none is followed that is
-    /// so much less likely than another.
-    fn follow(&mut self, hopeless: f64, steps: impl Fn(usize, &mut dyn FnMut(Step))) {
-        let Self { states, ways, stages, reached, merged } = self;
+    /// Goes on with the next effect, while no more than these causes are left.
+    fn follow(&mut self, effect: usize, end: usize, likelihoods: &impl Likelihoods) {
+        let Self { states, ways, stages, reached, row } = self;
         let begin = stages[stages.len() - 2].states;
-        reached.clear();
-        let mut least = 0.0;
+        reached.begin(if likelihoods.is_near_a_gap(effect) { HOPELESS_NEAR_A_GAP } else { HOPELESS });
+        row.begin(effect);
         for (from, state) in states[begin..].iter().enumerate() {
-            steps(state.next as usize, &mut |step| {
-                let all = state.all * step.likelihood;
-                if all >= least {
-                    least = f64::max(all * hopeless, least);
-                    reached.push(Reached { step, from: from as u8, best: state.best * step.likelihood, all });
+            reached.go_on_from(from, state);
+            let first = state.next as usize;
+            reached.add(Step { next: first, is_paired: false, likelihood: likelihoods.skip_effect(effect, first) });
+            let near = first..end.min(first + REACH);
+            let mut passed_over = 1.0;
+            for cause in near.clone() {
+                let Cell { pair, skip } = row.get(cause, likelihoods);
+                if let Some(likelihood) = pair {
+                    reached.add(Step { next: cause + 1, is_paired: true, likelihood: passed_over * likelihood });
                 }
-            });
+                passed_over *= skip;
+                if passed_over < HOPELESS_NEAR_A_GAP {
+                    break;
+                }
+            }
+            for &(cause, likelihood) in row.far(near.end..end, likelihoods) {
+                reached.add(Step { next: cause + 1, is_paired: true, likelihood: FAR * likelihood });
+            }
         }
-        let order = |a: &Reached, b: &Reached| {
-            a.step.next.cmp(&b.step.next).then(b.best.total_cmp(&a.best)).then(a.from.cmp(&b.from))
-        };
-        reached.sort_unstable_by(order);
-        merged.clear();
-        let mut first = 0;
-        for same in reached.chunk_by(|a, b| a.step.next == b.step.next) {
-            merged.push(Merged { first, count: same.len(), all: same.iter().map(|reached| reached.all).sum() });
-            first += same.len();
-        }
-        let most = merged.iter().map(|state| state.all).fold(0.0, f64::max);
-        merged.retain(|state| state.all >= most * hopeless);
-        if merged.len() > BEAM {
-            merged.sort_unstable_by(|a, b| b.all.total_cmp(&a.all).then(a.first.cmp(&b.first)));
-            merged.truncate(BEAM);
-            merged.sort_unstable_by_key(|state| state.first);
-        }
-        let likeliest = merged.iter().map(|state| reached[state.first].best).fold(0.0, f64::max);
-        for (to, state) in merged.iter().enumerate() {
-            let same = &reached[state.first..][..state.count];
-            let Reached { step, best, .. } = same[0];
-            let by = ways.len() as u32;
-            states.push(State { next: step.next as u32, by, best: best / likeliest, all: state.all / most });
-            ways.extend(same.iter().map(|Reached { step, from, .. }| Way {
-                likelihood: step.likelihood as f32,
-                from: *from,
-                to: to as u8,
-                is_paired: step.is_paired,
-            }));
-        }
+        reached.settle(states, ways);
         stages.push(Stage { states: states.len(), ways: ways.len() });
     }
 
@@ -225,26 +185,172 @@ impl Trellis {
     }
 }
 
-/// The ways to go on with an effect while these causes are neither used up nor left behind.
-fn steps(effect: usize, free: Range<usize>, likelihoods: &impl Likelihoods, go: &mut dyn FnMut(Step)) {
-    let first = free.start;
-    go(Step { next: first, is_paired: false, likelihood: likelihoods.skip_effect(effect, first) });
-    let near = first..free.end.min(first + REACH);
-    let mut pair = |cause: usize, passed_over: f64| {
-        if let Some(likelihood) = likelihoods.pair(cause, effect) {
-            go(Step { next: cause + 1, is_paired: true, likelihood: passed_over * likelihood });
-        }
-    };
-    let mut passed_over = 1.0;
-    for cause in near.clone() {
-        pair(cause, passed_over);
-        passed_over *= likelihoods.skip_cause(cause, effect);
-        if passed_over < HOPELESS_NEAR_A_GAP {
-            break;
-        }
+/// What causes are to the effect at hand: several states ask for the same.
+#[derive(Debug, Default)]
+struct Row {
+    effect: usize,
+    /// Some in a row, from this one on.
+    first: usize,
+    cells: Vec<Cell>,
+    /// Those that are far from the first state that asked, and how likely each is to belong to the effect.
+    far: Vec<(usize, f64)>,
+    is_far_known: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Cell {
+    /// See [`Likelihoods::pair`].
+    pair: Option<f64>,
+    /// See [`Likelihoods::skip_cause`].
+    skip: f64,
+}
+
+impl Row {
+    fn begin(&mut self, effect: usize) {
+        self.effect = effect;
+        self.is_far_known = false;
+        self.cells.clear();
     }
-    if near.end < free.end {
-        likelihoods.far(near.end..free.end, effect, &mut |cause| pair(cause, FAR));
+
+    /// Of a cause no more than one further than the last that was asked for, or else all before it are forgotten.
+    fn get(&mut self, cause: usize, likelihoods: &impl Likelihoods) -> Cell {
+        if cause < self.first || cause > self.first + self.cells.len() {
+            self.cells.clear();
+        }
+        if self.cells.is_empty() {
+            self.first = cause;
+        }
+        if cause == self.first + self.cells.len() {
+            let pair = likelihoods.pair(cause, self.effect);
+            self.cells.push(Cell { pair, skip: likelihoods.skip_cause(cause, self.effect) });
+        }
+        self.cells[cause - self.first]
+    }
+
+    /// See [`Likelihoods::far`]. What is asked for later begins later.
+    fn far(&mut self, causes: Range<usize>, likelihoods: &impl Likelihoods) -> &[(usize, f64)] {
+        if !std::mem::replace(&mut self.is_far_known, true) {
+            self.far.clear();
+            likelihoods.far(causes.clone(), self.effect, &mut |cause| {
+                self.far.extend(likelihoods.pair(cause, self.effect).map(|likelihood| (cause, likelihood)));
+            });
+        }
+        let first = self.far.partition_point(|&(cause, _)| cause < causes.start);
+        let far = &self.far[first..];
+        &far[..far.len().min(MOST_FAR)]
+    }
+}
+
+/// One way to go on with the next effect.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    next: usize,
+    is_paired: bool,
+    likelihood: f64,
+}
+
+/// What is reached with one more effect.
+#[derive(Debug, Default)]
+struct Reached {
+    /// See [`HOPELESS`].
+    hopeless: f64,
+    /// What is less likely was given up.
+    least: f64,
+    /// The state from which steps are added, and where the next of them is likely to lead.
+    from: u8,
+    best: f64,
+    all: f64,
+    at: usize,
+    /// In order of `next`.
+    targets: Vec<Target>,
+    /// All steps, by the number of their target.
+    steps: Vec<(u16, Way)>,
+    /// For each number of a target, its place among the states, if it has one.
+    places: Vec<Option<u8>>,
+}
+
+/// A state to be.
+#[derive(Clone, Copy, Debug)]
+struct Target {
+    next: usize,
+    /// In the order in which targets were found.
+    number: u16,
+    /// The step by which it is likeliest to be reached, and how likely.
+    by: usize,
+    best: f64,
+    /// The likelihood of all ways to it.
+    all: f64,
+}
+
+impl Reached {
+    fn begin(&mut self, hopeless: f64) {
+        (self.hopeless, self.least) = (hopeless, 0.0);
+        self.targets.clear();
+        self.steps.clear();
+    }
+
+    fn go_on_from(&mut self, from: usize, state: &State) {
+        (self.from, self.best, self.all, self.at) = (from as u8, state.best, state.all, 0);
+    }
+
+    /// Steps from one state come in the order of where they lead.
+    fn add(&mut self, step: Step) {
+        let Step { next, is_paired, likelihood } = step;
+        let (best, all) = (self.best * likelihood, self.all * likelihood);
+        if all < self.least {
+            return;
+        }
+        self.least = self.least.max(all * self.hopeless);
+        while self.targets.get(self.at).is_some_and(|target| target.next < next) {
+            self.at += 1;
+        }
+        let by = self.steps.len();
+        match self.targets.get_mut(self.at).filter(|target| target.next == next) {
+            Some(target) => {
+                target.all += all;
+                if best > target.best {
+                    (target.by, target.best) = (by, best);
+                }
+            }
+            None => {
+                let number = self.targets.len() as u16;
+                self.targets.insert(self.at, Target { next, number, by, best, all });
+            }
+        }
+        let number = self.targets[self.at].number;
+        self.steps.push((number, Way { likelihood: likelihood as f32, from: self.from, to: 0, is_paired }));
+    }
+
+    /// Makes states of the likeliest targets, and ways of the steps that lead to them.
+    fn settle(&mut self, states: &mut Vec<State>, ways: &mut Vec<Way>) {
+        let Self { hopeless, targets, steps, places, .. } = self;
+        places.clear();
+        places.resize(targets.len(), None);
+        let most = targets.iter().map(|target| target.all).fold(0.0, f64::max);
+        targets.retain(|target| target.all >= most * *hopeless);
+        if targets.len() > BEAM {
+            targets.sort_unstable_by(|a, b| b.all.total_cmp(&a.all).then(a.next.cmp(&b.next)));
+            targets.truncate(BEAM);
+            targets.sort_unstable_by_key(|target| target.next);
+        }
+        let likeliest = targets.iter().map(|target| target.best).fold(0.0, f64::max);
+        let first = states.len();
+        for (place, target) in targets.iter().enumerate() {
+            places[usize::from(target.number)] = Some(place as u8);
+            states.push(State {
+                next: target.next as u32,
+                by: 0,
+                best: target.best / likeliest,
+                all: target.all / most,
+            });
+        }
+        for (number, (target, step)) in steps.iter().enumerate() {
+            let Some(to) = places[usize::from(*target)] else { continue };
+            if targets[usize::from(to)].by == number {
+                states[first + usize::from(to)].by = ways.len() as u32;
+            }
+            ways.push(Way { to, ..*step });
+        }
     }
 }
 

@@ -23,10 +23,9 @@ const NOT_IN_A_GAP: f64 = 6e-6;
 /// One that is missing and counted, without its counterpart.
 const COUNTED_ALONE: f64 = 0.05;
 
-/// Many requests at once have no reply so many messages after a gap at most; and how many of those with the envelope of the
-/// next reply are tried, if no more than one of so many has it.
+/// Many requests at once have no reply so many messages after a gap at most; and those with the envelope of the next reply are
+/// tried, if no more than one of so many has it.
 const NEAR_A_GAP: usize = 8;
-const MOST_ALIKE: usize = 4;
 const RARE: usize = 16;
 
 /// The last requests are answered after the capture, or after this window.
@@ -225,7 +224,7 @@ impl Likelihoods for Sequences {
             return;
         }
         let alike = self.by_envelope[of_envelope..][..alike].iter().map(|&(_, cause)| cause);
-        alike.filter(|cause| causes.contains(cause)).take(MOST_ALIKE).for_each(go);
+        alike.filter(|cause| causes.contains(cause)).for_each(go);
     }
 
     fn pair(&self, cause: usize, effect: usize) -> Option<f64> {
