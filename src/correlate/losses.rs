@@ -6,7 +6,7 @@
 use super::scene::Scene;
 use super::sockets::Sockets;
 use super::window::{Rank, Window};
-use crate::base::direction::Direction;
+use crate::base::direction::{Direction, PerDirection};
 use crate::base::endpoint::Endpoint;
 use rustc_hash::FxHashMap;
 use std::ops::Range;
@@ -36,17 +36,21 @@ struct Lane {
 }
 
 impl Losses {
-    /// Looks for the gaps of a sorted window.
-    pub fn find(window: &Window, sockets: &Sockets) -> Self {
+    /// Looks for the gaps of a sorted window; `conns` are its connections, and `line` tells for each message the number of its
+    /// own among them.
+    pub fn find(window: &Window, sockets: &Sockets, conns: &[u32], line: &[u32]) -> Self {
         let mut found = Self::default();
-        let mut lanes: FxHashMap<(u32, Direction), Lane> = FxHashMap::default();
-        let is_whole = |conn: u32| !sockets.connection(conn).has_gaps();
-        if window.records().iter().all(|record| is_whole(record.conn)) {
+        let has_gaps: Vec<bool> = conns.iter().map(|&conn| sockets.connection(conn).has_gaps()).collect();
+        if !has_gaps.contains(&true) {
             return found;
         }
-        for (rank, record) in window.records().iter().enumerate().filter(|(_, record)| !is_whole(record.conn)) {
-            let lane = lanes.entry((record.conn, record.direction)).or_default();
-            lane.octets += window.wire_length(rank as Rank);
+        let mut lanes: Vec<PerDirection<Lane>> = conns.iter().map(|_| PerDirection::default()).collect();
+        let records =
+            std::iter::zip(0.., std::iter::zip(window.records(), line)).map(|(rank, (it, &line))| (rank, it, line));
+        let in_question = records.filter(|&(_, _, line)| has_gaps[line as usize]);
+        for (rank, record, line) in in_question.clone() {
+            let lane = &mut lanes[line as usize][record.direction];
+            lane.octets += window.wire_length(rank);
             lane.messages += 1;
         }
         found.so_far = vec![0; window.len()];
@@ -56,9 +60,8 @@ impl Losses {
             let offset = begin.entry((sockets.connection(record.conn).server, record.direction)).or_insert(u64::MAX);
             *offset = record.offset.min(*offset);
         }
-        for (rank, record) in window.records().iter().enumerate().filter(|(_, record)| !is_whole(record.conn)) {
-            let rank = rank as Rank;
-            let Some(lane) = lanes.get_mut(&(record.conn, record.direction)) else { continue };
+        for (rank, record, line) in in_question {
+            let lane = &mut lanes[line as usize][record.direction];
             let before = lane.last.replace(rank);
             found.so_far[rank as usize] = lane.missing;
             if !record.after_gap {
@@ -77,9 +80,11 @@ impl Losses {
             lane.missing += count;
             found.so_far[rank as usize] = lane.missing;
         }
-        for (&(conn, direction), lane) in &lanes {
-            if let Some(last) = lane.last.filter(|_| sockets.connection(conn).ends_in_gap(direction)) {
-                found.around.entry((conn, direction)).or_default().push((last, Rank::MAX));
+        for (&conn, lanes) in std::iter::zip(conns, &lanes) {
+            for (direction, lane) in lanes.iter() {
+                if let Some(last) = lane.last.filter(|_| sockets.connection(conn).ends_in_gap(direction)) {
+                    found.around.entry((conn, direction)).or_default().push((last, Rank::MAX));
+                }
             }
         }
         found

@@ -6,7 +6,7 @@ use super::index::{Lists, SuffixIndex};
 use super::losses::Losses;
 use super::sockets::{Frontend, SocketId, Sockets};
 use super::window::{PartRecord, Rank, Window};
-use crate::base::direction::Direction;
+use crate::base::direction::{Direction, PerDirection};
 use crate::base::time::Duration;
 use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::FxHashMap;
@@ -170,9 +170,8 @@ impl<'a> Scene<'a> {
         let contents =
             (0..window.len() as Rank).map(|rank| window.parts(rank).first().map_or(0, |part| part.suffix)).collect();
         let any_after_gap = window.records().iter().any(|record| record.after_gap);
-        let gaps = gaps(window, sockets, &is_request, &conns);
-        let has_gaps = lines.iter().any(|line| line.has_gaps);
-        let losses = if has_gaps { Losses::find(window, sockets) } else { Losses::default() };
+        let gaps = gaps(window, sockets, &is_request, &conns, &line);
+        let losses = Losses::find(window, sockets, &conns, &line);
         let fronts = std::array::from_fn(|_| std::array::from_fn(|_| OnceCell::new()));
         Self {
             window,
@@ -357,27 +356,31 @@ impl Line {
 }
 
 /// For each message, the gaps on its connection up to it.
-fn gaps(window: &Window, sockets: &Sockets, is_request: &[bool], conns: &[u32]) -> Vec<Gaps> {
+fn gaps(window: &Window, sockets: &Sockets, is_request: &[bool], conns: &[u32], line: &[u32]) -> Vec<Gaps> {
     let count = window.len();
     let mut gaps = vec![Gaps::default(); count];
     let may_lack = |&conn: &u32| sockets.connection(conn).is_incomplete();
     if !conns.iter().any(may_lack) && !window.records().iter().any(|record| record.after_gap) {
         return gaps;
     }
-    let mut so_far: FxHashMap<u32, Gaps> = FxHashMap::default();
+    let mut so_far = vec![Gaps::default(); conns.len()];
     for (rank, record) in window.records().iter().enumerate() {
-        let passed = so_far.entry(record.conn).or_default();
+        let passed = &mut so_far[line[rank] as usize];
         if record.after_gap {
             *passed.of(is_request[rank]) += 1;
         }
         gaps[rank] = *passed;
     }
-    let mut ahead: FxHashMap<(u32, bool), bool> = FxHashMap::default();
+    // For each direction, whether there is a gap before what comes next.
+    let ends_in_gap = |&conn: &u32| {
+        let connection = sockets.connection(conn);
+        PerDirection::from_fn(|direction| connection.ends_in_gap(direction))
+    };
+    let mut ahead: Vec<PerDirection<bool>> = conns.iter().map(ends_in_gap).collect();
     for (rank, record) in window.records().iter().enumerate().rev() {
-        let other = !is_request[rank];
-        let ends_in_gap = || sockets.connection(record.conn).ends_in_gap(record.direction.reverse());
-        gaps[rank].ahead = *ahead.entry((record.conn, other)).or_insert_with(ends_in_gap);
-        ahead.insert((record.conn, is_request[rank]), record.after_gap);
+        let ahead = &mut ahead[line[rank] as usize];
+        gaps[rank].ahead = ahead[record.direction.reverse()];
+        ahead[record.direction] = record.after_gap;
     }
     gaps
 }
