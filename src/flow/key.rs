@@ -1,20 +1,20 @@
 //! Which connection a segment belongs to, whichever way it travels.
 //!
-//! Keys are chosen by whoever sends the packets, so their hash depends on a number that is drawn anew in each process: nobody
-//! can choose very many that all fall together, and make each look-up as long as the table.
+//! Keys are chosen by whoever sends the packets, so tables of them are seeded: nobody can choose very many that all fall
+//! together, and make each look-up as long as the table.
 
 use crate::base::endpoint::Endpoint;
-use crate::base::hash::hash_with_seed;
 use crate::decap::segment::Segment;
-use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use foldhash::fast::RandomState;
+use std::collections::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
-use std::sync::LazyLock;
 
-/// What nobody knows who makes up packets.
-static SEED: LazyLock<u64> = LazyLock::new(|| RandomState::new().hash_one(0));
+/// Something of connections.
+pub type Flows<T> = HashMap<FlowKey, T, RandomState>;
 
-/// Octets of an address and a port.
-const ENDPOINT: usize = 16 + 2;
+/// Some connections.
+pub type FlowSet = HashSet<FlowKey, RandomState>;
 
 /// The two endpoints of a connection in a fixed order, so that both directions have the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,16 +38,14 @@ impl FlowKey {
 
 impl Hash for FlowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let mut octets = [0; 2 * ENDPOINT];
-        let (low, high) = octets.split_at_mut(ENDPOINT);
-        for (octets, endpoint) in [(low, self.low), (high, self.high)] {
-            match endpoint.ip {
-                IpAddr::V4(ip) => octets[..4].copy_from_slice(&ip.octets()),
-                IpAddr::V6(ip) => octets[..16].copy_from_slice(&ip.octets()),
-            }
-            octets[16..].copy_from_slice(&endpoint.port.to_be_bytes());
+        let Self { low, high } = self;
+        for endpoint in [low, high] {
+            state.write_u128(match endpoint.ip {
+                IpAddr::V4(ip) => ip.to_bits().into(),
+                IpAddr::V6(ip) => ip.to_bits(),
+            });
         }
-        state.write_u64(hash_with_seed(&octets, *SEED));
+        state.write_u32(u32::from(low.port) << 16 | u32::from(high.port));
     }
 }
 
@@ -55,6 +53,7 @@ impl Hash for FlowKey {
 mod tests {
     use super::*;
     use rustc_hash::{FxBuildHasher, FxHashSet};
+    use std::hash::BuildHasher;
     use std::net::Ipv6Addr;
 
     /// Each half of such an address cancels out what the other does to the hash that is used for keys which nobody chooses.
@@ -69,7 +68,8 @@ mod tests {
         assert_eq!(fixed.len(), 1, "what makes this test worth something");
         let server = Endpoint::new(Ipv6Addr::LOCALHOST, 5555);
         let keys = addresses.map(|ip| FlowKey { low: server, high: Endpoint::new(ip, 40_000) });
-        let hashes: FxHashSet<u64> = keys.map(|key| FxBuildHasher.hash_one(key)).collect();
+        let table = RandomState::default();
+        let hashes: FxHashSet<u64> = keys.map(|key| table.hash_one(key)).collect();
         assert!(hashes.len() > 990, "{}", hashes.len());
     }
 }

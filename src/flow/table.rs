@@ -1,6 +1,6 @@
 //! All TCP connections of a capture: created, fed, closed, given up.
 
-use super::key::FlowKey;
+use super::key::{FlowKey, FlowSet, Flows};
 use super::patience::Patience;
 use super::reassembly::ReassemblyStats;
 use super::roles::Listeners;
@@ -12,7 +12,6 @@ use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
 use crate::base::transport::Transport;
 use crate::decap::segment::Segment;
-use rustc_hash::{FxHashMap, FxHashSet};
 
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,11 +129,11 @@ pub struct TableStats {
 /// The connections of one analysis. Each is kept as what its state needs: an attempt to connect is some hundred octets
 /// until it is answered, and one that is over is its key.
 pub struct FlowTable<H: StreamHandler> {
-    open: FxHashMap<FlowKey, Box<Flow<H>>>,
+    open: Flows<Box<Flow<H>>>,
     /// Nothing but a SYN was seen of them.
-    half_open: FxHashMap<FlowKey, HalfOpen<H>>,
+    half_open: Flows<HalfOpen<H>>,
     /// Late packets of these are recognised and ignored.
-    over: FxHashSet<FlowKey>,
+    over: FlowSet,
     listeners: Listeners,
     limits: Limits,
     patience: Patience,
@@ -151,9 +150,9 @@ impl<H: StreamHandler> FlowTable<H> {
     /// An empty table.
     pub fn new(limits: &Limits) -> Self {
         Self {
-            open: FxHashMap::default(),
-            half_open: FxHashMap::default(),
-            over: FxHashSet::default(),
+            open: Flows::default(),
+            half_open: Flows::default(),
+            over: FlowSet::default(),
             listeners: Listeners::new(limits.connections),
             limits: limits.clone(),
             patience: Patience::new(limits),
