@@ -87,18 +87,6 @@ impl Connection {
             && matches!(self.peers.s2c.socket_type, Some(SocketType::REQ | SocketType::DEALER))
     }
 
-    /// Whether its replies come in the order of its requests: a REP answers one request at a time, a REQ asks one at a time
-    /// (RFC 28).
-    pub(super) fn answers_in_order(&self) -> bool {
-        let strict = |t: Option<SocketType>| matches!(t, Some(SocketType::REP | SocketType::REQ));
-        self.peers.iter().any(|(_, peer)| strict(peer.socket_type))
-    }
-
-    /// Whether its requests are those of a REQ.
-    pub(super) fn asks_one_at_a_time(&self) -> bool {
-        self.requests.is_some_and(|asking| self.peers[asking].socket_type == Some(SocketType::REQ))
-    }
-
     pub(super) fn is_request_reply(&self) -> bool {
         self.peers.iter().all(|(_, peer)| peer.socket_type.is_none_or(SocketType::asks_or_answers))
     }

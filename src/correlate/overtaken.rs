@@ -58,7 +58,7 @@ impl Overtaken {
         };
         if is_request(last)
             && !is_passed_on
-            && scene.connection(last).answers_in_order()
+            && scene.sockets.answers_in_order(scene.window.record(last).conn)
             && self.later_on_line(scene, last) > 0
         {
             // The replies of one connection are told of in order.
@@ -68,7 +68,7 @@ impl Overtaken {
         if scene.delay(last, newest) <= patience {
             return false;
         }
-        let has_asked_again = is_request(root) && scene.connection(root).asks_one_at_a_time();
+        let has_asked_again = is_request(root) && scene.sockets.asks_one_at_a_time(scene.window.record(root).conn);
         (is_passed_on && self.later_at_socket(scene, last) >= MANY)
             || (has_asked_again && self.later_on_line(scene, root) > 0)
             // What it lacks came before it.

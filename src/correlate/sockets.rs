@@ -77,7 +77,19 @@ struct Socket {
     eras_before: u32,
     /// Its type, as any of its connections told.
     kind: Option<SocketType>,
+    /// What those that connected to it are.
+    callers: Callers,
     handshakes: Handshakes,
+}
+
+/// What those that connected to a socket said that they are.
+#[derive(Debug, Default)]
+struct Callers {
+    /// What the first of them said.
+    first: Option<SocketType>,
+    /// How many said the same, and whether any said anything else.
+    alike: u32,
+    is_mixed: bool,
 }
 
 /// What listens on an endpoint at the moment.
@@ -153,8 +165,10 @@ impl Sockets {
         let Some(connection) = self.connections.get_mut(conn) else { return };
         connection.peers[direction] =
             PeerRecord { socket_type: peer.socket_type, identity, introduced: peer.introduced };
-        if direction == Direction::ServerToClient {
-            self.shared.entry(connection.sockets.s2c).or_default().kind = peer.socket_type;
+        let accepting = self.shared.entry(connection.sockets.s2c).or_default();
+        match direction {
+            Direction::ServerToClient => accepting.kind = peer.socket_type,
+            Direction::ClientToServer => accepting.callers.add(peer.socket_type),
         }
         self.unordered.push(conn);
         self.recognise_caller(conn);
@@ -262,6 +276,38 @@ impl Sockets {
         }
     }
 
+    /// The types of the peers of a connection. Where an introduction is missing from the capture, the type of a bound socket is
+    /// known from its other connections, and that of a peer which connected is taken to be what all others there have.
+    fn peer_types(&self, connection: &Connection) -> PerDirection<Option<SocketType>> {
+        let told = PerDirection::from_fn(|direction| connection.peers[direction].socket_type);
+        let accepting = || self.shared.get(&connection.sockets.s2c);
+        // A connection that began before the capture may be older than the others, and of another kind.
+        let is_missing = || connection.peers.s2c.introduced.is_some();
+        PerDirection {
+            c2s: told.c2s.or_else(|| accepting().filter(|_| is_missing())?.callers.all()),
+            s2c: told.s2c.or_else(|| accepting()?.kind),
+        }
+    }
+
+    /// Whether the replies of a connection come in the order of its requests: a REP answers one request at a time, a REQ asks
+    /// one at a time (RFC 28).
+    pub(super) fn answers_in_order(&self, conn: u32) -> bool {
+        let types = self.peer_types(self.connection(conn));
+        types.iter().any(|(_, kind)| matches!(kind, Some(SocketType::REP | SocketType::REQ)))
+    }
+
+    /// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
+    pub(super) fn takes_turns(&self, conn: u32) -> bool {
+        let types = self.peer_types(self.connection(conn));
+        types.iter().any(|(_, kind)| *kind == Some(SocketType::REQ))
+    }
+
+    /// Whether the requests of a connection are those of a REQ.
+    pub(super) fn asks_one_at_a_time(&self, conn: u32) -> bool {
+        let connection = self.connection(conn);
+        connection.requests.is_some_and(|asking| self.peer_types(connection)[asking] == Some(SocketType::REQ))
+    }
+
     /// The connections of a socket that were not released; some that were may be among them.
     pub fn connections_of(&self, socket: SocketId) -> impl Iterator<Item = u32> + '_ {
         let several = self.shared.get(&socket).map_or(&[][..], |socket| &socket.connections);
@@ -300,29 +346,26 @@ impl Sockets {
     /// identity before a delimiter. REQ asks and REP is asked, CLIENT and SERVER (RFC 41) likewise, except where a REQ is the worker of a broker and asks for
     /// work; then, and where the types say nothing, the first message with an address does, else the first of all.
     pub fn consider(&mut self, record: &Record, addressed: bool) {
-        let connection = self.connection_mut(record.conn);
-        if connection.direction_known == DirectionKnown::Certain {
+        if self.connection(record.conn).direction_known != DirectionKnown::ByFirst {
             return;
         }
-        let peers = &connection.peers;
-        let strict = |peer: &PeerRecord| matches!(peer.socket_type, Some(SocketType::REQ | SocketType::REP));
-        if connection.requests.is_none() && connection.begins_in_gap && !peers.iter().any(|(_, peer)| strict(peer)) {
+        let types = self.peer_types(self.connection(record.conn));
+        let has =
+            |wanted: [SocketType; 2]| types.iter().any(|(_, kind)| kind.is_some_and(|kind| wanted.contains(&kind)));
+        let connection = self.connection_mut(record.conn);
+        if connection.requests.is_none() && connection.begins_in_gap && !has([SocketType::REQ, SocketType::REP]) {
             // What comes first may be a reply, and mostly it is the client who asks.
             connection.requests = Some(Direction::ClientToServer);
             connection.direction_known = DirectionKnown::Guessed;
-        }
-        if connection.direction_known == DirectionKnown::Guessed {
             return;
         }
-        let of = |direction: Direction| peers[direction].socket_type;
         let asks = |direction: &Direction| {
-            matches!(of(*direction), Some(SocketType::REQ | SocketType::CLIENT))
-                || matches!(of(direction.reverse()), Some(SocketType::REP | SocketType::SERVER))
+            matches!(types[*direction], Some(SocketType::REQ | SocketType::CLIENT))
+                || matches!(types[direction.reverse()], Some(SocketType::REP | SocketType::SERVER))
         };
         let by_type = Direction::BOTH.into_iter().find(asks);
         // A REP never asks, and a SERVER knows its peers only from what they asked.
-        let has_rep =
-            peers.iter().any(|(_, peer)| matches!(peer.socket_type, Some(SocketType::REP | SocketType::SERVER)));
+        let has_rep = has([SocketType::REP, SocketType::SERVER]);
         if has_rep || addressed {
             // Where messages are missing, the first that carries an address may be the reply to one that is.
             let is_whole = has_rep || !connection.is_incomplete();
@@ -405,6 +448,19 @@ impl Socket {
 
     fn era(&self, at: Timestamp) -> u32 {
         self.eras_before + self.eras.partition_point(|&start| start <= at) as u32
+    }
+}
+
+impl Callers {
+    fn add(&mut self, kind: Option<SocketType>) {
+        self.is_mixed |= self.alike > 0 && kind != self.first;
+        self.first = self.first.or(kind);
+        self.alike += 1;
+    }
+
+    /// What all of them are, if there are at least two.
+    fn all(&self) -> Option<SocketType> {
+        self.first.filter(|_| self.alike >= 2 && !self.is_mixed)
     }
 }
 

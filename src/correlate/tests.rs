@@ -43,52 +43,46 @@ impl Stage {
         }
     }
 
-    /// A connection to `port`, with the types and the client's identity.
-    fn connect(&mut self, port: u16, client: S, server: S, identity: &[u8]) -> u32 {
+    /// A connection to `port` of which nothing is known yet.
+    fn open(&mut self, port: u16) -> u32 {
         let conn = self.conns;
         self.conns += 1;
         let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
         let opened = self.position().at;
         self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
-        for (direction, socket_type, identity) in [(C2s, client, identity), (S2c, server, &b""[..])] {
-            let introduced = Some(self.position());
-            let peer =
-                Peer { socket_type: Some(socket_type), identity: Some(identity.into()), introduced, ..Peer::default() };
-            self.correlator.peer(conn, direction, &peer);
-        }
         conn
+    }
+
+    /// A connection to `port`, with the types and the client's identity.
+    fn connect(&mut self, port: u16, client: S, server: S, identity: &[u8]) -> u32 {
+        let conn = self.open(port);
+        self.introduce(conn, C2s, client, identity);
+        self.introduce(conn, S2c, server, b"");
+        conn
+    }
+
+    fn introduce(&mut self, conn: u32, direction: Direction, socket_type: S, identity: &[u8]) {
+        let introduced = Some(self.position());
+        let peer =
+            Peer { socket_type: Some(socket_type), identity: Some(identity.into()), introduced, ..Peer::default() };
+        self.correlator.peer(conn, direction, &peer);
     }
 
     /// As many anonymous clients of a ROUTER at once: they introduce themselves in order, the ROUTER to the last one first.
     fn connect_at_once(&mut self, port: u16, count: u32) -> Vec<u32> {
-        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
-        let conns: Vec<u32> = (self.conns..self.conns + count).collect();
-        self.conns += count;
+        let conns: Vec<u32> = (0..count).map(|_| self.open(port)).collect();
         for &conn in &conns {
-            let opened = self.position().at;
-            self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
-        }
-        let mut introduce = |conn: u32, direction: Direction, socket_type: S| {
-            let introduced = Some(self.position());
-            let peer = Peer { socket_type: Some(socket_type), introduced, ..Peer::default() };
-            self.correlator.peer(conn, direction, &peer);
-        };
-        for &conn in &conns {
-            introduce(conn, C2s, S::REQ);
+            self.introduce(conn, C2s, S::REQ, b"");
         }
         for &conn in conns.iter().rev() {
-            introduce(conn, S2c, S::ROUTER);
+            self.introduce(conn, S2c, S::ROUTER, b"");
         }
         conns
     }
 
     /// A connection to `port` that began before the capture.
     fn join(&mut self, port: u16) -> u32 {
-        let conn = self.conns;
-        self.conns += 1;
-        let endpoint = |port| Endpoint::new(Ipv4Addr::LOCALHOST, port);
-        let opened = self.position().at;
-        self.correlator.connection(conn, endpoint(40000 + conn as u16), endpoint(port), opened);
+        let conn = self.open(port);
         for direction in Direction::BOTH {
             self.correlator.incomplete(conn, direction);
         }

@@ -15,7 +15,6 @@ use super::scene::{Scene, Shape};
 use super::sockets::SocketId;
 use super::window::{PartRecord, Rank, mix};
 use crate::base::direction::Direction;
-use crate::zmtp::wire::socket_type::SocketType;
 use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -109,7 +108,7 @@ pub(super) fn turns(
         for same in messages.chunk_by(|a, b| a.0 == b.0) {
             ranks.clear();
             ranks.extend(same.iter().map(|(_, rank)| *rank));
-            exchange(scene, nodes, &ranks, &mut turns);
+            exchange(scene, nodes, &ranks, line.answers_in_order, &mut turns);
         }
     }
     doubt_at_brokers(scene, opaque, &mut turns);
@@ -133,15 +132,14 @@ pub(super) struct Connection {
 impl Connection {
     fn new(scene: &Scene<'_>, nodes: &Nodes, line: u32) -> Self {
         let conn = scene.conn_of(line);
-        let connection = scene.sockets.connection(conn);
         let is_frontend = nodes.is_frontend(scene.asked_on(line));
         Self {
             number: line,
             conn,
             shape: nodes.backend(scene.asking_on(line)).map(|backend| backend.shape),
-            asks_here: !is_frontend || connection.asks_one_at_a_time(),
-            answers_in_order: connection.answers_in_order(),
-            has_gaps: connection.has_gaps(),
+            asks_here: !is_frontend || scene.sockets.asks_one_at_a_time(conn),
+            answers_in_order: scene.sockets.answers_in_order(conn),
+            has_gaps: scene.sockets.connection(conn).has_gaps(),
             most: if is_frontend { AT_A_NODE } else { CERTAIN },
         }
     }
@@ -214,7 +212,7 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut 
     let most = most(scene, nodes, messages).min(REPEATED);
     let (requests, replies) = letters(scene, nodes, messages.iter().copied());
     let conn = scene.window.record(messages[0]).conn;
-    let found = answers(scene, &requests, &replies, takes_part_as_req(scene, conn));
+    let found = answers(scene, &requests, &replies, scene.sockets.takes_turns(conn));
     turns.extend(found.into_iter().map(|answer| {
         let is_doubtful = !answer.is_alike && scene.may_lack_request(answer.request, answer.reply);
         Turn {
@@ -249,10 +247,8 @@ fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
     if at_node { AT_A_NODE } else { CERTAIN }
 }
 
-/// What was sent both ways under one envelope on one connection.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
-    let conn = scene.window.record(messages[0]).conn;
-    let ordered = scene.sockets.connection(conn).answers_in_order();
+/// What was sent both ways under one envelope on one connection; `ordered` if replies come in the order of the requests.
+fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], ordered: bool, turns: &mut Vec<Turn>) {
     let most = most(scene, nodes, messages);
     let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
         messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
@@ -403,12 +399,6 @@ fn likeliest(
         }
     }
     (found, answered)
-}
-
-/// Whether one end of a connection is a REQ, which never asks, or is asked, twice before there is an answer.
-fn takes_part_as_req(scene: &Scene<'_>, conn: u32) -> bool {
-    let peers = &scene.sockets.connection(conn).peers;
-    peers.iter().any(|(_, peer)| peer.socket_type == Some(SocketType::REQ))
 }
 
 /// What a reply repeats of its request: the parts up to the delimiter, or where there is none, up to the identity that

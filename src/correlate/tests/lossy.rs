@@ -60,3 +60,26 @@ fn what_is_left_over_of_two_requests_is_not_one() {
         assert_eq!(path.latency, Some(Duration::from_micros(10)));
     }
 }
+
+/// How sure the answers are of a worker whose introduction is lost, among others that connected to the same DEALER.
+fn answers_of_an_unknown_worker(others: [S; 2]) -> Vec<f64> {
+    let mut stage = Stage::new(&Limits::default());
+    for worker in others {
+        stage.connect(6000, worker, S::DEALER, b"");
+    }
+    let conn = stage.open(6000);
+    stage.introduce(conn, S2c, S::DEALER, b"");
+    stage.correlator.incomplete(conn, C2s);
+    for direction in [S2c, S2c, C2s, C2s] {
+        stage.send(conn, direction, &[b"client", b"", b"same"]);
+    }
+    stage.finish().iter().filter(|path| path.status == Status::Complete).map(|path| path.confidence).collect()
+}
+
+#[test]
+fn a_worker_whose_introduction_is_lost_is_what_all_others_are() {
+    let confidences = answers_of_an_unknown_worker([S::REP, S::REP]);
+    assert!(confidences.len() == 2 && confidences.iter().all(|&it| it > 0.9), "{confidences:?}");
+    let confidences = answers_of_an_unknown_worker([S::REP, S::DEALER]);
+    assert!(!confidences.iter().any(|&it| it > 0.9), "it may answer in any order, or ask itself: {confidences:?}");
+}
