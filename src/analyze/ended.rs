@@ -1,4 +1,4 @@
-//! Connections that are over, and wait to be told in the order of their numbers when the analysis is.
+//! Connections that are over, told in the order of their numbers: each waits until all before it are over too.
 //!
 //! Their summaries hold what peers said of themselves. When they are too much, those with the lowest numbers are told at
 //! once: no connection is left out, but one that is still open by then is told behind others with higher numbers.
@@ -8,13 +8,16 @@ use super::observer::Observer;
 use crate::base::budget::Budget;
 use crate::base::endpoint::Endpoint;
 use crate::base::limits::Limits;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The connections that ended.
 pub(super) struct Ended {
-    waiting: Vec<ConnectionSummary>,
+    waiting: BTreeMap<u32, ConnectionSummary>,
+    /// All before this number were told, but for those of `late`, which are still open.
+    next: u32,
+    late: BTreeSet<u32>,
     budget: Budget,
-    /// Where those accepted that were told before the end, up to a limit.
+    /// Where those accepted that were told, up to a limit.
     servers: HashSet<Endpoint>,
     most_servers: usize,
 }
@@ -23,7 +26,9 @@ impl Ended {
     /// None yet.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
+            next: 0,
+            late: BTreeSet::new(),
             budget: Budget::new(limits.summary_total_bytes),
             servers: HashSet::default(),
             most_servers: limits.connections,
@@ -37,36 +42,46 @@ impl Ended {
 
     /// One more. Returns how many were told for want of room.
     pub(super) fn push(&mut self, summary: ConnectionSummary, observer: &mut impl Observer) -> u64 {
-        self.budget.change(0, summary.memory());
-        self.waiting.push(summary);
+        if self.late.remove(&summary.conn) {
+            self.tell(&summary, observer);
+        } else {
+            self.budget.change(0, summary.memory());
+            self.waiting.insert(summary.conn, summary);
+        }
+        while self.late.is_empty()
+            && let Some(summary) = self.waiting.remove(&self.next)
+        {
+            self.budget.change(summary.memory(), 0);
+            self.tell(&summary, observer);
+            self.next += 1;
+        }
         if self.budget.is_exceeded() { self.tell_first(observer) } else { 0 }
     }
 
     #[cold]
     fn tell_first(&mut self, observer: &mut impl Observer) -> u64 {
-        self.waiting.sort_by_cached_key(|summary| summary.conn);
-        let Self { waiting, budget, servers, most_servers } = self;
-        let told = budget.relieve(
-            waiting.iter().collect(),
-            |summary| summary.conn,
-            |summary| {
-                observer.connection(summary);
-                if servers.len() < *most_servers {
-                    servers.insert(summary.server);
-                }
-                (summary.memory(), 0)
-            },
-        );
-        waiting.drain(..told as usize);
+        let waiting: Vec<_> = self.waiting.values().collect();
+        let told = self.budget.relieve(waiting, |summary| summary.conn, |summary| (summary.memory(), 0));
+        for _ in 0..told {
+            let Some((conn, summary)) = self.waiting.pop_first() else { break };
+            self.tell(&summary, observer);
+            self.late.extend(self.next..conn);
+            self.next = conn + 1;
+        }
         told
+    }
+
+    fn tell(&mut self, summary: &ConnectionSummary, observer: &mut impl Observer) {
+        observer.connection(summary);
+        if self.servers.len() < self.most_servers {
+            self.servers.insert(summary.server);
+        }
     }
 
     /// All that were not told. Returns the endpoints that accepted connections.
     pub(super) fn finish(&mut self, observer: &mut impl Observer) -> HashSet<Endpoint> {
-        self.waiting.sort_by_cached_key(|summary| summary.conn);
-        for summary in &self.waiting {
-            observer.connection(summary);
-            self.servers.insert(summary.server);
+        for summary in std::mem::take(&mut self.waiting).into_values() {
+            self.tell(&summary, observer);
         }
         std::mem::take(&mut self.servers)
     }

@@ -35,7 +35,7 @@ pub struct Health {
     /// Times that a connection gave up what it held of messages under way and of metadata, because all together held too
     /// much.
     pub released_connections: u64,
-    /// Connections told before the end, and so maybe out of their order, because all summaries together held too much.
+    /// Connections told before others with lower numbers that were still open, because all summaries together held too much.
     pub connections_told_early: u64,
     /// Sums over all connections.
     pub reassembly: ReassemblyStats,

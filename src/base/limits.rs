@@ -63,8 +63,8 @@ pub struct Limits {
     /// Bytes of memory that all ZMTP connections together take for messages and sealed frames under way, for searches for the
     /// next frame, and for metadata; beyond, those that were silent longest give up theirs, but for some 1 KiB each.
     pub session_total_bytes: usize,
-    /// Bytes of memory that the summaries of connections that ended take until the analysis is over; beyond, those with the
-    /// lowest numbers are told at once.
+    /// Bytes of memory that the summaries of connections that ended take until those before them are over; beyond, those with
+    /// the lowest numbers are told at once.
     pub summary_total_bytes: usize,
     /// Bytes of a command kept for decoding. READY with metadata is some hundred bytes; libzmq sets no bound.
     pub command_bytes: usize,
@@ -121,7 +121,7 @@ impl Default for Limits {
             http_head_bytes: 32 << 10,
             resync_bytes: 64 << 10,
             session_total_bytes: 128 << 20,
-            summary_total_bytes: 256 << 20,
+            summary_total_bytes: 16 << 20,
             command_bytes: 64 << 10,
             head_bytes: 256,
             parts: 4096,

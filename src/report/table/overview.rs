@@ -183,7 +183,7 @@ fn blind_spots(capture: &CaptureFacts) -> Vec<String> {
             health.released_connections,
             "connections whose messages under way or metadata were given up for want of room",
         ),
-        (health.connections_told_early, "connections told before the end for want of room"),
+        (health.connections_told_early, "connections told out of order for want of room"),
         (health.given_up_messages, "messages beyond the correlation window"),
         (health.anomalies_not_listed, "anomalies not listed"),
     ];
