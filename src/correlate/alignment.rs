@@ -305,17 +305,14 @@ impl Reached {
             self.at += 1;
         }
         let by = self.steps.len();
-        match self.targets.get_mut(self.at).filter(|target| target.next == next) {
-            Some(target) => {
-                target.all += all;
-                if best > target.best {
-                    (target.by, target.best) = (by, best);
-                }
+        if let Some(target) = self.targets.get_mut(self.at).filter(|target| target.next == next) {
+            target.all += all;
+            if best > target.best {
+                (target.by, target.best) = (by, best);
             }
-            None => {
-                let number = self.targets.len() as u16;
-                self.targets.insert(self.at, Target { next, number, by, best, all });
-            }
+        } else {
+            let number = self.targets.len() as u16;
+            self.targets.insert(self.at, Target { next, number, by, best, all });
         }
         let number = self.targets[self.at].number;
         self.steps.push((number, Way { likelihood: likelihood as f32, from: self.from, to: 0, is_paired }));

@@ -36,20 +36,20 @@ struct Lane {
 }
 
 impl Losses {
-    /// Looks for the gaps of a sorted window; `conns` are its connections, and `line` tells for each message the number of its
+    /// Looks for the gaps of a sorted window; `conns` are its connections, and `line_of` tells for each message the number of its
     /// own among them.
-    pub fn find(window: &Window, sockets: &Sockets, conns: &[u32], line: &[u32]) -> Self {
+    pub fn find(window: &Window, sockets: &Sockets, conns: &[u32], line_of: &[u32]) -> Self {
         let mut found = Self::default();
         let has_gaps: Vec<bool> = conns.iter().map(|&conn| sockets.connection(conn).has_gaps()).collect();
         if !has_gaps.contains(&true) {
             return found;
         }
         let mut lanes: Vec<PerDirection<Lane>> = conns.iter().map(|_| PerDirection::default()).collect();
-        let records =
-            std::iter::zip(0.., std::iter::zip(window.records(), line)).map(|(rank, (it, &line))| (rank, it, line));
-        let in_question = records.filter(|&(_, _, line)| has_gaps[line as usize]);
-        for (rank, record, line) in in_question.clone() {
-            let lane = &mut lanes[line as usize][record.direction];
+        let records = std::iter::zip(0.., std::iter::zip(window.records(), line_of));
+        let in_question = records.map(|(rank, (record, &number))| (rank, record, number as usize));
+        let in_question = in_question.filter(|&(_, _, number)| has_gaps[number]);
+        for (rank, record, number) in in_question.clone() {
+            let lane = &mut lanes[number][record.direction];
             lane.octets += window.wire_length(rank);
             lane.messages += 1;
         }
@@ -60,8 +60,8 @@ impl Losses {
             let offset = begin.entry((sockets.connection(record.conn).server, record.direction)).or_insert(u64::MAX);
             *offset = record.offset.min(*offset);
         }
-        for (rank, record, line) in in_question {
-            let lane = &mut lanes[line as usize][record.direction];
+        for (rank, record, number) in in_question {
+            let lane = &mut lanes[number][record.direction];
             let before = lane.last.replace(rank);
             found.so_far[rank as usize] = lane.missing;
             if !record.after_gap {

@@ -7,7 +7,7 @@ use crate::base::direction::Direction;
 use crate::base::time::Timestamp;
 use crate::zmtp::event::Message;
 use foldhash::fast::RandomState;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// The longest identity (RFC 28: 1 to 255 octets).
@@ -190,11 +190,20 @@ impl Window {
     pub fn sort(&mut self) {
         self.clock.forget();
         if std::mem::take(&mut self.is_out_of_order) {
-            // Records are large: they are moved once, when it is known where each belongs.
-            let mut order: Vec<_> = self.records.iter().map(Record::order).zip(0..).collect();
+            // Records are large: each is moved once, when it is known where it belongs.
+            let mut order: Vec<(_, u32)> = self.records.iter().map(Record::order).zip(0..).collect();
             order.sort_by_key(|&(order, _)| order);
-            self.records =
-                order.into_iter().map(|(_, number): (_, u32)| self.records[number as usize].clone()).collect();
+            let mut from: Vec<u32> = order.into_iter().map(|(_, number)| number).collect();
+            for first in 0..from.len() {
+                // Round the circle of places of which each gets what is at the next one, but for the last.
+                let mut at = first;
+                while from[at] as usize != first {
+                    let next = std::mem::replace(&mut from[at], at as u32) as usize;
+                    self.records.swap(at, next);
+                    at = next;
+                }
+                from[at] = at as u32;
+            }
         }
     }
 
@@ -271,38 +280,46 @@ impl Window {
         self.records.retain(|_| fates.next() == Some(&Fate::Stays));
     }
 
-    /// Keeps only the records for which `keep` says so, and what they need.
+    /// Keeps only the records for which `keep` says so, and what they need. The memory is used again: what grew anew in each
+    /// window would leave the heap in pieces.
     pub fn retain(&mut self, keep: &[bool]) {
-        let (mut parts, mut heads, mut octets) = (Vec::new(), Vec::new(), Vec::new());
-        let mut identities = HashMap::with_hasher(self.identities.hasher().clone());
-        let mut number = 0;
-        self.records.retain_mut(|record| {
-            let kept = keep[number];
-            number += 1;
-            if kept {
-                let first = parts.len() as u32;
-                for part in &self.parts[record.parts.start as usize..record.parts.end as usize] {
-                    if part.can_be_identity()
-                        && let Some(range) = self.identities.get(&part.hash)
-                    {
-                        let kept = &self.octets[range.start as usize..range.end as usize];
-                        identities.entry(part.hash).or_insert_with(|| append(&mut octets, kept));
-                    }
-                    parts.push(*part);
-                }
-                record.parts = first..parts.len() as u32;
-                let first = heads.len() as u32;
-                heads.extend_from_slice(&self.heads[record.head.start as usize..record.head.end as usize]);
-                record.head = first..heads.len() as u32;
+        let mut keep = keep.iter();
+        self.records.retain(|_| keep.next() == Some(&true));
+        let Self { records, parts, heads, .. } = self;
+        // What stands in front moves first: so it only moves forward, over what is not kept or was moved before.
+        let mut order: Vec<usize> = (0..records.len()).collect();
+        order.sort_by_key(|&at| records[at].parts.start);
+        let mut end = 0;
+        for &at in &order {
+            records[at].parts = move_to(parts, &records[at].parts, &mut end);
+        }
+        parts.truncate(end as usize);
+        order.sort_by_key(|&at| records[at].head.start);
+        let mut end = 0;
+        for &at in &order {
+            records[at].head = move_to(heads, &records[at].head, &mut end);
+        }
+        heads.truncate(end as usize);
+        let octets = std::mem::take(&mut self.octets);
+        let mut named: HashSet<u64, RandomState> = HashSet::default();
+        named.extend(self.parts.iter().filter(|part| part.can_be_identity()).map(|part| part.hash));
+        self.identities.retain(|hash, range| {
+            let is_kept = named.contains(hash);
+            if is_kept {
+                *range = append(&mut self.octets, &octets[range.start as usize..range.end as usize]);
             }
-            kept
+            is_kept
         });
         self.has_closed &= self.records.iter().any(|record| record.is_closed);
-        self.parts = parts;
-        self.heads = heads;
-        self.identities = identities;
-        self.octets = octets;
     }
+}
+
+/// Moves some items to where those that were moved before end, and says where they are then.
+fn move_to<T: Copy>(items: &mut [T], range: &Range<u32>, end: &mut u32) -> Range<u32> {
+    items.copy_within(range.start as usize..range.end as usize, *end as usize);
+    let first = *end;
+    *end += range.end - range.start;
+    first..*end
 }
 
 /// Keeps some octets with others.
@@ -332,5 +349,33 @@ mod tests {
         let head = |from| window.head(0, from);
         assert_eq!(head(0), b"17\x0042\0");
         assert_eq!([head(1), head(2), head(3), head(4)], [&b"17\x0042\0"[..], b"42\0", b"", b""]);
+    }
+
+    #[test]
+    fn what_is_kept_stays_whole_though_it_was_captured_out_of_order() {
+        let mut window = Window::default();
+        let body = |number: u64| format!("message {number}, {}", "x".repeat(number as usize));
+        let identity = |number: u64| format!("client {}", number % 3);
+        let times = [3, 0, 7, 1, 2, 9, 4, 8, 6, 5];
+        for number in times {
+            let (identity, body) = (identity(number), body(number));
+            let written = Written::new(&[identity.as_bytes(), b"", body.as_bytes()]);
+            let position = Position { packet: PacketId::new(0, number), at: Timestamp(number as i64) };
+            window.push(0, number, &written.message(Direction::ClientToServer, number, 0, position), false);
+        }
+        window.sort();
+        for kept in [&(0..10).collect::<Vec<u64>>()[..], &[1, 2, 4, 5, 7, 8], &[2, 8]] {
+            let keep: Vec<bool> = window.records().iter().map(|record| kept.contains(&record.key)).collect();
+            window.retain(&keep);
+            assert_eq!(window.records().iter().map(|record| record.key).collect::<Vec<_>>(), kept);
+            for (rank, &number) in (0..).zip(kept) {
+                let lengths: Vec<u64> = window.parts(rank).iter().map(|part| part.length).collect();
+                assert_eq!(lengths, [8, 0, body(number).len() as u64]);
+                assert_eq!(window.head(rank, 1), body(number).as_bytes());
+                let octets = window.identity(window.parts(rank)[0].hash);
+                assert_eq!(octets, Some(identity(number).as_bytes()));
+            }
+        }
+        assert_eq!((window.parts.len(), window.identities.len()), (6, 1), "nothing else is kept");
     }
 }
