@@ -112,6 +112,19 @@ fn summaries_of_connections_that_ended() {
     assert!((0..=60).all(|at| !properties(&found, at, C2s).is_empty()), "and nothing of them is lost");
 }
 
+#[test]
+fn connections_that_follow_one_another_are_told_as_they_end() {
+    let talks = (0..60).map(|at| {
+        let mut talk = talkative(40_000 + at, 20_000);
+        talk.close();
+        talk.packets
+    });
+    let (most, found) = peaks(Options::default(), &one_after_the_other(talks));
+    assert!(most.summaries < 60 * 20_000 / 4, "they do not wait for the end of the capture: {most:?}");
+    assert_eq!(found.health.connections_told_early, 0, "but for those before them");
+    assert!(found.connections.iter().map(|connection| connection.conn).eq(0..60), "each once, in order");
+}
+
 /// CURVE connections of which the log has the key, each within a frame that does not end.
 fn within_a_sealed_frame(count: u8, octets: usize) -> (Vec<Conversation>, Options) {
     let mut log = String::new();
