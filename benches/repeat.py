@@ -7,6 +7,7 @@ usage: benches/repeat.py CAPTURE TIMES [> LONGER.pcap]
 CAPTURE is a pcap file of Ethernet frames with IPv4 packets in them, as those of benches/capture.py are. The second and the third octet of
 all addresses tell which time it is, so connections are new ones each time; checksums are left as they are.
 """
+import argparse
 import struct
 import sys
 
@@ -28,19 +29,22 @@ def records(capture):
 
 
 def main():
-    path, times = sys.argv[1], int(sys.argv[2])
-    with open(path, "rb") as file:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("capture")
+    parser.add_argument("times", type=int)
+    arguments = parser.parse_args()
+    with open(arguments.capture, "rb") as file:
         capture = bytearray(file.read())
     magic, link_type = struct.unpack_from("<I16xI", capture)
     if magic not in MAGICS or link_type != ETHERNET:
-        sys.exit(f"{path}: neither a little-endian pcap file of Ethernet frames nor anything else that can be repeated")
+        sys.exit(f"{arguments.capture}: no little-endian pcap file of Ethernet frames")
     per_second = MAGICS[magic]
     found = list(records(capture))
     at_times = [seconds * per_second + part for seconds, part in (struct.unpack_from("<II", capture, at) for at, _, _ in found)]
     span = max(at_times) - min(at_times) + per_second
     out = sys.stdout.buffer
     out.write(capture[:GLOBAL_HEADER])
-    for number in range(times):
+    for number in range(arguments.times):
         host = bytes(divmod(number, 256))
         for (at, _, is_ipv4), time in zip(found, at_times):
             struct.pack_into("<II", capture, at, *divmod(time + number * span, per_second))

@@ -85,8 +85,8 @@ impl Default for Interest {
 }
 
 /// Receives results. Frames and messages come in the order in which the capture completes them within a connection;
-/// paths in the order in which they began; connections and findings when the analysis is over, but for connections of
-/// which there are too many to keep ([`crate::base::limits::Limits::summary_total_bytes`]).
+/// paths in the order in which they began; connections when they and all before them are over, but for those of which there are
+/// too many to keep ([`crate::base::limits::Limits::summary_total_bytes`]); findings when the analysis is over.
 pub trait Observer {
     /// What is wanted.
     fn interest(&self) -> Interest {

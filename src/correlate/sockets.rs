@@ -282,9 +282,9 @@ impl Sockets {
         let told = PerDirection::from_fn(|direction| connection.peers[direction].socket_type);
         let accepting = || self.shared.get(&connection.sockets.s2c);
         // A connection that began before the capture may be older than the others, and of another kind.
-        let is_missing = || connection.peers.s2c.introduced.is_some();
+        let began_in_capture = || connection.peers.s2c.introduced.is_some();
         PerDirection {
-            c2s: told.c2s.or_else(|| accepting().filter(|_| is_missing())?.callers.all()),
+            c2s: told.c2s.or_else(|| accepting().filter(|_| began_in_capture())?.callers.all()),
             s2c: told.s2c.or_else(|| accepting()?.kind),
         }
     }

@@ -285,41 +285,28 @@ impl Window {
     pub fn retain(&mut self, keep: &[bool]) {
         let mut keep = keep.iter();
         self.records.retain(|_| keep.next() == Some(&true));
-        let Self { records, parts, heads, .. } = self;
-        // What stands in front moves first: so it only moves forward, over what is not kept or was moved before.
-        let mut order: Vec<usize> = (0..records.len()).collect();
-        order.sort_by_key(|&at| records[at].parts.start);
-        let mut end = 0;
-        for &at in &order {
-            records[at].parts = move_to(parts, &records[at].parts, &mut end);
-        }
-        parts.truncate(end as usize);
-        order.sort_by_key(|&at| records[at].head.start);
-        let mut end = 0;
-        for &at in &order {
-            records[at].head = move_to(heads, &records[at].head, &mut end);
-        }
-        heads.truncate(end as usize);
-        let octets = std::mem::take(&mut self.octets);
+        move_to_front(&mut self.parts, self.records.iter_mut().map(|record| &mut record.parts).collect());
+        move_to_front(&mut self.heads, self.records.iter_mut().map(|record| &mut record.head).collect());
         let mut named: HashSet<u64, RandomState> = HashSet::default();
         named.extend(self.parts.iter().filter(|part| part.can_be_identity()).map(|part| part.hash));
-        self.identities.retain(|hash, range| {
-            let is_kept = named.contains(hash);
-            if is_kept {
-                *range = append(&mut self.octets, &octets[range.start as usize..range.end as usize]);
-            }
-            is_kept
-        });
+        self.identities.retain(|hash, _| named.contains(hash));
+        move_to_front(&mut self.octets, self.identities.values_mut().collect());
         self.has_closed &= self.records.iter().any(|record| record.is_closed);
     }
 }
 
-/// Moves some items to where those that were moved before end, and says where they are then.
-fn move_to<T: Copy>(items: &mut [T], range: &Range<u32>, end: &mut u32) -> Range<u32> {
-    items.copy_within(range.start as usize..range.end as usize, *end as usize);
-    let first = *end;
-    *end += range.end - range.start;
-    first..*end
+/// Keeps only the items of these ranges, none of which overlap, and makes the ranges say where they are then.
+fn move_to_front<T: Copy>(items: &mut Vec<T>, mut ranges: Vec<&mut Range<u32>>) {
+    // What stands in front moves first: so each moves over what is not kept or was moved before.
+    ranges.sort_by_key(|range| range.start);
+    let mut end = 0;
+    for range in ranges {
+        items.copy_within(range.start as usize..range.end as usize, end as usize);
+        let length = range.end - range.start;
+        *range = end..end + length;
+        end += length;
+    }
+    items.truncate(end as usize);
 }
 
 /// Keeps some octets with others.
