@@ -142,7 +142,7 @@ impl Wire {
         };
         *ordinal += 1;
         let counts = &mut self.counts;
-        self.correlator.message(line.conn, self.packets, &message, &mut |path| counts.add(path));
+        self.correlator.message(line.conn, self.packets, &message, &mut |path| counts.add(&path));
     }
 }
 
@@ -212,7 +212,7 @@ impl Run {
             next = (next + turn) % self.connections;
         }
         let Wire { mut correlator, mut counts, .. } = wire;
-        correlator.finish(&mut |path| counts.add(path));
+        correlator.finish(&mut |path| counts.add(&path));
         let seconds = cpu_time() - started;
         let wanted = done * u64::from(2 * (self.proxies + 1));
         format!(

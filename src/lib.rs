@@ -27,7 +27,7 @@
 //!         Interest::PATHS
 //!     }
 //!
-//!     fn path(&mut self, path: &Path) {
+//!     fn path(&mut self, path: Path) {
 //!         self.0 += 1;
 //!         println!("request {}: {}", path.number, path.status.name());
 //!         for hop in path.hops() {

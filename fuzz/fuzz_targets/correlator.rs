@@ -125,7 +125,7 @@ fuzz_target!(|operations: Vec<Operation>| {
                 };
                 *ordinal += 1;
                 sent.insert(number);
-                correlator.message(conn, number, &message, &mut |path| check(path, &mut paths, &sent, &mut seen));
+                correlator.message(conn, number, &message, &mut |path| check(&path, &mut paths, &sent, &mut seen));
             }
             Operation::Incomplete { conn, to_server } if conns > 0 => {
                 let direction = if *to_server { Direction::ClientToServer } else { Direction::ServerToClient };
@@ -136,10 +136,10 @@ fuzz_target!(|operations: Vec<Operation>| {
             }
             Operation::Tick => {
                 now += 300_000_000;
-                correlator.tick(Timestamp(now), &mut |path| check(path, &mut paths, &sent, &mut seen));
+                correlator.tick(Timestamp(now), &mut |path| check(&path, &mut paths, &sent, &mut seen));
             }
             _ => {}
         }
     }
-    correlator.finish(&mut |path| check(path, &mut paths, &sent, &mut seen));
+    correlator.finish(&mut |path| check(&path, &mut paths, &sent, &mut seen));
 });

@@ -133,8 +133,8 @@ impl Observer for AllViews {
         self.each(|view| view.message(connection, message, key));
     }
 
-    fn path(&mut self, path: &Path) {
-        self.each(|view| view.path(path));
+    fn path(&mut self, path: Path) {
+        self.each(|view| view.path(path.clone()));
     }
 
     fn connection(&mut self, connection: &ConnectionSummary) {

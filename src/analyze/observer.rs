@@ -97,7 +97,7 @@ pub trait Observer {
     /// A message, and its key (the same in every capture that saw it).
     fn message(&mut self, _connection: &ConnectionRef<'_>, _message: &Message<'_>, _key: u64) {}
     /// A path.
-    fn path(&mut self, _path: &Path) {}
+    fn path(&mut self, _path: Path) {}
     /// A connection; in the order of their numbers, if memory sufficed.
     fn connection(&mut self, _connection: &ConnectionSummary) {}
     /// A finding.

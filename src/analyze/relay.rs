@@ -10,7 +10,6 @@
 use super::connection::ConnectionSummary;
 use super::observer::{ConnectionRef, Ends, Interest};
 use super::outlet::Outlet;
-use crate::base::chunk::Position;
 use crate::base::direction::{Direction, PerDirection};
 use crate::base::time::Timestamp;
 use crate::correlate::findings::Finding;
@@ -42,15 +41,8 @@ enum Told {
 #[derive(Debug)]
 struct Kept {
     conn: u32,
-    direction: Direction,
-    encrypted: bool,
     key: u64,
-    ordinal: u64,
-    offset: u64,
-    start: Position,
-    end: Position,
-    available: Position,
-    part_count: u64,
+    message: Message<'static>,
     /// How many of the parts and of their first octets are its own.
     parts: u32,
     heads: u32,
@@ -114,19 +106,7 @@ impl Dispatch {
                         (own_heads, heads) = heads.split_at(kept.heads as usize);
                         let Some((ends, peers)) = known.0.get(&kept.conn) else { continue };
                         let connection = ConnectionRef { conn: kept.conn, ends, peers: peers.as_ref() };
-                        let message = Message {
-                            direction: kept.direction,
-                            ordinal: kept.ordinal,
-                            offset: kept.offset,
-                            start: kept.start,
-                            end: kept.end,
-                            available: kept.available,
-                            parts: own_parts,
-                            part_count: kept.part_count,
-                            heads: own_heads,
-                            encrypted: kept.encrypted,
-                            is_compared: true,
-                        };
+                        let message = Message { parts: own_parts, heads: own_heads, ..kept.message };
                         outlet.message(&connection, &message, kept.key);
                     }
                 }
@@ -239,15 +219,8 @@ impl<S: FnMut(&mut Dispatch)> Outlet for Relay<S> {
         }
         messages.push(Kept {
             conn,
-            direction: message.direction,
-            encrypted: message.encrypted,
             key,
-            ordinal: message.ordinal,
-            offset: message.offset,
-            start: message.start,
-            end: message.end,
-            available: message.available,
-            part_count: message.part_count,
+            message: message.without_parts(),
             parts: (parts.len() - first_part) as u32,
             heads: (heads.len() - first_octet) as u32,
         });

@@ -1,14 +1,14 @@
 //! `interfaces`: what can be sniffed.
 
 use super::CliError;
-use super::args::{FormatArg, OutputArgs};
+use super::args::OutputArgs;
 use super::output::data;
 use super::resolve;
 use crate::capture::interfaces::{Interface, list};
 use crate::report::model::interface::InterfaceModel;
 use crate::report::output::Output;
 use crate::report::record::RecordWriter;
-use crate::report::settings::{Settings, ViewKind};
+use crate::report::settings::{Format, Settings, ViewKind};
 use crate::report::table;
 use std::io;
 
@@ -19,20 +19,20 @@ pub(crate) fn run(output: &OutputArgs) -> Result<(), CliError> {
     if let Some(limit) = output.limit {
         interfaces.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     }
-    write(&interfaces, output.format, &settings).map_err(anyhow::Error::new)?;
+    write(&interfaces, &settings).map_err(anyhow::Error::new)?;
     Ok(())
 }
 
-fn write(interfaces: &[Interface], format: FormatArg, settings: &Settings) -> io::Result<()> {
+fn write(interfaces: &[Interface], settings: &Settings) -> io::Result<()> {
     let mut out = data();
-    if format == FormatArg::Table {
+    if settings.format == Format::Table {
         out.write_all(table::interfaces::list(interfaces, settings).as_bytes())?;
         return out.flush();
     }
-    let mut writer = RecordWriter::new(Output::new(out, None), format.into(), "interfaces");
+    let mut writer = RecordWriter::new(Output::new(out, None), settings, "interfaces");
     for interface in interfaces {
         writer.write(&InterfaceModel::new(interface));
     }
     writer.finish::<InterfaceModel<'_>>();
-    writer.output().flush()
+    writer.flush()
 }

@@ -42,6 +42,7 @@ pub(crate) fn settings(kind: ViewKind, output: &OutputArgs, files: usize, live: 
         color: colored(output.color),
         several_files: files > 1,
         live,
+        jobs: 1,
     })
 }
 
@@ -61,6 +62,11 @@ fn missing_form(format: Format, kind: ViewKind) -> Option<&'static str> {
         (format, ViewKind::Explanation) if format != Format::Table => Some("--explain is text: it has no other format"),
         _ => None,
     }
+}
+
+/// Threads: so many, or as many as there are processors.
+pub(crate) fn jobs(dissect: &DissectArgs) -> usize {
+    dissect.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from)
 }
 
 /// The key log, if there is one.

@@ -10,7 +10,6 @@ use crate::base::time::Duration;
 use crate::report::any_view::AnyView;
 use crate::report::facts::CaptureFacts;
 use std::io;
-use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -26,8 +25,8 @@ pub(crate) struct Control {
     pub(crate) count: Option<u64>,
     /// Stop after this time.
     pub(crate) duration: Option<Duration>,
-    /// Threads; as many as there are cores unless told.
-    pub(crate) jobs: Option<NonZeroUsize>,
+    /// Threads.
+    pub(crate) jobs: usize,
     /// Neither progress nor warnings.
     pub(crate) quiet: bool,
 }
@@ -67,8 +66,7 @@ pub(crate) fn run(input: Input, options: Options, view: AnyView, control: Contro
         }
         ControlFlow::Continue(())
     };
-    let jobs = control.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, usize::from);
-    let plan = Plan { options, jobs, live: control.live, count: control.count, stop: &stop };
+    let plan = Plan { options, jobs: control.jobs, live: control.live, count: control.count, stop: &stop };
     let Outcome { observer: mut view, health, span, stopped, failure } = stages::run(&mut *source, plan, view, &mut on);
     written?;
     progress.clear();

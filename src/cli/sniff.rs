@@ -7,13 +7,14 @@ use super::run::{Control, run as run_loop};
 use super::{input, resolve};
 use crate::report::any_view::AnyView;
 use crate::report::facts::CaptureFacts;
-use crate::report::settings::ViewKind;
+use crate::report::settings::{Settings, ViewKind};
 use std::fmt::Write;
 
 /// Sniffs until stopped.
 pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     let kind = ViewKind::from(args.view);
-    let settings = resolve::settings(kind, &args.output, 1, true)?;
+    let jobs = resolve::jobs(&args.dissect);
+    let settings = Settings { jobs, ..resolve::settings(kind, &args.output, 1, true)? };
     let keys = resolve::keys(&args.dissect, true, args.output.quiet)?;
     let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let words = args.expression.join(" ");
@@ -23,8 +24,7 @@ pub(crate) fn run(args: &SniffArgs) -> Result<(), CliError> {
     if !quiet {
         say(&format!("capturing on {}, Ctrl-C ends it", args.interface));
     }
-    let control =
-        Control { live: true, count: args.live.count, duration: args.live.duration, jobs: args.dissect.jobs, quiet };
+    let control = Control { live: true, count: args.live.count, duration: args.live.duration, jobs, quiet };
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(input, options, view, control)?;
     if !quiet {

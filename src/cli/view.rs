@@ -22,17 +22,13 @@ pub(crate) fn paths(args: &PathsArgs) -> Result<(), CliError> {
 
 fn show(kind: ViewKind, path: Option<u64>, args: &ViewArgs) -> Result<(), CliError> {
     let live = args.interface.is_some();
-    let settings = Settings { path, ..resolve::settings(kind, &args.output, args.files.len(), live)? };
+    let jobs = resolve::jobs(&args.dissect);
+    let settings = Settings { path, jobs, ..resolve::settings(kind, &args.output, args.files.len(), live)? };
     let keys = resolve::keys(&args.dissect, live, args.output.quiet)?;
     let options = resolve::options(&args.dissect, &args.output, keys.as_ref());
     let input = input::open(args, &options)?;
-    let control = Control {
-        live,
-        count: args.live.count,
-        duration: args.live.duration,
-        jobs: args.dissect.jobs,
-        quiet: args.output.quiet,
-    };
+    let control =
+        Control { live, count: args.live.count, duration: args.live.duration, jobs, quiet: args.output.quiet };
     let started = Instant::now();
     let view = AnyView::new(kind, settings, data());
     let facts = run_loop(input, options, view, control)?;

@@ -117,12 +117,12 @@ impl Correlator {
     /// A message is complete. Where the types of its sockets say that it is no request or reply
     /// ([`SocketType::asks_or_answers`](crate::zmtp::wire::socket_type::SocketType::asks_or_answers)), of its parts no more than
     /// the first octet is looked at.
-    pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(&Path)) {
+    pub fn message(&mut self, conn: u32, key: u64, message: &Message<'_>, on: &mut impl FnMut(Path)) {
         let taken = self.forwarding.message(&self.sockets, conn, key, message);
         if taken.is_full {
             let report = self.forwarding.newest();
             for path in self.forwarding.resolve(&self.sockets, report) {
-                on(&Path { number: self.paths, ..path });
+                on(Path { number: self.paths, ..path });
                 self.paths += 1;
             }
         }
@@ -142,7 +142,7 @@ impl Correlator {
     }
 
     /// Time passes. Cheap to call often.
-    pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(&Path)) {
+    pub fn tick(&mut self, now: Timestamp, on: &mut impl FnMut(Path)) {
         let waiting = self.window.len() + self.forwarding.waiting();
         let every = Duration(LOOK_EVERY.0 * (1 + waiting / LOOKED_AT_ONCE) as i64);
         // Time may seem to go back after a packet with a wrong time.
@@ -154,7 +154,7 @@ impl Correlator {
     }
 
     /// No more messages.
-    pub fn finish(&mut self, on: &mut impl FnMut(&Path)) {
+    pub fn finish(&mut self, on: &mut impl FnMut(Path)) {
         self.resolve_all(Report::Everything, on);
     }
 
@@ -170,13 +170,13 @@ impl Correlator {
     }
 
     /// Looks through both windows; what they report is given in the order in which it begins.
-    fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(&Path)) {
+    fn resolve_all(&mut self, report: Report, on: &mut impl FnMut(Path)) {
         let one_way = self.forwarding.resolve(&self.sockets, report);
         self.resolve(report, one_way, on);
     }
 
     /// The window is still more than half full of what waits: everything in it is reported as it stands.
-    fn make_room(&mut self, on: &mut impl FnMut(&Path)) {
+    fn make_room(&mut self, on: &mut impl FnMut(Path)) {
         if self.window.len() > self.limit / 2 {
             self.given_up += self.window.len() as u64;
             self.resolve(Report::Everything, Vec::new(), on);
@@ -201,11 +201,11 @@ impl Correlator {
     }
 
     /// Correlates the window, reports what is to be reported, keeps the rest.
-    fn resolve(&mut self, report: Report, one_way: Vec<Path>, on: &mut impl FnMut(&Path)) {
+    fn resolve(&mut self, report: Report, one_way: Vec<Path>, on: &mut impl FnMut(Path)) {
         let begins = |path: &Path| path.hops().next().map(|hop| hop.position.at);
         let mut number = self.paths;
         let mut give = |path: Path| {
-            on(&Path { number, ..path });
+            on(Path { number, ..path });
             number += 1;
             number
         };

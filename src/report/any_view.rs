@@ -76,7 +76,7 @@ impl Observer for AnyView {
         self.view.message(connection, message, key);
     }
 
-    fn path(&mut self, path: &Path) {
+    fn path(&mut self, path: Path) {
         self.counts.paths += 1;
         self.view.path(path);
     }

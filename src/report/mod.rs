@@ -18,7 +18,9 @@ pub mod records;
 pub mod route;
 #[cfg(test)]
 mod samples;
+pub mod scribes;
 pub mod settings;
+pub mod sheet;
 pub mod summary;
 pub mod table;
 pub mod topology;

@@ -33,9 +33,9 @@ impl Observer for TopologyView {
         Interest::PATHS
     }
 
-    fn path(&mut self, path: &Path) {
-        if selects_path(&self.settings, path) {
-            self.topology.path(path);
+    fn path(&mut self, path: Path) {
+        if selects_path(&self.settings, &path) {
+            self.topology.path(&path);
         }
     }
 
@@ -94,9 +94,9 @@ impl Observer for PathPictures {
         Interest { explained, ..Interest::PATHS }
     }
 
-    fn path(&mut self, path: &Path) {
-        if selects_path(&self.settings, path) && !self.output.is_done() {
-            self.output.row(self.text(path));
+    fn path(&mut self, path: Path) {
+        if selects_path(&self.settings, &path) && !self.output.is_done() {
+            self.output.row(self.text(&path));
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::correlate::findings::Finding;
 use crate::correlate::path::Path;
 use crate::zmtp::event::{Frame, Message};
-use std::io::Write;
+use std::io::{self, Write};
 
 /// A view in jsonl, json or csv.
 pub struct Records {
@@ -47,15 +47,15 @@ impl Records {
         };
         Self {
             kind,
-            writer: RecordWriter::new(Output::new(out, limit), settings.format, plural),
+            writer: RecordWriter::new(Output::new(out, limit), &settings, plural),
             topology: (kind == ViewKind::Topology).then(Topology::default),
             summary: (kind == ViewKind::Analyze).then(Summary::default),
             settings,
         }
     }
 
-    fn wants(&mut self, kind: ViewKind, conn: u32) -> bool {
-        self.kind == kind && self.settings.selects(conn) && !self.writer.output().is_done()
+    fn wants(&self, kind: ViewKind, conn: u32) -> bool {
+        self.kind == kind && self.settings.selects(conn) && !self.writer.is_done()
     }
 }
 
@@ -71,26 +71,26 @@ impl Observer for Records {
 
     fn frame(&mut self, connection: &ConnectionRef<'_>, frame: &Frame<'_>) {
         if self.wants(ViewKind::Frames, connection.conn) {
-            self.writer.write(&FrameModel::new(connection, frame, &self.settings));
+            self.writer.put::<FrameModel<'_>>(|sheet| sheet.frame(connection, frame, &self.settings));
         }
     }
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, key: u64) {
         if self.wants(ViewKind::Messages, connection.conn) {
-            self.writer.write(&MessageModel::new(connection, message, key, &self.settings));
+            self.writer.put::<MessageModel<'_>>(|sheet| sheet.message(connection, message, key));
         }
     }
 
-    fn path(&mut self, path: &Path) {
-        if !selects_path(&self.settings, path) {
+    fn path(&mut self, path: Path) {
+        if !selects_path(&self.settings, &path) {
             return;
         }
         if let Some(summary) = &mut self.summary {
-            summary.path(path);
+            summary.path(&path);
         } else if let Some(topology) = &mut self.topology {
-            topology.path(path);
-        } else if self.kind == ViewKind::Paths && !self.writer.output().is_done() {
-            self.writer.write(&PathModel::new(path, self.settings.several_files));
+            topology.path(&path);
+        } else if self.kind == ViewKind::Paths && !self.writer.is_done() {
+            self.writer.put::<PathModel<'_>>(|sheet| sheet.path(path));
         }
     }
 
@@ -114,7 +114,7 @@ impl Observer for Records {
         }
         if let Some(summary) = &mut self.summary {
             summary.finding(finding);
-        } else if self.kind == ViewKind::Findings && !self.writer.output().is_done() {
+        } else if self.kind == ViewKind::Findings && !self.writer.is_done() {
             self.writer.write(&FindingModel::new(finding, self.settings.several_files));
         }
     }
@@ -123,6 +123,10 @@ impl Observer for Records {
 impl View for Records {
     fn output(&mut self) -> &mut Output {
         self.writer.output()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 
     fn conclude(&mut self, capture: &CaptureFacts) {

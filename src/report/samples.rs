@@ -203,6 +203,13 @@ pub(crate) fn with_message(parts: &[&[u8]], with: impl FnOnce(&ConnectionRef<'_>
 #[derive(Clone, Default)]
 pub(crate) struct Paper(Rc<RefCell<Vec<u8>>>);
 
+impl Paper {
+    /// What is on it.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.0.borrow().clone()).expect("text")
+    }
+}
+
 impl Write for Paper {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.borrow_mut().extend_from_slice(bytes);
@@ -224,6 +231,5 @@ pub(crate) fn written<V: View>(
     let mut view = new(settings.clone(), Box::new(paper.clone()));
     feed(&mut view);
     view.finish(&CaptureFacts::default()).expect("paper takes everything");
-    let bytes = paper.0.borrow().clone();
-    String::from_utf8(bytes).expect("text")
+    paper.text()
 }

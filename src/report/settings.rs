@@ -79,6 +79,8 @@ pub struct Settings {
     pub several_files: bool,
     /// Rows are wanted as they come, not in batches.
     pub live: bool,
+    /// Threads that format rows for programs; with 0 or 1, the one that calls.
+    pub jobs: usize,
 }
 
 impl Settings {

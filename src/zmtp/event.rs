@@ -13,7 +13,7 @@ use crate::base::direction::{Direction, PerDirection};
 use std::ops::Range;
 
 /// A whole greeting or frame.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
     /// Who sent it.
     pub direction: Direction,
@@ -35,8 +35,22 @@ pub struct Frame<'a> {
     pub kind: FrameKind<'a>,
 }
 
+impl Frame<'_> {
+    /// The same without its body; `None` of a kind that borrows more.
+    pub fn without_body(&self) -> Option<Frame<'static>> {
+        let kind = match self.kind {
+            FrameKind::Greeting(_) | FrameKind::Upgrade(_) | FrameKind::Command(_) => return None,
+            FrameKind::Control(opcode) => FrameKind::Control(opcode),
+            FrameKind::Identity => FrameKind::Identity,
+            FrameKind::Part { ordinal, part, seal } => FrameKind::Part { ordinal, part, seal },
+            FrameKind::CutPart { nonce } => FrameKind::CutPart { nonce },
+        };
+        Some(Frame { head: &[], kind, ..*self })
+    }
+}
+
 /// What a frame is.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum FrameKind<'a> {
     /// Not a frame, but shown among them.
     Greeting(&'a Greeting),
@@ -122,7 +136,7 @@ pub struct Part {
 }
 
 /// A whole multipart message.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Message<'a> {
     /// Who sent it.
     pub direction: Direction,
@@ -150,6 +164,11 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// The same without its parts.
+    pub fn without_parts(&self) -> Message<'static> {
+        Message { parts: &[], heads: &[], ..*self }
+    }
+
     /// The first octets of a part.
     pub fn head(&self, part: &Part) -> &[u8] {
         &self.heads[part.head.clone()]

@@ -21,7 +21,7 @@ impl Observer for Told {
         self.interest
     }
 
-    fn path(&mut self, path: &Path) {
+    fn path(&mut self, path: Path) {
         self.paths.push(format!("{path:?}"));
     }
 

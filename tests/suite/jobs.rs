@@ -73,7 +73,7 @@ fn shown(
     jobs: usize,
 ) -> (String, bool) {
     let paper = Paper::default();
-    let view = AnyView::new(kind, Settings { format, ..Settings::default() }, Box::new(paper.clone()));
+    let view = AnyView::new(kind, Settings { format, jobs, ..Settings::default() }, Box::new(paper.clone()));
     let plan = Plan { options: options.clone(), jobs, live: false, count, stop: &AtomicBool::new(false) };
     let outcome = stages::run(source, plan, view, &mut |_, _| ControlFlow::Continue(()));
     let Outcome { mut observer, health, span, stopped, failure } = outcome;
@@ -204,8 +204,9 @@ fn a_capture_of_many_batches_is_the_same() {
     let file = long();
     assert!(file.len() > 2 << 20, "{} octets", file.len());
     let open = || FileSource::from_reader("long", Box::new(Cursor::new(file.clone())), None).expect("a capture");
-    for kind in KINDS {
-        let view = (kind, Format::Jsonl);
+    let documents = [ViewKind::Frames, ViewKind::Messages, ViewKind::Paths];
+    let documents = documents.into_iter().flat_map(|kind| [(kind, Format::Json), (kind, Format::Csv)]);
+    for view in KINDS.map(|kind| (kind, Format::Jsonl)).into_iter().chain(documents) {
         let (expected, stopped) = shown(&mut open(), view, &Options::default(), None, 1);
         assert!(!stopped && expected.len() > 1000, "{view:?}: {expected}");
         for jobs in JOBS {

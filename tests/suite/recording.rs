@@ -253,8 +253,8 @@ impl Observer for Recorder {
         });
     }
 
-    fn path(&mut self, path: &Path) {
-        self.recording.paths.push(path.clone());
+    fn path(&mut self, path: Path) {
+        self.recording.paths.push(path);
     }
 
     fn connection(&mut self, summary: &ConnectionSummary) {

@@ -3,10 +3,10 @@
 use super::SCHEMA;
 use super::bytes::{Hex, Shown, text_of, text_or_hex};
 use super::fields::{Fields, public_path};
-use crate::analyze::observer::ConnectionRef;
 use crate::base::time::Timestamp;
 use crate::report::settings::{Payload, Settings};
 use crate::zmtp::event::{Frame, FrameKind, Seal};
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::{Body, Command};
 use crate::zmtp::wire::greeting::MechanismName;
 use serde::Serialize;
@@ -40,8 +40,8 @@ pub struct FrameModel<'a> {
 }
 
 impl<'a> FrameModel<'a> {
-    /// The row of `frame`.
-    pub fn new(connection: &ConnectionRef<'_>, frame: &'a Frame<'a>, settings: &Settings) -> Self {
+    /// The row of `frame`, which `sender` sent on the connection of this number.
+    pub fn new(conn: u32, sender: &Peer, frame: &'a Frame<'a>, settings: &Settings) -> Self {
         let (mut name, mut ordinal, mut part, mut encrypted) = (None, None, None, false);
         let (kind, fields) = match &frame.kind {
             FrameKind::Greeting(greeting) => ("greeting", Some(Fields::Greeting(greeting))),
@@ -53,8 +53,8 @@ impl<'a> FrameModel<'a> {
                 ("control", Fields::of_control(*opcode, frame.head))
             }
             FrameKind::Command(command) => {
-                name = command_name(connection, frame, settings).map(text_or_hex);
-                ("command", command.and_then(|command| known_fields(connection, frame, command, settings)))
+                name = command_name(sender, frame, settings).map(text_or_hex);
+                ("command", command.and_then(|command| known_fields(sender, command, settings)))
             }
             FrameKind::Identity => ("identity", None),
             FrameKind::Part { ordinal: message, part: number, seal } => {
@@ -63,12 +63,12 @@ impl<'a> FrameModel<'a> {
             }
             FrameKind::CutPart { nonce } => ("message", Some(Fields::Seal(Seal::Opened { nonce: *nonce }))),
         };
-        let shown = shown_body(connection, frame, settings);
+        let shown = shown_body(sender, frame, settings);
         let cut = shown.is_some_and(|body| (body.len() as u64) < frame.length);
         Self {
             r#type: "frame",
             schema: SCHEMA,
-            conn: connection.conn,
+            conn,
             dir: frame.direction.abbreviation(),
             ts: Shown(frame.end.at),
             packet: frame.end.packet.number(),
@@ -91,40 +91,34 @@ impl<'a> FrameModel<'a> {
 }
 
 /// The leading bytes that may be shown; `None` if none were asked for or they hold a secret.
-pub fn shown_body<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
-    if settings.payload == Payload::None || (!settings.show_secrets && may_hold_secret(connection, frame)) {
+pub fn shown_body<'a>(sender: &Peer, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
+    if settings.payload == Payload::None || (!settings.show_secrets && may_hold_secret(sender, frame)) {
         return None;
     }
     Some(&frame.head[..frame.head.len().min(settings.frame_body())])
 }
 
-/// The fields of a command of this frame; `None` if it has none.
-pub fn known_fields<'a>(
-    connection: &ConnectionRef<'_>,
-    frame: &Frame<'_>,
-    command: &'a Command<'a>,
-    settings: &Settings,
-) -> Option<Fields<'a>> {
-    let greeting = connection.peers[frame.direction].greeting;
-    Fields::of_command(command, settings.show_secrets, greeting.and_then(|greeting| greeting.identity_length()))
+/// The fields of a command; `None` if it has none.
+pub fn known_fields<'a>(sender: &Peer, command: &'a Command<'a>, settings: &Settings) -> Option<Fields<'a>> {
+    let identity_length = sender.greeting.and_then(|greeting| greeting.identity_length());
+    Fields::of_command(command, settings.show_secrets, identity_length)
 }
 
 /// The name of a command; `None` if it has none, or if it may hold a secret.
-pub fn command_name<'a>(connection: &ConnectionRef<'_>, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
+pub fn command_name<'a>(sender: &Peer, frame: &Frame<'a>, settings: &Settings) -> Option<&'a [u8]> {
     let FrameKind::Command(Some(command)) = frame.kind else { return None };
-    let damaged = matches!(command.body, Body::Unknown(_)) && may_hold_secret(connection, frame);
+    let damaged = matches!(command.body, Body::Unknown(_)) && may_hold_secret(sender, frame);
     (settings.show_secrets || !damaged).then_some(command.name)
 }
 
 /// Whether the frame is HELLO of PLAIN, or may be: a damaged one holds a password too, and its name may reach into it. Or
 /// HTTP with credentials of any kind.
-fn may_hold_secret(connection: &ConnectionRef<'_>, frame: &Frame<'_>) -> bool {
+fn may_hold_secret(sender: &Peer, frame: &Frame<'_>) -> bool {
     if let FrameKind::Upgrade(head) = frame.kind {
         return head.has_secret || public_path(head).is_some_and(|(_, hidden)| hidden);
     }
     let FrameKind::Command(command) = frame.kind else { return false };
-    let mechanism = connection.peers[frame.direction].mechanism();
-    let plain = mechanism.is_none_or(|mechanism| *mechanism == MechanismName::PLAIN);
+    let plain = sender.mechanism().is_none_or(|mechanism| *mechanism == MechanismName::PLAIN);
     match command.map(|command| &command.body) {
         Some(Body::PlainHello(_)) => true,
         Some(Body::Unknown(_) | Body::Malformed(_)) | None => plain,

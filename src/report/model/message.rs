@@ -3,11 +3,13 @@
 use super::SCHEMA;
 use super::bytes::{Hex, Key, Shown, text_of};
 use crate::analyze::observer::ConnectionRef;
+use crate::base::direction::Direction;
 use crate::base::endpoint::Endpoint;
 use crate::base::time::Timestamp;
 use crate::report::settings::{Payload, Settings};
 use crate::zmtp::event::{Message, Part};
-use crate::zmtp::role;
+use crate::zmtp::role::{self, Role};
+use crate::zmtp::wire::socket_type::SocketType;
 use serde::ser::{Serialize, Serializer};
 
 /// One multipart message.
@@ -38,18 +40,17 @@ pub struct MessageModel<'a> {
 }
 
 impl<'a> MessageModel<'a> {
-    /// The row of `message`.
-    pub fn new(connection: &ConnectionRef<'_>, message: &'a Message<'a>, key: u64, settings: &Settings) -> Self {
-        let direction = message.direction;
+    /// The row of `message`, which was sent between `parties`.
+    pub fn new(parties: &Parties, message: &'a Message<'a>, key: u64, settings: &Settings) -> Self {
         let not_listed = message.part_count - message.parts.len() as u64;
         Self {
             r#type: "message",
             schema: SCHEMA,
             key: Key(key),
-            conn: connection.conn,
-            src: Shown(connection.ends.sender(direction)),
-            dst: Shown(connection.ends.receiver(direction)),
-            dir: direction.abbreviation(),
+            conn: parties.conn,
+            src: Shown(parties.source),
+            dst: Shown(parties.destination),
+            dir: message.direction.abbreviation(),
             ordinal: message.ordinal,
             start: Shown(message.start.at),
             ts: Shown(message.end.at),
@@ -59,32 +60,53 @@ impl<'a> MessageModel<'a> {
             encrypted: message.encrypted,
             parts: Parts { message, payload: settings.payload, limit: settings.part_body() },
             parts_not_listed: (not_listed > 0).then_some(not_listed),
-            envelope: Envelope { message, length: envelope_length(connection, message) },
-            role: role_name(connection, message),
+            envelope: Envelope { message, length: parties.envelope_length(message) },
+            role: parties.role(message),
         }
     }
 }
 
-/// How many leading parts are the envelope; 0 where the peers' socket types are not known to use one.
-pub fn envelope_length(connection: &ConnectionRef<'_>, message: &Message<'_>) -> usize {
-    let (sender, receiver) = types(connection, message);
-    let may = role::has_envelope(sender, receiver) && !message.encrypted;
-    if may { role::envelope_length(message.parts) } else { 0 }
+/// Between whom messages of one direction of a connection are sent.
+#[derive(Clone, Copy, Debug)]
+pub struct Parties {
+    /// The connection.
+    pub conn: u32,
+    /// Who sends.
+    pub source: Endpoint,
+    /// Who receives.
+    pub destination: Endpoint,
+    /// What they are, as far as that is known.
+    sender: Option<SocketType>,
+    receiver: Option<SocketType>,
+    /// Nothing comes back, whatever they are.
+    is_one_way: bool,
 }
 
-/// What the message is for.
-pub fn role_name(connection: &ConnectionRef<'_>, message: &Message<'_>) -> Option<&'static str> {
-    let (sender, receiver) = types(connection, message);
-    // PGM says no types, and has only publishers.
-    let publishes = sender.is_none() && connection.ends.transport.is_one_way();
-    role::role(message, sender, receiver).or(publishes.then_some(role::Role::Publish)).map(role::Role::name)
-}
+impl Parties {
+    /// Those of messages of `direction`, as far as they are known by now.
+    pub fn new(connection: &ConnectionRef<'_>, direction: Direction) -> Self {
+        Self {
+            conn: connection.conn,
+            source: connection.ends.sender(direction),
+            destination: connection.ends.receiver(direction),
+            sender: connection.peers[direction].socket_type,
+            receiver: connection.peers[direction.reverse()].socket_type,
+            is_one_way: connection.ends.transport.is_one_way(),
+        }
+    }
 
-type Type = Option<crate::zmtp::wire::socket_type::SocketType>;
+    /// How many leading parts of `message` are the envelope; 0 where the socket types are not known to use one.
+    pub fn envelope_length(&self, message: &Message<'_>) -> usize {
+        let may = role::has_envelope(self.sender, self.receiver) && !message.encrypted;
+        if may { role::envelope_length(message.parts) } else { 0 }
+    }
 
-fn types(connection: &ConnectionRef<'_>, message: &Message<'_>) -> (Type, Type) {
-    let of = |direction| connection.peers[direction].socket_type;
-    (of(message.direction), of(message.direction.reverse()))
+    /// What `message` is for.
+    pub fn role(&self, message: &Message<'_>) -> Option<&'static str> {
+        // PGM says no types, and has only publishers.
+        let publishes = self.sender.is_none() && self.is_one_way;
+        role::role(message, self.sender, self.receiver).or(publishes.then_some(Role::Publish)).map(Role::name)
+    }
 }
 
 /// The parts of a message as an array.

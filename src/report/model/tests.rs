@@ -3,15 +3,15 @@
 use super::connection::Connection;
 use super::finding::FindingModel;
 use super::frame::FrameModel;
-use super::message::MessageModel;
+use super::message::{MessageModel, Parties};
 use super::path::PathModel;
-use crate::analyze::observer::{ConnectionRef, Ends};
-use crate::base::direction::{Direction, PerDirection};
+use crate::base::direction::Direction;
 use crate::correlate::findings::Finding;
-use crate::report::samples::{connection, flow, peer, position, proxied, with_message};
+use crate::report::samples::{connection, peer, position, proxied, with_message};
 use crate::report::settings::{Payload, Settings};
 use crate::zmtp::anomaly::Severity;
 use crate::zmtp::event::{Frame, FrameKind};
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::command::{Command, command};
 use crate::zmtp::wire::frame::FrameFlags;
 use crate::zmtp::wire::greeting::{Greeting, MechanismName};
@@ -42,12 +42,9 @@ fn a_connection() {
 }
 
 /// Calls `with` with a command frame.
-fn with_command(body: &[u8], mechanism: MechanismName, with: impl FnOnce(&ConnectionRef<'_>, &Frame<'_>)) {
+fn with_command(body: &[u8], mechanism: MechanismName, with: impl FnOnce(&Peer, &Frame<'_>)) {
     let mut client = peer(SocketType::REQ, None);
     client.greeting = client.greeting.map(|greeting| Greeting { mechanism: Some(mechanism), ..greeting });
-    let server = client.clone();
-    let ends = Ends::from(&flow(50112, 5555));
-    let connection = ConnectionRef { conn: 0, ends: &ends, peers: PerDirection { c2s: &client, s2c: &server } };
     let parsed: Option<Command<'_>> = command(body, mechanism);
     let frame = Frame {
         direction: Direction::ClientToServer,
@@ -60,7 +57,7 @@ fn with_command(body: &[u8], mechanism: MechanismName, with: impl FnOnce(&Connec
         head: body,
         kind: FrameKind::Command(parsed.as_ref()),
     };
-    with(&connection, &frame);
+    with(&client, &frame);
 }
 
 #[test]
@@ -72,8 +69,8 @@ fn a_frame() {
         r#""hex":"0552454144590b536f636b65742d5479706500000003524551","text":null,"#,
         r#""fields":{"Socket-Type":"REQ"}}"#
     );
-    with_command(b"\x05READY\x0bSocket-Type\0\0\0\x03REQ", MechanismName::NULL, |connection, frame| {
-        assert_eq!(json(&FrameModel::new(connection, frame, &Settings::default())), expected);
+    with_command(b"\x05READY\x0bSocket-Type\0\0\0\x03REQ", MechanismName::NULL, |sender, frame| {
+        assert_eq!(json(&FrameModel::new(0, sender, frame, &Settings::default())), expected);
     });
 }
 
@@ -81,17 +78,17 @@ fn a_frame() {
 fn a_password_is_shown_only_if_asked_for() {
     for body in [&b"\x05HELLO\x05admin\x06secret"[..], b"\x05HELLO\x05admin\x07secret", b"\x09HELLO\x05admin\x06secret"]
     {
-        with_command(body, MechanismName::PLAIN, |connection, frame| {
-            let text = json(&FrameModel::new(connection, frame, &Settings::default()));
+        with_command(body, MechanismName::PLAIN, |sender, frame| {
+            let text = json(&FrameModel::new(0, sender, frame, &Settings::default()));
             assert!(!text.contains("secret") && !text.contains("736563726574"), "{text}");
             assert!(text.contains(r#""hex":null,"text":null"#), "{text}");
         });
     }
-    with_command(b"\x05HELLO\x05admin\x06secret", MechanismName::PLAIN, |connection, frame| {
-        let text = json(&FrameModel::new(connection, frame, &Settings::default()));
+    with_command(b"\x05HELLO\x05admin\x06secret", MechanismName::PLAIN, |sender, frame| {
+        let text = json(&FrameModel::new(0, sender, frame, &Settings::default()));
         assert!(text.ends_with(r#""fields":{"username":"admin","password":"***"}}"#), "{text}");
         let settings = Settings { show_secrets: true, ..Settings::default() };
-        let text = json(&FrameModel::new(connection, frame, &settings));
+        let text = json(&FrameModel::new(0, sender, frame, &settings));
         assert!(text.ends_with(r#""fields":{"username":"admin","password":"secret"}}"#), "{text}");
         assert!(text.contains(r#""hex":"0548454c4c4f"#), "{text}");
     });
@@ -107,8 +104,8 @@ fn a_message() {
         r#"{"length":7,"missing":0,"hex":"72657175657374","text":"request"}],"envelope":[""],"role":"request"}"#
     );
     with_message(&[b"", b"request"], |connection, message| {
-        let model =
-            |settings: &Settings| json(&MessageModel::new(connection, message, 0x5f0c_0000_0000_0001, settings));
+        let parties = Parties::new(connection, message.direction);
+        let model = |settings: &Settings| json(&MessageModel::new(&parties, message, 0x5f0c_0000_0000_0001, settings));
         assert_eq!(model(&Settings::default()), expected);
         let text = model(&Settings { max_body: Some(3), ..Settings::default() });
         assert!(text.contains(r#"{"length":7,"missing":0,"hex":"726571","text":"req"}"#), "{text}");

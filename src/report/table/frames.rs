@@ -17,12 +17,13 @@ use crate::base::time::Timestamp;
 use crate::report::facts::CaptureFacts;
 use crate::report::model::fields::{Fields, Value};
 use crate::report::model::frame::{command_name, known_fields, shown_body};
-use crate::report::model::message::envelope_length;
+use crate::report::model::message::Parties;
 use crate::report::output::Output;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
 use crate::report::view::View;
 use crate::zmtp::event::{Frame, FrameKind, Message};
+use crate::zmtp::peer::Peer;
 use crate::zmtp::wire::greeting::Version;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -204,7 +205,7 @@ impl Observer for FramesTable {
             contents: String::new(),
             continued: false,
         });
-        let row = row(connection, frame, &self.settings, &mut conversation.contents);
+        let row = row(connection.peers[frame.direction], frame, &self.settings, &mut conversation.contents);
         conversation.rows.push(row);
         self.collected += 1;
         self.output.count_row();
@@ -218,7 +219,7 @@ impl Observer for FramesTable {
 
     fn message(&mut self, connection: &ConnectionRef<'_>, message: &Message<'_>, _key: u64) {
         let Some(conversation) = self.conversations.get_mut(&connection.conn) else { return };
-        conversation.message(message, envelope_length(connection, message));
+        conversation.message(message, Parties::new(connection, message.direction).envelope_length(message));
         if self.settings.live {
             self.print_live(connection.conn);
         }
@@ -292,7 +293,7 @@ fn title(conn: u32, conversation: &Conversation, facts: &str, settings: &Setting
 }
 
 /// The row of a frame; what its last column shows is appended to `contents`.
-fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings, contents: &mut String) -> Row {
+fn row(sender: &Peer, frame: &Frame<'_>, settings: &Settings, contents: &mut String) -> Row {
     let begin = contents.len();
     let (kind, what) = match &frame.kind {
         FrameKind::Greeting(greeting) => {
@@ -306,23 +307,23 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings, c
         FrameKind::Control(opcode) => {
             match Fields::of_control(*opcode, frame.head) {
                 Some(known) => push_fields(contents, &known),
-                None => push_body(contents, connection, frame, settings),
+                None => push_body(contents, sender, frame, settings),
             }
             ("control", What::Words(opcode.name().unwrap_or("?").to_owned()))
         }
         FrameKind::Command(None) => {
-            push_body(contents, connection, frame, settings);
+            push_body(contents, sender, frame, settings);
             ("command", What::Words("no name".to_owned()))
         }
         FrameKind::Command(Some(command)) => {
-            if let Some(known) = known_fields(connection, frame, command, settings) {
+            if let Some(known) = known_fields(sender, command, settings) {
                 push_fields(contents, &known);
             }
-            let name = command_name(connection, frame, settings);
+            let name = command_name(sender, frame, settings);
             ("command", What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32))))
         }
         FrameKind::Identity => {
-            push_body(contents, connection, frame, settings);
+            push_body(contents, sender, frame, settings);
             let what = if frame.length == 0 { "anonymous" } else { "identity" };
             ("identity", What::Words(what.to_owned()))
         }
@@ -331,12 +332,12 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings, c
                 contents.push_str("encrypted, ");
                 push_fields(contents, &Fields::Seal(*seal));
             } else {
-                push_body(contents, connection, frame, settings);
+                push_body(contents, sender, frame, settings);
             }
             ("message", What::Part { ordinal: *ordinal, part: *part, of: None })
         }
         FrameKind::CutPart { .. } => {
-            push_body(contents, connection, frame, settings);
+            push_body(contents, sender, frame, settings);
             ("message", What::Words("of a cut message".to_owned()))
         }
     };
@@ -354,8 +355,8 @@ fn row(connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings, c
     }
 }
 
-fn push_body(text: &mut String, connection: &ConnectionRef<'_>, frame: &Frame<'_>, settings: &Settings) {
-    if let Some(head) = shown_body(connection, frame, settings) {
+fn push_body(text: &mut String, sender: &Peer, frame: &Frame<'_>, settings: &Settings) {
+    if let Some(head) = shown_body(sender, frame, settings) {
         push_shown(text, head, frame.length, settings.payload, settings.width.unwrap_or(200));
     }
 }

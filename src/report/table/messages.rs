@@ -4,7 +4,7 @@ use super::lines::Column;
 use super::stream::RowStream;
 use crate::analyze::observer::{ConnectionRef, Interest, Observer};
 use crate::base::text::{hex, preview, push_hex, push_preview};
-use crate::report::model::message::{envelope_length, role_name};
+use crate::report::model::message::Parties;
 use crate::report::output::Output;
 use crate::report::paint::Tone;
 use crate::report::settings::{Payload, Settings};
@@ -46,19 +46,18 @@ impl Observer for MessagesTable {
         if !self.settings.selects(connection.conn) || self.stream.is_done() {
             return;
         }
-        let ends = connection.ends;
         let bytes: u64 = message.parts.iter().map(|part| part.length).sum();
         let width = self.stream.widest();
-        self.stream.row(ends.first.at, message.end.at, |cells, time| {
+        let parties = Parties::new(connection, message.direction);
+        self.stream.row(connection.ends.first.at, message.end.at, |cells, time| {
             cells.show(time, None);
             cells.show(message.end.packet.number(), Some(Tone::Dim));
-            cells.show(connection.conn, None);
-            let (from, to) = (ends.sender(message.direction), ends.receiver(message.direction));
-            cells.show(format_args!("{from} → {to}"), Some(Tone::of(message.direction)));
-            cells.text(role_name(connection, message).unwrap_or(""), None);
+            cells.show(parties.conn, None);
+            cells.show(format_args!("{} → {}", parties.source, parties.destination), Some(Tone::of(message.direction)));
+            cells.text(parties.role(message).unwrap_or(""), None);
             cells.show(message.part_count, None);
             cells.show(bytes, None);
-            push_content(cells.next(None), connection, message, &self.settings, width);
+            push_content(cells.next(None), &parties, message, &self.settings, width);
         });
     }
 }
@@ -70,19 +69,13 @@ impl View for MessagesTable {
 }
 
 /// Appends the parts one after the other: the envelope in brackets, then the bodies.
-fn push_content(
-    text: &mut String,
-    connection: &ConnectionRef<'_>,
-    message: &Message<'_>,
-    settings: &Settings,
-    width: usize,
-) {
+fn push_content(text: &mut String, parties: &Parties, message: &Message<'_>, settings: &Settings, width: usize) {
     if message.encrypted {
         text.push_str("(encrypted)");
         return;
     }
     let begin = text.len();
-    let envelope = envelope_length(connection, message);
+    let envelope = parties.envelope_length(message);
     if envelope > 0 {
         let parts: Vec<_> = message.parts[..envelope].iter().map(|part| identity(message.head(part))).collect();
         let _ = write!(text, "[{}]", parts.join(" "));

@@ -45,9 +45,9 @@ impl Observer for OverviewTable {
         Interest::PATHS
     }
 
-    fn path(&mut self, path: &Path) {
-        if selects_path(&self.settings, path) {
-            self.summary.path(path);
+    fn path(&mut self, path: Path) {
+        if selects_path(&self.settings, &path) {
+            self.summary.path(&path);
         }
     }
 

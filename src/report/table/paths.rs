@@ -44,8 +44,8 @@ impl Observer for PathsTable {
         Interest::PATHS
     }
 
-    fn path(&mut self, path: &Path) {
-        if !selects_path(&self.settings, path) || self.stream.is_done() {
+    fn path(&mut self, path: Path) {
+        if !selects_path(&self.settings, &path) || self.stream.is_done() {
             return;
         }
         let begin = path.hops().next().map(|hop| hop.position).unwrap_or_default();
@@ -60,7 +60,7 @@ impl Observer for PathsTable {
             }
             cells.show(format_args!("{}+{}", path.request.len(), path.reply.len()), None);
             cells.show(format_args!("{:.3}", (path.confidence * 1000.0).floor() / 1000.0), None);
-            cells.text(&route(path), None);
+            cells.text(&route(&path), None);
         });
     }
 }

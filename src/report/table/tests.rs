@@ -37,8 +37,8 @@ path 3: request #12 of 127.0.0.1:50112                               complete, 1
 #[test]
 fn a_line_a_path() {
     let text = written(PathsTable::new, &wide(120), |view| {
-        view.path(&proxied(0, 0));
-        view.path(&stuck(1, 1));
+        view.path(proxied(0, 0));
+        view.path(stuck(1, 1));
     });
     let expected = "  \
   #      time  packet  status       latency  hops  conf.  route
@@ -100,9 +100,9 @@ connection 0: 127.0.0.1:50112 → 127.0.0.1:5555, REQ → ROUTER, ZMTP 3.1, NULL
 fn overview(settings: &Settings, connections: u32) -> String {
     written(OverviewTable::new, settings, |view| {
         for n in 0..4 {
-            view.path(&proxied(u64::from(n), n));
+            view.path(proxied(u64::from(n), n));
         }
-        view.path(&stuck(4, 1));
+        view.path(stuck(4, 1));
         for n in 0..connections {
             view.connection(&connection(n));
         }
@@ -137,7 +137,7 @@ fn no_line_is_wider_than_the_terminal() {
     for width in [40, 60, 80, 120] {
         let settings = wide(width);
         let connections = written(ConnectionsTable::new, &settings, |view| view.connection(&connection(0)));
-        let paths = written(PathsTable::new, &settings, |view| view.path(&proxied(0, 0)));
+        let paths = written(PathsTable::new, &settings, |view| view.path(proxied(0, 0)));
         let messages = written(MessagesTable::new, &settings, |view| {
             with_message(&[b"", "漢字".repeat(100).as_bytes()], |connection, message| {
                 view.message(connection, message, 1);
