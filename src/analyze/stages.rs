@@ -2,13 +2,14 @@
 //!
 //! ```text
 //!  one job      read ─► dissect ─► correlate and show      all on the thread that called, a batch at a time
-//!  two          read ─► dissect ═► correlate and show      ═► goes to another thread: hands over what was filled,
+//!  two          read ∙► dissect ═► correlate and show      ═► goes to another thread: hands over what was filled,
 //!  more         read ═► dissect ═► correlate and show         gets back what was used
-//!  frames       read ═► dissect ─► show
+//!  frames       read ═► dissect ─► show                    ∙► either thread reads
 //! ```
 //!
-//! With two, what was read is still in the cache of the processor that dissects it. But a source that is slow
-//! ([`PacketSource::is_slow`]: live, compressed) is read on a thread of its own all the same.
+//! With two, the thread that shows reads ahead while it has nothing to show; otherwise the one that dissects reads, and finds
+//! it in its processor's cache. But a source that is slow ([`PacketSource::is_slow`]: live, compressed) is read on a thread of
+//! its own all the same.
 //!
 //! Invariants: each stage does its work in the order of the capture, whatever the other ones do meanwhile, so the answer
 //! does not depend on how many threads there are. What waits between two stages is bounded, and a stage that is ahead waits;
@@ -25,9 +26,11 @@ use crate::base::time::Timestamp;
 use crate::capture::batch::{Batch, Filled};
 use crate::capture::error::CaptureError;
 use crate::capture::packet::PacketSource;
+use std::collections::VecDeque;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvError, Sender, SyncSender, TryRecvError, channel, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -106,10 +109,13 @@ pub fn run<O: Observer>(
     let (frames, is_slow) = (results.interest().frames, source.is_slow());
     let reader = Reader { source, left: count, packets: 0, stopped: false };
     let (ended, results, span) = thread::scope(|scope| match jobs {
-        0 | 1 => course.here(Direct::new(&course, reader), Dissection::new(options, results), on),
+        0 | 1 => course.here(Direct::new(&course, &Desk::new(reader)), Dissection::new(options, results), on),
         _ if frames => course.here(Ahead::start(scope, &course, reader), Dissection::new(options, results), on),
-        2 if !is_slow => course.apart(scope, Direct::new(&course, reader), options, results, on),
-        _ => course.apart(scope, Ahead::start(scope, &course, reader), options, results, on),
+        2 if !is_slow => {
+            let desk = Desk::new(reader);
+            course.apart(scope, Direct::new(&course, &desk), Some(&desk), options, results, on)
+        }
+        _ => course.apart(scope, Ahead::start(scope, &course, reader), None, options, results, on),
     });
     let (results, conclusion) = results;
     let (observer, health) = results.finish(conclusion);
@@ -173,33 +179,81 @@ trait Reads {
     fn end(self) -> Ended;
 }
 
-/// Reads when it is asked.
-struct Direct<'a> {
-    course: &'a Course<'a>,
+/// Where threads read that have other work as well, one at a time; what was read too early waits here.
+struct Desk<'a> {
+    turns: Mutex<Turns<'a>>,
+    /// The last stage waits.
+    idle: AtomicBool,
+}
+
+struct Turns<'a> {
     reader: Reader<'a>,
-    read: Read,
+    filled: VecDeque<Read>,
+    used: Vec<Read>,
     ended: Option<Ended>,
 }
 
+impl<'a> Desk<'a> {
+    fn new(reader: Reader<'a>) -> Arc<Self> {
+        let turns = Turns { reader, filled: VecDeque::new(), used: Vec::new(), ended: None };
+        Arc::new(Self { turns: Mutex::new(turns), idle: AtomicBool::new(false) })
+    }
+
+    fn turns(&self) -> MutexGuard<'_, Turns<'a>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads what will be asked for; whether there was any need of it.
+    fn read_ahead(&self, over: bool) -> bool {
+        // Who has it reads.
+        let Ok(mut turns) = self.turns.try_lock() else { return false };
+        if turns.filled.len() >= FILE_BATCHES {
+            return false;
+        }
+        let read = turns.read(over);
+        let is_needed = read.is_some();
+        turns.filled.extend(read);
+        is_needed
+    }
+}
+
+impl Turns<'_> {
+    /// The next packets; `None` after the last.
+    fn read(&mut self, over: bool) -> Option<Read> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let mut read = self.used.pop().unwrap_or_default();
+        if let ControlFlow::Break(failure) = self.reader.next(&mut read, over) {
+            self.ended = Some(Ended { stopped: self.reader.stopped, failure });
+        }
+        Some(read)
+    }
+}
+
+/// Reads when it is asked, unless somebody has.
+struct Direct<'a> {
+    course: &'a Course<'a>,
+    desk: Arc<Desk<'a>>,
+    latest: Option<Read>,
+}
+
 impl<'a> Direct<'a> {
-    fn new(course: &'a Course<'a>, reader: Reader<'a>) -> Self {
-        Self { course, reader, read: Read::default(), ended: None }
+    fn new(course: &'a Course<'a>, desk: &Arc<Desk<'a>>) -> Self {
+        Self { course, desk: Arc::clone(desk), latest: None }
     }
 }
 
 impl Reads for Direct<'_> {
     fn next(&mut self) -> Option<&Read> {
-        if self.ended.is_some() {
-            return None;
-        }
-        if let ControlFlow::Break(failure) = self.reader.next(&mut self.read, self.course.is_over()) {
-            self.ended = Some(Ended { stopped: self.reader.stopped, failure });
-        }
-        Some(&self.read)
+        let mut turns = self.desk.turns();
+        turns.used.extend(self.latest.take());
+        self.latest = turns.filled.pop_front().or_else(|| turns.read(self.course.is_over()));
+        self.latest.as_ref()
     }
 
     fn end(self) -> Ended {
-        self.ended.unwrap_or(Ended { stopped: true, failure: None })
+        self.desk.turns().ended.take().unwrap_or(Ended { stopped: true, failure: None })
     }
 }
 
@@ -282,11 +336,12 @@ impl Course<'_> {
         (reads.end(), dissection.finish(), span)
     }
 
-    /// The last stage on this thread, the second on one of its own.
-    fn apart<'scope, O: Observer>(
+    /// The last stage on this thread, the second on one of its own, which reads at the `desk` if there is one.
+    fn apart<'scope, 'env, O: Observer>(
         &'scope self,
-        scope: &'scope thread::Scope<'scope, '_>,
+        scope: &'scope thread::Scope<'scope, 'env>,
         mut reads: impl Reads + Send + 'scope,
+        desk: Option<&Arc<Desk<'env>>>,
         options: Options,
         mut results: Results<O>,
         on: &mut dyn FnMut(&mut O, Pause) -> ControlFlow<()>,
@@ -294,6 +349,7 @@ impl Course<'_> {
         let interest = results.interest();
         let (told, tidings) = sync_channel::<Tidings>(DISPATCHES);
         let (shown, blank) = channel::<Dispatch>();
+        let helped = desk.cloned();
         let dissecting = spawn(scope, "dissect", move || {
             let mut spare = Vec::new();
             let hand_on = |dispatch: &mut Dispatch| {
@@ -306,6 +362,10 @@ impl Course<'_> {
             let mut dissection = Dissection::new(options, Relay::new(interest, hand_on));
             let (mut span, mut not_shown) = (None, 0);
             while let Some(read) = reads.next() {
+                if helped.as_ref().is_some_and(|desk| desk.idle.load(Ordering::Relaxed)) {
+                    // Where there is no room for it, nobody waits.
+                    let _ = told.try_send(Tidings::Taken);
+                }
                 self.dissect(read, &mut dissection, &mut span);
                 not_shown += 1;
                 if read.batch.octets() < LARGE || not_shown >= SHOWN_AFTER {
@@ -321,8 +381,9 @@ impl Course<'_> {
             (reads.end(), conclusion, span)
         });
         let mut known = Known::default();
-        for tiding in tidings {
+        while let Ok(tiding) = self.next(&tidings, desk) {
             match tiding {
+                Tidings::Taken => {}
                 Tidings::Told(mut dispatch) => {
                     dispatch.deliver(&mut known, &mut results);
                     let _ = shown.send(dispatch);
@@ -332,6 +393,23 @@ impl Course<'_> {
         }
         let (ended, conclusion, span) = joined(dissecting);
         (ended, (results, conclusion), span)
+    }
+
+    /// What the thread that dissects tells next; at the `desk`, this one reads rather than wait.
+    fn next(&self, tidings: &Receiver<Tidings>, desk: Option<&Arc<Desk<'_>>>) -> Result<Tidings, RecvError> {
+        let Some(desk) = desk else { return tidings.recv() };
+        loop {
+            match tidings.try_recv() {
+                Ok(tiding) => return Ok(tiding),
+                Err(TryRecvError::Disconnected) => return Err(RecvError),
+                Err(TryRecvError::Empty) if desk.read_ahead(self.is_over()) => {}
+                Err(TryRecvError::Empty) => break,
+            }
+        }
+        desk.idle.store(true, Ordering::Relaxed);
+        let tiding = tidings.recv();
+        desk.idle.store(false, Ordering::Relaxed);
+        tiding
     }
 
     /// The thread that reads.
@@ -369,6 +447,8 @@ impl Course<'_> {
 /// What the thread that dissects tells.
 enum Tidings {
     Told(Dispatch),
+    /// There is room for what could be read ahead.
+    Taken,
     Pause(Pause),
 }
 
