@@ -12,11 +12,25 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Appends lower-case hexadecimal.
 pub fn push_hex(text: &mut String, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    for piece in bytes.chunks(HEX_PIECE) {
+        text.push_str(hex_digits(piece, &mut [0; 2 * HEX_PIECE]));
     }
+}
+
+/// Octets written at once as hexadecimal: as many as are shown of a body, unless more are asked for.
+pub const HEX_PIECE: usize = 64;
+
+/// The digits of no more than [`HEX_PIECE`] octets.
+pub fn hex_digits<'a>(octets: &[u8], buffer: &'a mut [u8; 2 * HEX_PIECE]) -> &'a str {
+    for (pair, octet) in buffer.chunks_exact_mut(2).zip(octets) {
+        pair.copy_from_slice(&digits(*octet));
+    }
+    std::str::from_utf8(&buffer[..2 * octets.len()]).expect("digits are text")
+}
+
+const fn digits(octet: u8) -> [u8; 2] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [DIGITS[(octet >> 4) as usize], DIGITS[(octet & 15) as usize]]
 }
 
 /// The bytes as text if they are UTF-8 without a character that [`is_unsafe`] to show, else `None`.
@@ -114,9 +128,27 @@ fn push_character(text: &mut String, c: char) {
 const BYTE_LENGTH: usize = 4;
 
 fn push_byte(text: &mut String, byte: u8) {
-    text.push_str("\\x");
-    push_hex(text, &[byte]);
+    let begin = BYTE_LENGTH * usize::from(byte);
+    text.push_str(&SHOWN_BYTES[begin..begin + BYTE_LENGTH]);
 }
+
+/// What stands for each byte, one after the other.
+const SHOWN_BYTES: &str = match std::str::from_utf8(&ALL_SHOWN) {
+    Ok(text) => text,
+    Err(_) => unreachable!(),
+};
+
+const ALL_SHOWN: [u8; BYTE_LENGTH << 8] = {
+    let mut all = [0; BYTE_LENGTH << 8];
+    let mut byte = 0;
+    while byte < 256 {
+        let [high, low] = digits(byte as u8);
+        let begin = BYTE_LENGTH * byte;
+        (all[begin], all[begin + 1], all[begin + 2], all[begin + 3]) = (b'\\', b'x', high, low);
+        byte += 1;
+    }
+    all
+};
 
 #[cfg(test)]
 mod tests {

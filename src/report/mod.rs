@@ -21,6 +21,7 @@ mod samples;
 pub mod scribes;
 pub mod settings;
 pub mod sheet;
+pub mod spread;
 pub mod summary;
 pub mod table;
 pub mod topology;

@@ -16,9 +16,6 @@ use std::thread;
 /// Sheets under way for each thread: so many that none waits for the next one.
 const EACH: usize = 4;
 
-/// Threads at most: more would wait for the one that fills sheets.
-const THREADS: usize = 6;
-
 const NOBODY_PANICKED: &str = "threads that format do not panic";
 
 /// Has sheets formatted.
@@ -43,11 +40,11 @@ struct Pool {
 type Job = (Sheet, SyncSender<Sheet>);
 
 impl Scribes {
-    /// As many threads as [`Settings::jobs`] says, up to six, this one among them.
+    /// As many threads as [`Settings::threads`] says, this one among them.
     pub fn new(settings: &Settings) -> Self {
         Self {
             settings: Arc::new(settings.clone()),
-            threads: settings.jobs.clamp(1, THREADS),
+            threads: settings.threads(),
             pool: None,
             under_way: VecDeque::new(),
             blank: Vec::new(),

@@ -79,7 +79,7 @@ pub struct Settings {
     pub several_files: bool,
     /// Rows are wanted as they come, not in batches.
     pub live: bool,
-    /// Threads that format rows for programs; with 0 or 1, the one that calls.
+    /// Threads that may format what is shown; with 0 or 1, the one that calls.
     pub jobs: usize,
 }
 
@@ -92,6 +92,11 @@ impl Settings {
     /// Leading bytes of a message part to show.
     pub fn part_body(&self) -> usize {
         self.max_body.unwrap_or(256)
+    }
+
+    /// Threads to format with: more would wait for the one that finds out what is to be shown.
+    pub fn threads(&self) -> usize {
+        self.jobs.clamp(1, 6)
     }
 
     /// Whether results of this connection are to be shown.

@@ -204,8 +204,8 @@ fn a_capture_of_many_batches_is_the_same() {
     let file = long();
     assert!(file.len() > 2 << 20, "{} octets", file.len());
     let open = || FileSource::from_reader("long", Box::new(Cursor::new(file.clone())), None).expect("a capture");
-    let documents = [ViewKind::Frames, ViewKind::Messages, ViewKind::Paths];
-    let documents = documents.into_iter().flat_map(|kind| [(kind, Format::Json), (kind, Format::Csv)]);
+    let rows = [ViewKind::Frames, ViewKind::Messages, ViewKind::Paths].into_iter();
+    let documents = rows.flat_map(|kind| [(kind, Format::Json), (kind, Format::Csv), (kind, Format::Table)]);
     for view in KINDS.map(|kind| (kind, Format::Jsonl)).into_iter().chain(documents) {
         let (expected, stopped) = shown(&mut open(), view, &Options::default(), None, 1);
         assert!(!stopped && expected.len() > 1000, "{view:?}: {expected}");

@@ -1,6 +1,6 @@
 //! Values that are written as text without a copy in between.
 
-use crate::base::text::{hex, printable};
+use crate::base::text::{HEX_PIECE, hex, hex_digits, printable};
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
@@ -21,28 +21,15 @@ pub struct Hex<'a>(pub &'a [u8]);
 
 impl Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chunks(PIECE).try_for_each(|piece| f.write_str(digits(piece, &mut [0; 2 * PIECE])))
+        self.0.chunks(HEX_PIECE).try_for_each(|piece| f.write_str(hex_digits(piece, &mut [0; 2 * HEX_PIECE])))
     }
-}
-
-/// Octets written at once as hexadecimal: as many as are shown of a body, unless more are asked for.
-const PIECE: usize = 64;
-
-/// The digits of no more than [`PIECE`] octets.
-fn digits<'a>(octets: &[u8], buffer: &'a mut [u8; 2 * PIECE]) -> &'a str {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for (pair, octet) in buffer.chunks_exact_mut(2).zip(octets) {
-        pair[0] = DIGITS[usize::from(octet >> 4)];
-        pair[1] = DIGITS[usize::from(octet & 15)];
-    }
-    std::str::from_utf8(&buffer[..2 * octets.len()]).expect("digits are text")
 }
 
 impl Serialize for Hex<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0.len() {
             // Without the machinery of formatting: most are.
-            0..=PIECE => serializer.serialize_str(digits(self.0, &mut [0; 2 * PIECE])),
+            0..=HEX_PIECE => serializer.serialize_str(hex_digits(self.0, &mut [0; 2 * HEX_PIECE])),
             _ => serializer.collect_str(self),
         }
     }

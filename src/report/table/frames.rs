@@ -21,6 +21,7 @@ use crate::report::model::message::Parties;
 use crate::report::output::Output;
 use crate::report::paint::{Tone, painted};
 use crate::report::settings::Settings;
+use crate::report::spread::spread;
 use crate::report::view::View;
 use crate::zmtp::event::{Frame, FrameKind, Message};
 use crate::zmtp::peer::Peer;
@@ -33,8 +34,14 @@ use std::ops::Range;
 /// Rows collected at once, of all connections together: some twenty MiB.
 const COLLECTED: usize = 100_000;
 
-/// Octets of text that are written at once.
-const WRITTEN: usize = 64 << 10;
+/// Rows of one table that a thread measures or lays out.
+const PIECE: usize = 512;
+
+/// Rows laid out at once for each thread: some hundred KiB of text, which is worth a thread.
+const LAID_OUT: usize = 2048;
+
+/// The most characters of a body, where no terminal says how many there may be.
+const WIDEST_BODY: usize = 200;
 
 const COLUMNS: [Column; 8] = [
     Column::right("time", 8),
@@ -69,9 +76,10 @@ pub struct FramesTable {
     any: bool,
     /// Live, all rows are of one table.
     live: Option<Lines>,
-    /// The row at hand, and what is not written yet.
+    /// The row at hand; live.
     cells: Cells,
-    text: String,
+    /// What is to be written next; kept for its memory.
+    texts: Vec<String>,
 }
 
 /// The rows of one connection that are not written yet.
@@ -80,9 +88,23 @@ struct Conversation {
     server: Endpoint,
     start: Timestamp,
     rows: Vec<Row>,
-    /// What their last column shows.
-    contents: String,
+    contents: Contents,
     continued: bool,
+}
+
+/// Some rows of one of the tables that are written at once.
+struct Piece<'a> {
+    table: usize,
+    /// The table begins with it.
+    is_first: bool,
+    rows: &'a [Row],
+}
+
+/// What the last column of all rows is made of.
+#[derive(Default)]
+struct Contents {
+    words: String,
+    bodies: Vec<u8>,
 }
 
 struct Row {
@@ -95,8 +117,14 @@ struct Row {
     length: u64,
     missing: u64,
     what: What,
-    /// Where its text is in [`Conversation::contents`].
-    content: Range<usize>,
+    content: Content,
+}
+
+/// Where in [`Contents`] the last column of a row is.
+enum Content {
+    Words(Range<usize>),
+    /// The first octets of the body.
+    Body(Range<usize>),
 }
 
 /// What a row is, beyond its kind.
@@ -118,13 +146,14 @@ impl FramesTable {
             collected: 0,
             any: false,
             cells: Cells::default(),
-            text: String::new(),
+            texts: vec![String::new()],
         }
     }
 
     /// Writes what was collected of one connection as rows among those of others.
     fn print_live(&mut self, conn: u32) {
-        let Self { cells, text, .. } = self;
+        let Self { cells, texts, .. } = self;
+        let text = &mut texts[0];
         let Some((lines, conversation)) = self.live.as_mut().zip(self.conversations.get_mut(&conn)) else { return };
         text.clear();
         if !std::mem::replace(&mut self.any, true) {
@@ -141,54 +170,95 @@ impl FramesTable {
             cells.show(row.packet, Some(Tone::Dim));
             cells.show(conn, None);
             cells.show(format_args!("{from} → {to}"), None);
-            row.kind_and_rest(&conversation.contents, cells);
+            row.kind_and_rest(cells);
+            row.content(&conversation.contents, &self.settings, cells);
             lines.row(cells, text);
         }
         conversation.clear();
         self.output.write(&*text);
     }
 
-    /// Writes what was collected of one connection as its table.
-    fn print(&mut self, conn: u32, facts: &str) {
+    /// Writes what was collected of these connections, a table each.
+    fn print(&mut self, conns: &[u32], facts: &str) {
         if self.settings.live {
-            self.print_live(conn);
+            for &conn in conns {
+                self.print_live(conn);
+            }
             return;
         }
-        let Self { cells, text, .. } = self;
-        let Some(conversation) = self.conversations.get_mut(&conn) else { return };
-        if conversation.rows.is_empty() {
-            return;
+        let (settings, any) = (&self.settings, self.any);
+        let tables: Vec<_> = conns.iter().filter_map(|conn| Some((conn, self.conversations.get(conn)?))).collect();
+        let pieces = tables.iter().enumerate().flat_map(|(at, (_, conversation))| {
+            let pieces = conversation.rows.chunks(PIECE).enumerate();
+            pieces.map(move |(number, rows)| Piece { table: at, is_first: number == 0, rows })
+        });
+        let pieces: Vec<_> = pieces.collect();
+        let rows: usize = pieces.iter().map(|piece| piece.rows.len()).sum();
+        let threads = if rows < LAID_OUT { 1 } else { settings.threads() };
+
+        let mut lines = vec![Lines::new(&COLUMNS, settings.width, settings.color); tables.len()];
+        let mut measured = vec![Vec::new(); threads];
+        spread(&pieces, &mut measured, |pieces, measured| {
+            let mut cells = Cells::default();
+            for piece in pieces {
+                let mut lines = lines[piece.table].clone();
+                for row in piece.rows {
+                    row.cells(tables[piece.table].1.start, &mut cells);
+                    lines.measure(&cells);
+                }
+                measured.push((piece.table, lines));
+            }
+        });
+        for (table, measured) in measured.iter().flatten() {
+            lines[*table].make_room_of(measured);
         }
-        text.clear();
-        if std::mem::replace(&mut self.any, true) {
-            text.push('\n');
-        }
-        text.push_str(&title(conn, conversation, facts, &self.settings));
-        let mut lines = Lines::new(&COLUMNS, self.settings.width, self.settings.color);
-        for row in &conversation.rows {
-            row.cells(conversation, cells);
-            lines.measure(cells);
-        }
-        lines.header(text);
-        for row in &conversation.rows {
-            row.cells(conversation, cells);
-            lines.row(cells, text);
-            if text.len() >= WRITTEN {
-                self.output.write(&*text);
+
+        self.texts.resize_with(threads, String::new);
+        let mut left = pieces.as_slice();
+        while !left.is_empty() {
+            let (mut count, mut rows) = (0, 0);
+            while count < left.len() && rows < threads * LAID_OUT {
+                rows += left[count].rows.len();
+                count += 1;
+            }
+            let (pieces, rest) = left.split_at(count);
+            spread(pieces, &mut self.texts, |pieces, text| {
                 text.clear();
+                let mut cells = Cells::default();
+                for piece in pieces {
+                    let ((&conn, conversation), mut lines) = (tables[piece.table], lines[piece.table].clone());
+                    if piece.is_first {
+                        text.push_str(if any || piece.table > 0 { "\n" } else { "" });
+                        text.push_str(&title(conn, conversation, facts, settings));
+                        lines.header(text);
+                    }
+                    for row in piece.rows {
+                        row.cells(conversation.start, &mut cells);
+                        row.content(&conversation.contents, settings, &mut cells);
+                        lines.row(&cells, text);
+                    }
+                }
+            });
+            for text in &self.texts {
+                self.output.write(text);
+            }
+            left = rest;
+        }
+
+        self.any |= rows > 0;
+        self.collected -= rows;
+        for conn in conns {
+            if let Some(conversation) = self.conversations.get_mut(conn) {
+                conversation.continued |= !conversation.rows.is_empty();
+                conversation.clear();
             }
         }
-        self.output.write(&*text);
-        self.collected -= conversation.rows.len();
-        conversation.clear();
-        conversation.continued = true;
     }
 
     fn print_all(&mut self) {
-        let conns: Vec<_> = self.conversations.keys().copied().collect();
-        for conn in conns {
-            self.print(conn, "");
-        }
+        let mut conns: Vec<_> = self.conversations.keys().copied().collect();
+        conns.retain(|conn| !self.conversations[conn].rows.is_empty());
+        self.print(&conns, "");
     }
 }
 
@@ -202,7 +272,7 @@ impl Observer for FramesTable {
             server: connection.ends.server,
             start: connection.ends.first.at,
             rows: Vec::new(),
-            contents: String::new(),
+            contents: Contents::default(),
             continued: false,
         });
         let row = row(connection.peers[frame.direction], frame, &self.settings, &mut conversation.contents);
@@ -234,7 +304,7 @@ impl Observer for FramesTable {
         if let Some(mechanism) = connection.mechanism {
             let _ = write!(facts, ", {mechanism}");
         }
-        self.print(connection.conn, &facts);
+        self.print(&[connection.conn], &facts);
     }
 }
 
@@ -273,7 +343,7 @@ impl Conversation {
             if number < envelope {
                 let head = message.head(&message.parts[number]);
                 row.what = if head.is_empty() { What::Delimiter } else { What::Identity(head.into()) };
-                row.content = 0..0;
+                row.content = Content::Words(0..0);
             }
             if number == 0 {
                 break;
@@ -292,54 +362,43 @@ fn title(conn: u32, conversation: &Conversation, facts: &str, settings: &Setting
     format!("{}\n", painted(&words, Tone::Strong, settings.color))
 }
 
-/// The row of a frame; what its last column shows is appended to `contents`.
-fn row(sender: &Peer, frame: &Frame<'_>, settings: &Settings, contents: &mut String) -> Row {
-    let begin = contents.len();
-    let (kind, what) = match &frame.kind {
+/// The row of a frame; what its last column is made of is added to `contents`.
+fn row(sender: &Peer, frame: &Frame<'_>, settings: &Settings, contents: &mut Contents) -> Row {
+    let body = |contents: &mut Contents| contents.body(shown_body(sender, frame, settings));
+    let (kind, what, content) = match &frame.kind {
         FrameKind::Greeting(greeting) => {
-            push_fields(contents, &Fields::Greeting(greeting));
-            ("greeting", What::Words(format!("ZMTP {}", greeting.version)))
+            let what = format!("ZMTP {}", greeting.version);
+            ("greeting", What::Words(what), contents.fields("", &Fields::Greeting(greeting)))
         }
         FrameKind::Upgrade(head) => {
-            push_fields(contents, &Fields::Upgrade { head, show_secrets: settings.show_secrets });
-            ("greeting", What::Words("WebSocket".to_owned()))
+            let fields = Fields::Upgrade { head, show_secrets: settings.show_secrets };
+            ("greeting", What::Words("WebSocket".to_owned()), contents.fields("", &fields))
         }
         FrameKind::Control(opcode) => {
-            match Fields::of_control(*opcode, frame.head) {
-                Some(known) => push_fields(contents, &known),
-                None => push_body(contents, sender, frame, settings),
-            }
-            ("control", What::Words(opcode.name().unwrap_or("?").to_owned()))
+            let fields = Fields::of_control(*opcode, frame.head);
+            let content = match fields {
+                Some(fields) => contents.fields("", &fields),
+                None => body(contents),
+            };
+            ("control", What::Words(opcode.name().unwrap_or("?").to_owned()), content)
         }
-        FrameKind::Command(None) => {
-            push_body(contents, sender, frame, settings);
-            ("command", What::Words("no name".to_owned()))
-        }
+        FrameKind::Command(None) => ("command", What::Words("no name".to_owned()), body(contents)),
         FrameKind::Command(Some(command)) => {
-            if let Some(known) = known_fields(sender, command, settings) {
-                push_fields(contents, &known);
-            }
+            let fields = known_fields(sender, command, settings);
+            let content = fields.map_or(Content::Words(0..0), |fields| contents.fields("", &fields));
             let name = command_name(sender, frame, settings);
-            ("command", What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32))))
+            ("command", What::Words(name.map_or_else(|| "?".to_owned(), |name| preview(name, 32))), content)
         }
         FrameKind::Identity => {
-            push_body(contents, sender, frame, settings);
             let what = if frame.length == 0 { "anonymous" } else { "identity" };
-            ("identity", What::Words(what.to_owned()))
+            ("identity", What::Words(what.to_owned()), body(contents))
         }
         FrameKind::Part { ordinal, part, seal } => {
-            if seal.is_closed() {
-                contents.push_str("encrypted, ");
-                push_fields(contents, &Fields::Seal(*seal));
-            } else {
-                push_body(contents, sender, frame, settings);
-            }
-            ("message", What::Part { ordinal: *ordinal, part: *part, of: None })
+            let content =
+                if seal.is_closed() { contents.fields("encrypted, ", &Fields::Seal(*seal)) } else { body(contents) };
+            ("message", What::Part { ordinal: *ordinal, part: *part, of: None }, content)
         }
-        FrameKind::CutPart { .. } => {
-            push_body(contents, sender, frame, settings);
-            ("message", What::Words("of a cut message".to_owned()))
-        }
+        FrameKind::CutPart { .. } => ("message", What::Words("of a cut message".to_owned()), body(contents)),
     };
     Row {
         direction: frame.direction,
@@ -351,53 +410,66 @@ fn row(sender: &Peer, frame: &Frame<'_>, settings: &Settings, contents: &mut Str
         length: frame.length,
         missing: frame.missing,
         what,
-        content: begin..contents.len(),
+        content,
     }
 }
 
-fn push_body(text: &mut String, sender: &Peer, frame: &Frame<'_>, settings: &Settings) {
-    if let Some(head) = shown_body(sender, frame, settings) {
-        push_shown(text, head, frame.length, settings.payload, settings.width.unwrap_or(200));
+impl Contents {
+    /// The leading octets of a body, where any are shown.
+    fn body(&mut self, shown: Option<&[u8]>) -> Content {
+        let Some(shown) = shown else { return Content::Words(0..0) };
+        let begin = self.bodies.len();
+        self.bodies.extend_from_slice(shown);
+        Content::Body(begin..self.bodies.len())
     }
-}
 
-/// `Socket-Type=REQ Identity=…`.
-fn push_fields(text: &mut String, fields: &Fields<'_>) {
-    let mut space = "";
-    fields.each(|name, value| {
-        if matches!((name, value), ("Identity", Value::Bytes(b"")) | ("identity_length", Value::Number(0))) {
-            return;
-        }
-        text.push_str(std::mem::replace(&mut space, " "));
-        push_preview(text, name.as_bytes(), 64);
-        text.push('=');
-        match value {
-            Value::Bytes(bytes) => text.push_str(&identity(bytes)),
-            Value::Hex(bytes) => push_hex(text, bytes),
-            Value::Text(words) => text.push_str(words),
-            Value::Number(number) => {
-                let _ = write!(text, "{number}");
+    /// `Socket-Type=REQ Identity=…`, and something before.
+    fn fields(&mut self, before: &str, fields: &Fields<'_>) -> Content {
+        let text = &mut self.words;
+        let begin = text.len();
+        text.push_str(before);
+        let mut space = "";
+        fields.each(|name, value| {
+            if matches!((name, value), ("Identity", Value::Bytes(b"")) | ("identity_length", Value::Number(0))) {
+                return;
             }
-        }
-    });
+            text.push_str(std::mem::replace(&mut space, " "));
+            push_preview(text, name.as_bytes(), 64);
+            text.push('=');
+            match value {
+                Value::Bytes(bytes) => text.push_str(&identity(bytes)),
+                Value::Hex(bytes) => push_hex(text, bytes),
+                Value::Text(words) => text.push_str(words),
+                Value::Number(number) => {
+                    let _ = write!(text, "{number}");
+                }
+            }
+        });
+        Content::Words(begin..text.len())
+    }
+
+    fn clear(&mut self) {
+        self.words.clear();
+        self.bodies.clear();
+    }
 }
 
 impl Row {
-    /// As a row of the table of its connection.
-    fn cells(&self, conversation: &Conversation, cells: &mut Cells) {
+    /// As a row of the table of its connection, but for the last column.
+    fn cells(&self, start: Timestamp, cells: &mut Cells) {
         cells.clear();
-        cells.show(Time::Since { start: conversation.start, at: self.at }, Some(Tone::Dim));
+        cells.show(Time::Since { start, at: self.at }, Some(Tone::Dim));
         cells.show(self.packet, Some(Tone::Dim));
         let arrow = match self.direction {
             Direction::ClientToServer => "→",
             Direction::ServerToClient => "←",
         };
         cells.text(arrow, Some(Tone::of(self.direction)));
-        self.kind_and_rest(&conversation.contents, cells);
+        self.kind_and_rest(cells);
     }
 
-    /// The columns that all tables have.
-    fn kind_and_rest(&self, contents: &str, cells: &mut Cells) {
+    /// The columns that all tables have, but for the last.
+    fn kind_and_rest(&self, cells: &mut Cells) {
         cells.text(self.kind, Some(Tone::of(self.direction)));
         let flags = match (self.more, self.long) {
             (true, true) => "MORE LONG",
@@ -419,6 +491,17 @@ impl Row {
         if self.missing > 0 {
             let _ = write!(text, ", {} bytes missing", self.missing);
         }
-        cells.text(&contents[self.content.clone()], None);
+    }
+
+    /// The last column.
+    fn content(&self, contents: &Contents, settings: &Settings, cells: &mut Cells) {
+        let text = cells.next(None);
+        match &self.content {
+            Content::Words(range) => text.push_str(&contents.words[range.clone()]),
+            Content::Body(range) => {
+                let room = settings.width.unwrap_or(WIDEST_BODY);
+                push_shown(text, &contents.bodies[range.clone()], self.length, settings.payload, room);
+            }
+        }
     }
 }

@@ -101,6 +101,13 @@ impl Lines {
         }
     }
 
+    /// Makes room for what others have room for.
+    pub fn make_room_of(&mut self, other: &Self) {
+        for (column, other) in self.columns.iter_mut().zip(&other.columns) {
+            column.width = column.width.max(other.width);
+        }
+    }
+
     /// Appends the titles.
     pub fn header(&mut self, text: &mut String) {
         let mut cells = Cells::default();
@@ -143,8 +150,12 @@ impl Lines {
 
 /// Appends spaces, as far as there is room.
 fn pad(text: &mut String, count: usize, room: &mut usize) {
+    const SPACES: &str = "                                ";
     let count = count.min(*room);
-    text.extend(std::iter::repeat_n(' ', count));
+    for _ in 0..count / SPACES.len() {
+        text.push_str(SPACES);
+    }
+    text.push_str(&SPACES[..count % SPACES.len()]);
     *room -= count;
 }
 
