@@ -4,6 +4,9 @@
 
 use super::excerpt::Excerpt;
 
+/// So many candidates a look usually adds, or fewer.
+const NEW: usize = 32;
+
 /// What earlier looks left. Octets are counted from the excerpt's first, those that it forgot included.
 #[derive(Debug, Default)]
 pub struct Candidates {
@@ -29,7 +32,8 @@ impl Candidates {
     /// A look at what the excerpt has by now.
     pub(super) fn look(&mut self, excerpt: &Excerpt) -> Look<'_> {
         let forgotten = excerpt.forgotten();
-        Look { earlier: self, now: Self { possible: Vec::new(), judged: forgotten }, forgotten }
+        let possible = Vec::with_capacity(self.possible.len() + NEW);
+        Look { earlier: self, now: Self { possible, judged: forgotten }, forgotten }
     }
 }
 

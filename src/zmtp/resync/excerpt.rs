@@ -3,6 +3,7 @@
 //! Offsets are those of the stream, so a frame whose body reaches over a hole still says where the next one begins.
 
 use crate::base::chunk::Position;
+use std::cell::OnceCell;
 
 /// So many runs are kept: each costs a look, and what came before so many holes says little about what comes now.
 const RUNS: usize = 64;
@@ -16,6 +17,8 @@ pub struct Excerpt {
     packets: Vec<Mark<Position>>,
     /// Octets that were dropped.
     forgotten: usize,
+    /// How many there are of each octet: counted when that is first asked for, and kept up from then on.
+    counts: OnceCell<Box<[u32; 256]>>,
 }
 
 /// From an index in the octets on: the stream's offset there, or the packet that begins there.
@@ -53,6 +56,9 @@ impl Excerpt {
         }
         self.packets.push(Mark { start, value: position });
         self.octets.extend_from_slice(octets);
+        if let Some(counts) = self.counts.get_mut() {
+            count(octets, counts);
+        }
     }
 
     /// Drops the octets before this index, and the rest of a packet that it cuts.
@@ -65,6 +71,7 @@ impl Excerpt {
         }
         let offset = self.offset(cut);
         self.forgotten += cut;
+        self.counts.take();
         self.octets.drain(..cut);
         self.packets.drain(..kept);
         self.runs.retain(|run| run.start > cut);
@@ -86,12 +93,22 @@ impl Excerpt {
     /// Octets of memory.
     pub fn held(&self) -> usize {
         let marks = (self.runs.capacity() + self.packets.capacity()) * size_of::<Mark<Position>>();
-        self.octets.capacity() + marks
+        self.octets.capacity() + marks + self.counts.get().map_or(0, |counts| size_of_val(&**counts))
     }
 
     /// How many octets there are.
     pub fn len(&self) -> usize {
         self.octets.len()
+    }
+
+    /// How many there are of one octet.
+    pub fn count(&self, octet: u8) -> usize {
+        let counted = || {
+            let mut counts = Box::new([0; 256]);
+            count(&self.octets, &mut counts);
+            counts
+        };
+        self.counts.get_or_init(counted)[usize::from(octet)] as usize
     }
 
     /// Whether there are none.
@@ -169,6 +186,12 @@ impl Excerpt {
     }
 }
 
+fn count(octets: &[u8], counts: &mut [u32; 256]) {
+    for &octet in octets {
+        counts[usize::from(octet)] += 1;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +220,17 @@ mod tests {
         );
         let pieces: Vec<_> = excerpt.pieces(4).map(|piece| (piece.offset, piece.octets)).collect();
         assert_eq!(pieces, [(104, &b"e"[..]), (110, b"fg")]);
+    }
+
+    #[test]
+    fn octets_are_counted_as_they_come_and_go() {
+        let mut excerpt = excerpt(&[(0, b"aab")], 6);
+        assert_eq!([b'a', b'b', b'c'].map(|octet| excerpt.count(octet)), [2, 1, 0]);
+        excerpt.push(3, Position::default(), b"ca", 6);
+        assert_eq!([b'a', b'b', b'c'].map(|octet| excerpt.count(octet)), [3, 1, 1]);
+        excerpt.push(5, Position::default(), b"cc", 6);
+        assert_eq!(excerpt.octets(), b"cacc");
+        assert_eq!([b'a', b'b', b'c'].map(|octet| excerpt.count(octet)), [1, 0, 3]);
     }
 
     #[test]

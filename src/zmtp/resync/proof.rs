@@ -7,8 +7,7 @@ use crate::zmtp::probe::Framing;
 use crate::zmtp::wire::command::{NAME_OCTETS, is_known_name};
 use crate::zmtp::wire::frame::FrameHeader;
 use crate::zmtp::wire::legacy;
-use rustc_hash::FxHashMap;
-use std::cell::OnceCell;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 
 /// A short frame's flags have 6 values of 256.
 const FLAGS: u32 = 5;
@@ -32,12 +31,13 @@ const SEALED: &[u8] = b"\x07MESSAGE";
 /// A long header has nine octets or ten, of which any can be there by chance. Of the length so many bits say nothing.
 const FREE: u32 = 20;
 
+/// Frames that a look usually follows, or fewer.
+const CHAIN: usize = 28;
+
 /// An excerpt that is read as frames.
 pub(super) struct Reading<'a> {
     pub(super) framing: Framing,
     pub(super) excerpt: &'a Excerpt,
-    /// Bits of each octet, by how many there are of it: counted when they are first asked for.
-    rarity: OnceCell<[u8; 256]>,
 }
 
 /// At which indices frames can begin, and the bits of proof that they do, found as they are asked for.
@@ -92,7 +92,7 @@ impl Proofs<'_, '_, '_> {
 
     /// The first index from this one on at which frames can be believed to begin, and the proof.
     pub(super) fn next_believed(&mut self, from: usize, proof: Proof) -> Option<(usize, u32)> {
-        let Reading { framing, excerpt, .. } = *self.reading;
+        let Reading { framing, excerpt } = *self.reading;
         let mut from = from;
         while let Some(at) = self.look.next(from, |from| first_possible(framing, excerpt.octets(), from)) {
             let bits = self.at(at);
@@ -120,18 +120,19 @@ impl Proofs<'_, '_, '_> {
 
 impl<'a> Reading<'a> {
     pub(super) fn new(framing: Framing, excerpt: &'a Excerpt) -> Self {
-        Self { framing, excerpt, rarity: OnceCell::new() }
+        Self { framing, excerpt }
     }
 
     /// `candidates` are what earlier looks at the excerpt left; `empties`: a message may be an empty frame.
     pub(super) fn proofs<'c>(&self, candidates: &'c mut Candidates, empties: bool) -> Proofs<'_, 'a, 'c> {
         let look = candidates.look(self.excerpt);
-        Proofs { reading: self, empties, known: FxHashMap::default(), chain: Vec::new(), look }
+        let known = FxHashMap::with_capacity_and_hasher(CHAIN, FxBuildHasher);
+        Proofs { reading: self, empties, known, chain: Vec::with_capacity(CHAIN), look }
     }
 
     /// Of the index at which `run` begins, which is at this offset.
     fn step(&self, at: usize, run: &[u8], offset: u64, empties: bool) -> Step {
-        let Self { framing, excerpt, .. } = self;
+        let Self { framing, excerpt } = self;
         let (body, header) = match framing.header(run) {
             Ok(found) => found,
             Err(error) if error.is_incomplete() => return Step::Last(0),
@@ -197,8 +198,7 @@ impl<'a> Reading<'a> {
         Some(match (flags.long(), length) {
             // Among zeros and small numbers it may be anything.
             (true, _) => {
-                let rarity = self.rarity.get_or_init(|| rarity(self.excerpt.octets()));
-                let bits: u32 = octets.iter().map(|&octet| u32::from(rarity[usize::from(octet)])).sum();
+                let bits: u32 = octets.iter().map(|&octet| rarity(self.excerpt, octet)).sum();
                 bits.saturating_sub(FREE).min(STRUCTURE)
             }
             // Runs of zeros look like this.
@@ -220,13 +220,9 @@ pub(super) struct Found {
     pub(super) end: u64,
 }
 
-/// Bits of each octet, by how many there are of it.
-fn rarity(octets: &[u8]) -> [u8; 256] {
-    let mut counts = [1_usize; 256];
-    for &octet in octets {
-        counts[usize::from(octet)] += 1;
-    }
-    counts.map(|count| ((octets.len() + 256) / count).ilog2() as u8)
+/// Bits of an octet, by how many there are of it.
+fn rarity(excerpt: &Excerpt, octet: u8) -> u32 {
+    ((excerpt.len() + 256) / (excerpt.count(octet) + 1)).ilog2()
 }
 
 /// The index of the first of these octets, from one on, with which a frame can begin: a quick look that most fail.
