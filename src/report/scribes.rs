@@ -16,8 +16,6 @@ use std::thread;
 /// Sheets under way for each thread: so many that none waits for the next one.
 const EACH: usize = 4;
 
-const NOBODY_PANICKED: &str = "threads that format do not panic";
-
 /// Has sheets formatted.
 pub struct Scribes {
     settings: Arc<Settings>,
@@ -52,7 +50,7 @@ impl Scribes {
     }
 
     /// Takes what is on `sheet`, which is blank then; gives `write` what is formatted by now.
-    pub fn take(&mut self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {
+    pub fn take(&mut self, sheet: &mut Sheet, write: impl FnMut(&[u8])) {
         if self.threads == 1 {
             return self.here(sheet, write);
         }
@@ -62,32 +60,35 @@ impl Scribes {
         // It cannot fail: the queue is here, too.
         let _ = pool.work.send((full, back));
         self.under_way.push_back(formatted);
+        self.collect(EACH * self.threads, write);
+    }
+
+    /// Gives `write` all that was taken, and what is on `sheet`.
+    pub fn finish(&mut self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {
+        self.collect(0, &mut write);
+        self.here(sheet, write);
+    }
+
+    /// Gives `write` what is formatted, in order, until no more than so many sheets are under way of which the first is not.
+    fn collect(&mut self, most: usize, mut write: impl FnMut(&[u8])) {
         while let Some(formatted) = self.under_way.front() {
-            let sheet = if self.under_way.len() < EACH * self.threads {
-                match formatted.try_recv() {
-                    Err(TryRecvError::Empty) => break,
-                    formatted => formatted.ok(),
+            let sheet = match formatted.try_recv() {
+                Err(TryRecvError::Empty) if self.under_way.len() <= most => break,
+                Err(TryRecvError::Empty) => {
+                    if let Some(job) = self.pool.as_ref().and_then(Pool::next) {
+                        format(job, &self.settings);
+                        continue;
+                    }
+                    formatted.recv().ok()
                 }
-            } else if let Some(job) = pool.next() {
-                format(job, &self.settings);
-                continue;
-            } else {
-                formatted.recv().ok()
+                formatted => formatted.ok(),
             };
-            let mut sheet = sheet.expect(NOBODY_PANICKED);
+            let mut sheet = sheet.expect("threads that format do not panic");
             write(sheet.text());
             sheet.clear();
             self.blank.push(sheet);
             self.under_way.pop_front();
         }
-    }
-
-    /// Gives `write` all that was taken, and what is on `sheet`.
-    pub fn finish(&mut self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {
-        while let Some(formatted) = self.under_way.pop_front() {
-            write(formatted.recv().expect(NOBODY_PANICKED).text());
-        }
-        self.here(sheet, write);
     }
 
     fn here(&self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {

@@ -51,11 +51,6 @@ pub struct Sheet {
 }
 
 impl Sheet {
-    /// Whether there is nothing on it.
-    pub fn is_blank(&self) -> bool {
-        self.drafts.is_empty()
-    }
-
     /// Whether it is to be formatted before more is put on it.
     pub fn is_full(&self) -> bool {
         self.drafts.len() >= ROWS || self.octets.len() >= OCTETS
