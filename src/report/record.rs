@@ -1,4 +1,5 @@
-//! A row of the contract, and the formats for programs: jsonl, json, csv. Rows are written as they come.
+//! A row of the contract, and the formats for programs: jsonl, json, csv. Rows are written in the order in which they
+//! come, when they are formatted.
 
 use super::csv::Row;
 use super::output::Output;
@@ -103,7 +104,7 @@ impl RecordWriter {
     }
 
     fn catch_up(&mut self) {
-        self.scribes.finish(&mut self.sheet, |text| self.output.write(text));
+        self.scribes.catch_up(&mut self.sheet, |text| self.output.write(text));
     }
 
     /// What is before all rows.

@@ -64,7 +64,7 @@ impl Scribes {
     }
 
     /// Gives `write` all that was taken, and what is on `sheet`.
-    pub fn finish(&mut self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {
+    pub fn catch_up(&mut self, sheet: &mut Sheet, mut write: impl FnMut(&[u8])) {
         self.collect(0, &mut write);
         self.here(sheet, write);
     }
