@@ -16,15 +16,15 @@ const MOST_FAR: usize = 4;
 
 /// An alignment that is so much less likely than another one up to the same effect is followed no further; near a gap much may
 /// still come that makes up for it.
-const HOPELESS: f64 = 1e-9;
-const HOPELESS_NEAR_A_GAP: f64 = 1e-14;
+const HOPELESS: f64 = 1e-7;
+const HOPELESS_NEAR_A_GAP: f64 = 1e-12;
 
 /// The likelihood that many causes at once have no effect.
 const FAR: f64 = 4e-11;
 
 /// How likely it is that two messages belong together, or that one has no counterpart.
 pub(super) trait Likelihoods {
-    /// A cause and an effect; `None` if that cannot be.
+    /// A cause and an effect, 1 at most; `None` if that cannot be.
     fn pair(&self, cause: usize, effect: usize) -> Option<f64>;
     /// Of these causes, which are far from the first that is free, those that an effect may have all the same, though then none
     /// that is free before has one; in order. [`MOST_FAR`] of them are tried.
@@ -115,7 +115,10 @@ impl Trellis {
     fn follow(&mut self, effect: usize, end: usize, likelihoods: &impl Likelihoods) {
         let Self { states, ways, stages, reached, row } = self;
         let begin = stages[stages.len() - 2].states;
-        reached.begin(if likelihoods.is_near_a_gap(effect) { HOPELESS_NEAR_A_GAP } else { HOPELESS });
+        let next = states[begin..].iter().max_by(|a, b| a.all.total_cmp(&b.all)).map(|state| state.next as usize);
+        let as_expected = next.filter(|next| *next < end).and_then(|next| likelihoods.pair(next, effect));
+        let hopeless = if likelihoods.is_near_a_gap(effect) { HOPELESS_NEAR_A_GAP } else { HOPELESS };
+        reached.begin(hopeless, as_expected.unwrap_or(0.0));
         row.begin(effect);
         for (from, state) in states[begin..].iter().enumerate() {
             reached.go_on_from(from, state);
@@ -129,7 +132,7 @@ impl Trellis {
                     reached.add(Step { next: cause + 1, is_paired: true, likelihood: passed_over * likelihood });
                 }
                 passed_over *= skip;
-                if passed_over < HOPELESS_NEAR_A_GAP {
+                if reached.is_hopeless(passed_over) {
                     break;
                 }
             }
@@ -283,8 +286,9 @@ struct Target {
 }
 
 impl Reached {
-    fn begin(&mut self, hopeless: f64) {
-        (self.hopeless, self.least) = (hopeless, 0.0);
+    /// The likeliest state goes on with a step of this likelihood, or one that is likelier.
+    fn begin(&mut self, hopeless: f64, likelihood: f64) {
+        (self.hopeless, self.least) = (hopeless, likelihood * hopeless);
         self.targets.clear();
         self.steps.clear();
     }
@@ -293,11 +297,16 @@ impl Reached {
         (self.from, self.best, self.all, self.at) = (from as u8, state.best, state.all, 0);
     }
 
+    /// Whether steps from the state that are no likelier are given up.
+    fn is_hopeless(&self, likelihood: f64) -> bool {
+        self.all * likelihood < self.least
+    }
+
     /// Steps from one state come in the order of where they lead.
     fn add(&mut self, step: Step) {
         let Step { next, is_paired, likelihood } = step;
         let (best, all) = (self.best * likelihood, self.all * likelihood);
-        if all < self.least {
+        if self.is_hopeless(likelihood) {
             return;
         }
         self.least = self.least.max(all * self.hopeless);

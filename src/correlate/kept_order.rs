@@ -2,7 +2,6 @@
 //! that is not known for one, as ZMTP 1.0 does not tell, and neither does a capture that began later than the connection.
 
 use super::answers::repeated;
-use super::nodes::Nodes;
 use super::path::Evidence;
 use super::scene::Scene;
 use super::turns::{ACROSS_A_GAP, Connection, Turn, letters};
@@ -19,16 +18,10 @@ const REPEATED_IN_ORDER: f64 = 0.99;
 
 /// Joins the messages of a connection, each with its envelope, in order of time. Says whether it keeps the order; if not, there
 /// are no turns.
-pub(super) fn turns(
-    scene: &Scene<'_>,
-    nodes: &Nodes,
-    line: &Connection,
-    messages: &[(u64, Rank)],
-    turns: &mut Vec<Turn>,
-) -> bool {
+pub(super) fn turns(scene: &Scene<'_>, line: &Connection, messages: &[(u64, Rank)], turns: &mut Vec<Turn>) -> bool {
     let begins_in_gap = scene.sockets.connection(line.conn).is_incomplete();
     let Some(pairs) = pairs(scene, messages, begins_in_gap) else { return false };
-    let (requests, replies) = letters(scene, nodes, messages.iter().map(|(_, rank)| *rank));
+    let (requests, replies) = letters(scene, line, messages.iter().map(|(_, rank)| *rank));
     let likely = repeated(&requests, &replies, |_| false);
     let is_other = |&(request, reply): &(Rank, Rank)| {
         likely.as_ref().and_then(|likely| likely.get(&reply)).is_some_and(|likely| *likely != request)

@@ -125,7 +125,8 @@ impl Likeness {
             }
         }
         self.message += 1;
-        let mut own = Vec::new();
+        // About as many as the one before it.
+        let mut own = Vec::with_capacity(self.requests.back().map_or(0, |(_, runs)| runs.len()));
         for run in all_runs(head) {
             // Asked first: it is quick, and most are not.
             if !self.asked.may_have(run) || is_padding(run) {

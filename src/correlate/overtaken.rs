@@ -17,13 +17,13 @@ const SURE: f64 = 0.9;
 /// A node passes on at once what it does not hold back for a reason: so many that came to it later were passed on.
 const MANY: usize = 512;
 
-/// The messages of complete paths.
+/// The latest messages of complete paths.
 #[derive(Debug, Default)]
 pub(super) struct Overtaken {
-    /// For each connection of a window: its requests, and its replies, in order.
-    on_line: FxHashMap<(u32, bool), Vec<Rank>>,
-    /// For each socket: those that came to it.
-    at_socket: FxHashMap<(SocketId, bool), Vec<Rank>>,
+    /// For each connection of a window: its latest reply, and its latest request.
+    on_line: Vec<[Option<Rank>; 2]>,
+    /// For each socket to which as many came: the first of the latest [`MANY`] requests, or replies, that did.
+    at_socket: FxHashMap<(SocketId, bool), Rank>,
 }
 
 impl Overtaken {
@@ -32,15 +32,19 @@ impl Overtaken {
         if scene.losses.is_empty() {
             return Self::default();
         }
-        let mut overtaken = Self::default();
+        let mut on_line = vec![[None; 2]; scene.lines()];
+        let mut at_socket: FxHashMap<(SocketId, bool), Vec<Rank>> = FxHashMap::default();
         let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
         for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
-            overtaken.on_line.entry(line(scene, rank)).or_default().push(rank);
-            overtaken.at_socket.entry(receiver(scene, rank)).or_default().push(rank);
+            let latest = &mut on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])];
+            *latest = (*latest).max(Some(rank));
+            at_socket.entry(receiver(scene, rank)).or_default().push(rank);
         }
-        let Self { on_line, at_socket } = &mut overtaken;
-        on_line.values_mut().chain(at_socket.values_mut()).for_each(|ranks| ranks.sort_unstable());
-        overtaken
+        let latest = |(socket, mut ranks): (_, Vec<Rank>)| {
+            let first = ranks.len().checked_sub(MANY)?;
+            Some((socket, *ranks.select_nth_unstable(first).1))
+        };
+        Self { on_line, at_socket: at_socket.into_iter().filter_map(latest).collect() }
     }
 
     /// Whether a path lacks a message that will not come any more, but must be among those that are missing; `patience` is how
@@ -59,7 +63,7 @@ impl Overtaken {
         if is_request(last)
             && !is_passed_on
             && scene.sockets.answers_in_order(scene.window.record(last).conn)
-            && self.later_on_line(scene, last) > 0
+            && self.is_overtaken_on_line(scene, last)
         {
             // The replies of one connection are told of in order.
             return true;
@@ -69,34 +73,25 @@ impl Overtaken {
             return false;
         }
         let has_asked_again = is_request(root) && scene.sockets.asks_one_at_a_time(scene.window.record(root).conn);
-        (is_passed_on && self.later_at_socket(scene, last) >= MANY)
-            || (has_asked_again && self.later_on_line(scene, root) > 0)
+        (is_passed_on && self.is_overtaken_at_socket(scene, last))
+            || (has_asked_again && self.is_overtaken_on_line(scene, root))
             // What it lacks came before it.
             || !(is_request(root) || is_passed_on)
     }
 
-    /// How many of its kind were served that came later on the connection of a message.
-    fn later_on_line(&self, scene: &Scene<'_>, rank: Rank) -> usize {
-        later(self.on_line.get(&line(scene, rank)), rank)
+    /// Whether one of its kind was served that came later on the connection of a message.
+    fn is_overtaken_on_line(&self, scene: &Scene<'_>, rank: Rank) -> bool {
+        self.on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])] > Some(rank)
     }
 
-    /// How many of its kind were served that came later to the same socket.
-    fn later_at_socket(&self, scene: &Scene<'_>, rank: Rank) -> usize {
-        later(self.at_socket.get(&receiver(scene, rank)), rank)
+    /// Whether [`MANY`] of its kind were served that came later to the same socket.
+    fn is_overtaken_at_socket(&self, scene: &Scene<'_>, rank: Rank) -> bool {
+        self.at_socket.get(&receiver(scene, rank)).is_some_and(|&first| first > rank)
     }
-}
-
-/// The connection of a message among those of the window, and whether it is a request.
-fn line(scene: &Scene<'_>, rank: Rank) -> (u32, bool) {
-    (scene.line(rank), scene.is_request[rank as usize])
 }
 
 /// The socket that a message came to, and whether it is a request.
 fn receiver(scene: &Scene<'_>, rank: Rank) -> (SocketId, bool) {
     let is_request = scene.is_request[rank as usize];
     (if is_request { scene.asked(rank) } else { scene.asking(rank) }, is_request)
-}
-
-fn later(served: Option<&Vec<Rank>>, rank: Rank) -> usize {
-    served.map_or(0, |served| served.len() - served.partition_point(|&other| other <= rank))
 }

@@ -89,7 +89,7 @@ pub(super) fn turns(
             ranks.clear();
             ranks.extend(open);
             if !ranks.is_empty() {
-                across_gaps(scene, nodes, &ranks, &mut turns);
+                across_gaps(scene, &line, &ranks, &mut turns);
             }
             continue;
         }
@@ -100,7 +100,7 @@ pub(super) fn turns(
             continue;
         }
         turns.truncate(first);
-        if !line.answers_in_order && !line.has_gaps && kept_order::turns(scene, nodes, &line, &messages, &mut turns) {
+        if !line.answers_in_order && !line.has_gaps && kept_order::turns(scene, &line, &messages, &mut turns) {
             continue;
         }
         // Sorted and not hashed: peers choose envelopes.
@@ -108,7 +108,7 @@ pub(super) fn turns(
         for same in messages.chunk_by(|a, b| a.0 == b.0) {
             ranks.clear();
             ranks.extend(same.iter().map(|(_, rank)| *rank));
-            exchange(scene, nodes, &ranks, line.answers_in_order, &mut turns);
+            exchange(scene, &line, &ranks, &mut turns);
         }
     }
     doubt_at_brokers(scene, opaque, &mut turns);
@@ -208,11 +208,10 @@ fn doubt_at_brokers(scene: &Scene<'_>, opaque: &Opaque, turns: &mut [Turn]) {
 }
 
 /// What was sent both ways on one connection of a socket that answers in order, where some of it is missing.
-fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut Vec<Turn>) {
-    let most = most(scene, nodes, messages).min(REPEATED);
-    let (requests, replies) = letters(scene, nodes, messages.iter().copied());
-    let conn = scene.window.record(messages[0]).conn;
-    let found = answers(scene, &requests, &replies, scene.sockets.takes_turns(conn));
+fn across_gaps(scene: &Scene<'_>, line: &Connection, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = line.most.min(REPEATED);
+    let (requests, replies) = letters(scene, line, messages.iter().copied());
+    let found = answers(scene, &requests, &replies, scene.sockets.takes_turns(line.conn));
     turns.extend(found.into_iter().map(|answer| {
         let is_doubtful = !answer.is_alike && scene.may_lack_request(answer.request, answer.reply);
         Turn {
@@ -227,29 +226,21 @@ fn across_gaps(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], turns: &mut 
 /// The requests and the replies of a connection.
 pub(super) fn letters<'a>(
     scene: &Scene<'a>,
-    nodes: &Nodes,
+    line: &Connection,
     messages: impl Iterator<Item = Rank>,
 ) -> (Vec<Letter<'a>>, Vec<Letter<'a>>) {
-    let letter = |rank: Rank| Letter {
-        rank,
-        envelope: envelope(scene, nodes, rank),
-        body: scene.window.head(rank, envelope_parts(scene, nodes, rank).end),
+    let letter = |rank: Rank| {
+        let parts = scene.parts(rank);
+        let envelope = envelope_range(parts, line.shape);
+        let body = scene.window.head(rank, envelope.end);
+        Letter { rank, envelope: hash(&parts[envelope]), body }
     };
     messages.map(letter).partition(|letter| scene.is_request[letter.rank as usize])
 }
 
-/// How sure a turn can be where these messages were answered.
-fn most(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank]) -> f64 {
-    let at_node = messages
-        .iter()
-        .find(|&&rank| scene.is_request[rank as usize])
-        .is_some_and(|&rank| nodes.is_frontend(scene.asked(rank)));
-    if at_node { AT_A_NODE } else { CERTAIN }
-}
-
-/// What was sent both ways under one envelope on one connection; `ordered` if replies come in the order of the requests.
-fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], ordered: bool, turns: &mut Vec<Turn>) {
-    let most = most(scene, nodes, messages);
+/// What was sent both ways under one envelope on one connection.
+fn exchange(scene: &Scene<'_>, line: &Connection, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = line.most;
     let (requests, replies): (SmallVec<[Rank; 8]>, SmallVec<[Rank; 8]>) =
         messages.iter().copied().partition(|&rank| scene.is_request[rank as usize]);
     if let Some(pairs) = in_turns(scene, &requests, &replies) {
@@ -271,12 +262,12 @@ fn exchange(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], ordered: bool, 
             }
             turns.extend(queue.ask(scene, rank).map(|turn| Turn { confidence: turn.confidence.min(most), ..turn }));
         } else {
-            turns.extend(queue.answer(scene, rank, ordered, most));
+            turns.extend(queue.answer(scene, rank, line.answers_in_order, most));
         }
     }
     if queue.is_in_doubt {
         turns.truncate(first);
-        by_likeness(scene, nodes, messages, most, turns);
+        by_likeness(scene, line, messages, turns);
     }
 }
 
@@ -344,8 +335,9 @@ impl Queue {
 }
 
 /// Joins each reply to the request that it repeats something of; the rest first in, first out.
-fn by_likeness(scene: &Scene<'_>, nodes: &Nodes, messages: &[Rank], most: f64, turns: &mut Vec<Turn>) {
-    let (requests, replies) = letters(scene, nodes, messages.iter().copied());
+fn by_likeness(scene: &Scene<'_>, line: &Connection, messages: &[Rank], turns: &mut Vec<Turn>) {
+    let most = line.most;
+    let (requests, replies) = letters(scene, line, messages.iter().copied());
     let bodies = replies.iter().map(|reply| reply.body);
     let mut likeness = Likeness::about(bodies.clone());
     let (mut found, mut answered) = likeliest(&mut likeness, &requests, &replies);
@@ -409,11 +401,11 @@ pub(super) fn envelope(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> u64 {
 
 fn envelope_of(scene: &Scene<'_>, shape: Option<Shape>, rank: Rank) -> u64 {
     let parts = scene.parts(rank);
-    parts[envelope_range(parts, shape)].iter().fold(0, |hash, part| mix(hash, part.hash))
+    hash(&parts[envelope_range(parts, shape)])
 }
 
-fn envelope_parts(scene: &Scene<'_>, nodes: &Nodes, rank: Rank) -> Range<usize> {
-    envelope_range(scene.parts(rank), nodes.backend(scene.asking(rank)).map(|backend| backend.shape))
+fn hash(parts: &[PartRecord]) -> u64 {
+    parts.iter().fold(0, |hash, part| mix(hash, part.hash))
 }
 
 fn envelope_range(parts: &[PartRecord], shape: Option<Shape>) -> Range<usize> {

@@ -190,10 +190,29 @@ impl Window {
     pub fn sort(&mut self) {
         self.clock.forget();
         if std::mem::take(&mut self.is_out_of_order) {
+            // Most come in order, so only those are sorted that came late.
+            let (mut in_order, mut late) = (Vec::with_capacity(self.records.len()), Vec::new());
+            let mut latest = 0;
+            for (number, order) in (0_u32..).zip(self.records.iter().map(Record::order)) {
+                if order < latest {
+                    late.push((order, number));
+                } else {
+                    latest = order;
+                    in_order.push(number);
+                }
+            }
+            late.sort_unstable();
+            let mut late = late.into_iter().peekable();
             // Records are large: each is moved once, when it is known where it belongs.
-            let mut order: Vec<(_, u32)> = self.records.iter().map(Record::order).zip(0..).collect();
-            order.sort_by_key(|&(order, _)| order);
-            let mut from: Vec<u32> = order.into_iter().map(|(_, number)| number).collect();
+            let mut from = Vec::with_capacity(self.records.len());
+            for number in in_order {
+                let order = self.records[number as usize].order();
+                while let Some((_, earlier)) = late.next_if(|late| *late < (order, number)) {
+                    from.push(earlier);
+                }
+                from.push(number);
+            }
+            from.extend(late.map(|(_, number)| number));
             for first in 0..from.len() {
                 // Round the circle of places of which each gets what is at the next one, but for the last.
                 let mut at = first;
