@@ -190,29 +190,8 @@ impl Window {
     pub fn sort(&mut self) {
         self.clock.forget();
         if std::mem::take(&mut self.is_out_of_order) {
-            // Most come in order, so only those are sorted that came late.
-            let (mut in_order, mut late) = (Vec::with_capacity(self.records.len()), Vec::new());
-            let mut latest = 0;
-            for (number, order) in (0_u32..).zip(self.records.iter().map(Record::order)) {
-                if order < latest {
-                    late.push((order, number));
-                } else {
-                    latest = order;
-                    in_order.push(number);
-                }
-            }
-            late.sort_unstable();
-            let mut late = late.into_iter().peekable();
             // Records are large: each is moved once, when it is known where it belongs.
-            let mut from = Vec::with_capacity(self.records.len());
-            for number in in_order {
-                let order = self.records[number as usize].order();
-                while let Some((_, earlier)) = late.next_if(|late| *late < (order, number)) {
-                    from.push(earlier);
-                }
-                from.push(number);
-            }
-            from.extend(late.map(|(_, number)| number));
+            let mut from = in_capture_order(&self.records);
             for first in 0..from.len() {
                 // Round the circle of places of which each gets what is at the next one, but for the last.
                 let mut at = first;
@@ -314,6 +293,32 @@ impl Window {
     }
 }
 
+/// The numbers of records, in their order. Most came in order, so only those are sorted that came late.
+fn in_capture_order(records: &[Record]) -> Vec<u32> {
+    let (mut in_order, mut late) = (Vec::with_capacity(records.len()), Vec::new());
+    let mut latest = 0;
+    for (number, order) in (0_u32..).zip(records.iter().map(Record::order)) {
+        if order < latest {
+            late.push((order, number));
+        } else {
+            latest = order;
+            in_order.push(number);
+        }
+    }
+    late.sort_unstable();
+    let mut late = late.into_iter().peekable();
+    let mut numbers = Vec::with_capacity(records.len());
+    for number in in_order {
+        let order = records[number as usize].order();
+        while let Some((_, earlier)) = late.next_if(|late| *late < (order, number)) {
+            numbers.push(earlier);
+        }
+        numbers.push(number);
+    }
+    numbers.extend(late.map(|(_, number)| number));
+    numbers
+}
+
 /// Keeps only the items of these ranges, none of which overlap, and makes the ranges say where they are then.
 fn move_to_front<T: Copy>(items: &mut Vec<T>, mut ranges: Vec<&mut Range<u32>>) {
     // What stands in front moves first: so each moves over what is not kept or was moved before.
@@ -355,6 +360,19 @@ mod tests {
         let head = |from| window.head(0, from);
         assert_eq!(head(0), b"17\x0042\0");
         assert_eq!([head(1), head(2), head(3), head(4)], [&b"17\x0042\0"[..], b"42\0", b"", b""]);
+    }
+
+    #[test]
+    fn messages_of_one_packet_keep_their_order_however_late_it_is() {
+        let mut window = Window::default();
+        for (key, packet) in [(0, 1), (1, 5), (2, 5), (3, 2), (4, 2), (5, 5), (6, 0), (7, 6), (8, 2)] {
+            let position = Position { packet: PacketId::new(0, packet), at: Timestamp(packet as i64) };
+            let written = Written::new(&[b""]);
+            window.push(0, key, &written.message(Direction::ClientToServer, key, 0, position), false);
+        }
+        window.sort();
+        let keys: Vec<u64> = window.records().iter().map(|record| record.key).collect();
+        assert_eq!(keys, [6, 0, 3, 4, 8, 1, 2, 5, 7]);
     }
 
     #[test]
