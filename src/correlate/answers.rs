@@ -56,13 +56,6 @@ pub(super) struct Answer {
     pub(super) is_alike: bool,
 }
 
-impl Answer {
-    /// Whether no other answer of the sequences comes into question.
-    fn is_clear(&self) -> bool {
-        self.likelihood >= CLEAR
-    }
-}
-
 /// What is known of a message of a connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Letter<'a> {
@@ -84,11 +77,15 @@ pub(super) fn answers(
     let mut sequences = Sequences::new(places(scene, requests), places(scene, replies), one_at_a_time);
     let mut found = align(0..sequences.causes.len(), 0..sequences.effects.len(), &sequences);
     let in_order = sequences.answers(&found);
-    let in_doubt = in_doubt(scene, requests, replies, &in_order);
-    if !in_doubt.contains(&true) {
+    // A reply without a request is none of them: had one been left over in its turn, it would have been joined to that.
+    let is_in_doubt = |reply: &Letter<'_>| {
+        let answer = in_order.binary_search_by_key(&reply.rank, |answer| answer.reply).ok().map(|at| in_order[at]);
+        answer.is_some_and(|it| it.likelihood < CLEAR || scene.may_lack_request(it.request, it.reply))
+    };
+    if !replies.iter().any(is_in_doubt) {
         return in_order;
     }
-    let Some(likely) = repeated(requests, replies, |number| in_doubt[number]) else { return in_order };
+    let Some(likely) = repeated(requests, replies, is_in_doubt) else { return in_order };
     for effect in &mut sequences.effects {
         effect.likely = effect.slot.known().and_then(|reply| likely.get(&reply).copied());
     }
@@ -96,38 +93,16 @@ pub(super) fn answers(
     sequences.answers(&found)
 }
 
-/// For each reply, whether what it repeats may tell more than order did: another request may be meant, or one that is missing.
-/// For a reply to which no request was found that is so if one of its envelope is left over, and in its turn.
-fn in_doubt(scene: &Scene<'_>, requests: &[Letter<'_>], replies: &[Letter<'_>], found: &[Answer]) -> Vec<bool> {
-    let clear: Vec<Answer> = found.iter().copied().filter(Answer::is_clear).collect();
-    let is_answered = |request: &Letter<'_>| clear.binary_search_by_key(&request.rank, |it| it.request).is_ok();
-    let left_over = requests.iter().filter(|request| !is_answered(request));
-    let mut left_over: Vec<(u64, Rank)> = left_over.map(|request| (request.envelope, request.rank)).collect();
-    left_over.sort_unstable();
-    let is_in_doubt = |reply: &Letter<'_>| {
-        if let Ok(at) = found.binary_search_by_key(&reply.rank, |answer| answer.reply) {
-            return !found[at].is_clear() || scene.may_lack_request(found[at].request, reply.rank);
-        }
-        let next = clear.partition_point(|answer| answer.reply < reply.rank);
-        let after = next.checked_sub(1).map(|last| clear[last].request);
-        let before = clear.get(next).map_or(reply.rank, |next| next.request.min(reply.rank));
-        let count = left_over.partition_point(|left| *left < (reply.envelope, before));
-        let latest = count.checked_sub(1).map(|latest| left_over[latest]);
-        latest.is_some_and(|(envelope, request)| envelope == reply.envelope && Some(request) > after)
-    };
-    replies.iter().map(is_in_doubt).collect()
-}
-
 /// For the replies in doubt, and some others, that repeat something of just one request: that one. `None` if most replies repeat
 /// nothing.
 pub(super) fn repeated(
     requests: &[Letter<'_>],
     replies: &[Letter<'_>],
-    is_in_doubt: impl Fn(usize) -> bool,
+    is_in_doubt: impl Fn(&Letter<'_>) -> bool,
 ) -> Option<FxHashMap<Rank, Rank>> {
     // What most replies do is told by some of all of them.
     let every = replies.len().div_ceil(ASKED_FOR_ALL).max(1);
-    let is_asked = |(number, _): &(usize, &Letter<'_>)| number.is_multiple_of(every) || is_in_doubt(*number);
+    let is_asked = |(number, reply): &(usize, &Letter<'_>)| number.is_multiple_of(every) || is_in_doubt(reply);
     let asked: Vec<(usize, &Letter<'_>)> = replies.iter().enumerate().filter(is_asked).collect();
     let mut likeness = Likeness::about(asked.iter().map(|(_, reply)| reply.body));
     let mut found = FxHashMap::default();
