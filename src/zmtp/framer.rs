@@ -238,8 +238,9 @@ impl Framer {
     fn bytes(&mut self, at: At, mut bytes: &[u8], limits: &Limits, on: &mut impl FnMut(At, Item<'_>)) {
         let whole = bytes.len() as u64;
         let end = at.offset + whole;
+        let mut here = at;
         while !bytes.is_empty() {
-            let here = At { position: at.position, offset: end - bytes.len() as u64 };
+            here.offset = end - bytes.len() as u64;
             if self.skims && matches!(self.state, State::Header { have: 0, .. }) && self.shape.is_between_messages() {
                 let begins_packet = bytes.len() as u64 == whole;
                 let (tally, rest) = skim(self.framing, bytes, &mut self.shape, begins_packet);
