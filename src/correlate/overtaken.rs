@@ -36,8 +36,8 @@ impl Overtaken {
         let mut at_socket: FxHashMap<(SocketId, bool), Vec<Rank>> = FxHashMap::default();
         let is_sure = |&rank: &Rank| links.cause[rank as usize].is_none_or(|link| link.confidence >= SURE);
         for &rank in complete.filter(|ranks| ranks.iter().all(is_sure)).flatten() {
-            let latest = &mut on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])];
-            *latest = (*latest).max(Some(rank));
+            let (line, kind) = place(scene, rank);
+            on_line[line][kind] = on_line[line][kind].max(Some(rank));
             at_socket.entry(receiver(scene, rank)).or_default().push(rank);
         }
         let latest = |(socket, mut ranks): (_, Vec<Rank>)| {
@@ -81,13 +81,19 @@ impl Overtaken {
 
     /// Whether one of its kind was served that came later on the connection of a message.
     fn is_overtaken_on_line(&self, scene: &Scene<'_>, rank: Rank) -> bool {
-        self.on_line[scene.line(rank) as usize][usize::from(scene.is_request[rank as usize])] > Some(rank)
+        let (line, kind) = place(scene, rank);
+        self.on_line[line][kind] > Some(rank)
     }
 
     /// Whether [`MANY`] of its kind were served that came later to the same socket.
     fn is_overtaken_at_socket(&self, scene: &Scene<'_>, rank: Rank) -> bool {
         self.at_socket.get(&receiver(scene, rank)).is_some_and(|&first| first > rank)
     }
+}
+
+/// The connection of a message among those of the window, and 1 for a request, 0 for a reply.
+fn place(scene: &Scene<'_>, rank: Rank) -> (usize, usize) {
+    (scene.line(rank) as usize, usize::from(scene.is_request[rank as usize]))
 }
 
 /// The socket that a message came to, and whether it is a request.
